@@ -1,0 +1,1 @@
+"""The walkthrough: consoles, banners and the automatic demonstration."""

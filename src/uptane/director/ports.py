@@ -1,0 +1,164 @@
+"""What a Director needs from the world."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
+from uptane.metadata.keys import PublicKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VehicleRecord:
+    """A vehicle in the inventory (STD-5.3.2.2-3).
+
+    Args:
+        vehicle: its identifier.
+        manifest_counter: the counter of the last accepted manifest, 0 before the first.
+        manifest: the last accepted manifest, byte for byte; None before the first.
+        manifest_received: when it was accepted, UTC.
+    """
+
+    vehicle: VehicleIdentifier
+    manifest_counter: int = 0
+    manifest: bytes | None = None
+    manifest_received: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EcuRecord:
+    """An ECU in the inventory (STD-5.3.2.2-4 to -11).
+
+    Args:
+        vehicle, ecu: the vehicle, and the ECU's identifier, which is unique across all vehicles.
+        key: the public key that verifies its reports.
+        is_primary: whether it is the vehicle's Primary.
+        hardware_id: its hardware, where known.
+        report_counter: the counter of the last accepted report, 0 before the first.
+        report: the last accepted report, byte for byte; None before the first.
+        report_received: when it was accepted first, UTC.
+    """
+
+    vehicle: VehicleIdentifier
+    ecu: EcuIdentifier
+    key: PublicKey
+    is_primary: bool
+    hardware_id: HardwareIdentifier | None = None
+    report_counter: int = 0
+    report: bytes | None = None
+    report_received: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """The image that an ECU shall have.
+
+    Args:
+        vehicle, ecu: the ECU.
+        path: the image.
+        image: the entry of Targets metadata for it, as its JSON text without the ECU map: opaque here.
+    """
+
+    vehicle: VehicleIdentifier
+    ecu: EcuIdentifier
+    path: ImagePath
+    image: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredReport:
+    """A version report in the history of an ECU.
+
+    Args:
+        counter: the report's counter.
+        report: the signed report, byte for byte.
+        received: when it was accepted, UTC.
+        attacks_detected: what the ECU said it saw, empty for nothing.
+    """
+
+    counter: int
+    report: bytes
+    received: datetime
+    attacks_detected: str
+
+
+class InventoryTransaction(Protocol):
+    """Reads and writes that happen together or not at all. Every record belongs to a vehicle."""
+
+    async def vehicle(self, vehicle: VehicleIdentifier) -> VehicleRecord | None:
+        """The vehicle, locked against other writers until the transaction ends where the database can do so."""
+        ...
+
+    async def vehicles(self) -> Sequence[VehicleIdentifier]:
+        """All vehicles, sorted."""
+        ...
+
+    async def add_vehicle(self, record: VehicleRecord) -> None:
+        """Raises AlreadyRegisteredError when the vehicle exists."""
+        ...
+
+    async def update_vehicle(self, record: VehicleRecord) -> None:
+        """Replaces the record of an existing vehicle; raises UnknownVehicleError."""
+        ...
+
+    async def ecus(self, vehicle: VehicleIdentifier) -> Sequence[EcuRecord]:
+        """The vehicle's ECUs, sorted by identifier."""
+        ...
+
+    async def ecu(self, ecu: EcuIdentifier) -> EcuRecord | None:
+        """An ECU of any vehicle."""
+        ...
+
+    async def ecu_of_key(self, key: PublicKey) -> EcuRecord | None:
+        """The ECU that registered this key material, if any."""
+        ...
+
+    async def add_ecu(self, record: EcuRecord) -> None:
+        """Raises AlreadyRegisteredError when the ECU, or its key, or a Primary of the vehicle, exists."""
+        ...
+
+    async def add_report(self, record: EcuRecord, stored: StoredReport) -> None:
+        """Replaces the ECU's record and appends to its history."""
+        ...
+
+    async def reports(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, limit: int) -> Sequence[StoredReport]:
+        """The newest reports of an ECU, newest first."""
+        ...
+
+    async def assignments(self, vehicle: VehicleIdentifier) -> Sequence[Assignment]:
+        """What the vehicle's ECUs shall have, sorted by ECU."""
+        ...
+
+    async def assign(self, assignment: Assignment) -> None:
+        """Sets the one image of an ECU, replacing an earlier one."""
+        ...
+
+    async def clear_assignments(self, vehicle: VehicleIdentifier) -> None:
+        """Removes every assignment of the vehicle."""
+        ...
+
+
+class InventoryDatabase(Protocol):
+    """The private inventory of vehicles and ECUs (STD-5.3.2.2-1)."""
+
+    def transaction(self) -> AbstractAsyncContextManager[InventoryTransaction]:
+        """Commits at the end of the context, rolls back on an error."""
+        ...
+
+
+class MetadataStore(Protocol):
+    """The published metadata of one vehicle (or, for an Image repository, of the repository)."""
+
+    async def read(self, name: str) -> bytes | None:
+        """A file, or None."""
+        ...
+
+    async def publish(self, files: Sequence[tuple[str, bytes]], mutable: Mapping[str, bytes]) -> None:
+        """Writes `files`, which are immutable, in their order, and then replaces the `mutable` ones in their order.
+
+        Raises:
+            StorageError: an immutable file exists with other bytes, or the disk is full.
+        """
+        ...

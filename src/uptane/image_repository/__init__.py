@@ -1,0 +1,1 @@
+"""The Image repository: every image its suppliers signed, and who may sign what."""

@@ -1,0 +1,1 @@
+"""Values: roles, keys, delegations, reports, manifests; errors and the attacks they name."""

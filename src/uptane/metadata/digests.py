@@ -1,0 +1,53 @@
+"""Hashes of files: at least one, each with its function, every one of which must match."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from uptane.metadata.errors import FormatError
+
+HASH_FUNCTIONS: Mapping[str, int] = {"sha256": 32, "sha384": 48, "sha512": 64}
+"""The functions in use, with the length of their digests in bytes. Others are refused, never ignored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """One or more digests of the same bytes, sorted by the name of their function (STD-5.2.3.1-5).
+
+    Args:
+        items: pairs of function name and digest.
+
+    Raises:
+        FormatError: none at all, an unknown function, one function twice, or a digest of wrong length.
+    """
+
+    items: tuple[tuple[str, bytes], ...]
+
+    def __post_init__(self) -> None:
+        if not self.items:
+            raise FormatError("at least one hash is needed", field="hashes")
+        names = [name for name, _ in self.items]
+        if len(set(names)) != len(names):
+            raise FormatError("one hash function is listed twice", field="hashes")
+        for name, digest in self.items:
+            if HASH_FUNCTIONS.get(name) != len(digest):
+                raise FormatError(
+                    f"not a hash of a supported function ({', '.join(HASH_FUNCTIONS)}): {name!r}, {len(digest)} bytes",
+                    field="hashes",
+                )
+        object.__setattr__(self, "items", tuple(sorted(self.items)))
+
+    @classmethod
+    def of(cls, data: bytes, functions: Iterable[str] = ("sha256",)) -> "Digests":
+        """The digests of `data` by each of `functions`."""
+        return cls(tuple((name, hashlib.new(name, data).digest()) for name in functions))
+
+    def matches(self, data: bytes) -> bool:
+        """Whether every digest is that of `data`."""
+        return all(hashlib.new(name, data).digest() == digest for name, digest in self.items)
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        return iter(self.items)
+
+    def __getitem__(self, function: str) -> bytes:
+        return dict(self.items)[function]

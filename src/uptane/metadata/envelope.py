@@ -1,0 +1,65 @@
+"""A signed object: the decoded payload beside the exact bytes that were signed and received."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from uptane.metadata.errors import FormatError
+from uptane.metadata.identifiers import KeyId
+
+MAX_SIGNATURES = 64
+"""Signatures in one file: far above any threshold in use, far below what stalls a client (CVE-2020-6173)."""
+
+MAX_SIGNATURE_BYTES = 2048
+"""Bytes in one signature: RSA with 8192 bits has 1024."""
+
+PayloadT = TypeVar("PayloadT", covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """One entry of the signatures attribute (STD-5.2.1-4).
+
+    Args:
+        key_id: the key that signed.
+        value: the signature.
+        method, hash_function, digest: in version reports and vehicle manifests only (STD-5.4.2.1.1-2 to -4): the
+            scheme, the name of the hash function and the hash of the payload; the signature is over that hash.
+    """
+
+    key_id: KeyId
+    value: bytes
+    method: str | None = None
+    hash_function: str | None = None
+    digest: bytes | None = None
+
+
+def check_signatures(signatures: tuple[Signature, ...]) -> tuple[Signature, ...]:
+    """Returns `signatures` unless there are too many or one key id stands twice.
+
+    Raises:
+        FormatError: more than MAX_SIGNATURES, an oversize one, or the same key id twice.
+    """
+    if len(signatures) > MAX_SIGNATURES:
+        raise FormatError(f"{len(signatures)} signatures, more than {MAX_SIGNATURES}", field="signatures")
+    if len({signature.key_id for signature in signatures}) != len(signatures):
+        raise FormatError("two signatures by the same key", field="signatures")
+    if any(len(signature.value) > MAX_SIGNATURE_BYTES for signature in signatures):
+        raise FormatError(f"a signature of more than {MAX_SIGNATURE_BYTES} bytes", field="signatures")
+    return signatures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope(Generic[PayloadT]):
+    """A signed object as it was received; nothing about it is trusted yet.
+
+    Args:
+        payload: the decoded value.
+        message: the bytes that the signatures are over (for a report or manifest: the bytes that are hashed).
+        signatures: the entries, at most one for each key id.
+        raw: the whole file or object, byte for byte.
+    """
+
+    payload: PayloadT
+    message: bytes
+    signatures: tuple[Signature, ...]
+    raw: bytes

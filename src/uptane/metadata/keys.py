@@ -1,0 +1,176 @@
+"""Public keys: their material, their identifiers, and the check of one signature."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+from uptane.metadata.errors import FormatError
+from uptane.metadata.identifiers import KeyId
+
+MIN_RSA_BITS = 2048
+MAX_RSA_BITS = 8192
+MAX_KEY_BYTES = 4096
+"""Bytes of key material: an RSA key of 8192 bits needs about 1,100."""
+
+VerificationKey = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+
+
+class KeyType(StrEnum):
+    """Key types, by their TUF names (M-8)."""
+
+    ED25519 = "ed25519"
+    ECDSA = "ecdsa"
+    RSA = "rsa"
+
+
+class Scheme(StrEnum):
+    """Signature schemes, by their TUF names (M-9). The scheme belongs to the key, never to a signature."""
+
+    ED25519 = "ed25519"
+    ECDSA_P256 = "ecdsa-sha2-nistp256"
+    RSA_PSS = "rsassa-pss-sha256"
+
+
+SCHEME_OF = {KeyType.ED25519: Scheme.ED25519, KeyType.ECDSA: Scheme.ECDSA_P256, KeyType.RSA: Scheme.RSA_PSS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicKey:
+    """A public key that can verify.
+
+    Args:
+        key_type: the kind of key.
+        scheme: the one signature scheme it is used with.
+        material: 32 raw bytes for Ed25519, else the DER of SubjectPublicKeyInfo.
+        key_id: SHA-256 of the canonical JSON of key type, value and scheme; computed.
+
+    Raises:
+        FormatError: the material is no such key, or the scheme is not of that type.
+    """
+
+    key_type: KeyType
+    scheme: Scheme
+    material: bytes
+    key_id: KeyId = field(init=False)
+
+    def __post_init__(self) -> None:
+        if SCHEME_OF[self.key_type] != self.scheme:
+            raise FormatError(f"scheme {self.scheme} is not for a key of type {self.key_type}", field="scheme")
+        load_key(self.key_type, self.material)
+        object.__setattr__(self, "key_id", _key_id(self.key_type, self.scheme, self.text))
+
+    def require_id(self, key_id: KeyId) -> None:
+        """Raises FormatError unless `key_id` is this key's identifier (STD-5.2.1-2)."""
+        if key_id != self.key_id:
+            raise _wrong_id(key_id, self.key_id)
+
+    @property
+    def text(self) -> str:
+        """The value as TUF's JSON writes it: hexadecimal for Ed25519, else PEM."""
+        if self.key_type is KeyType.ED25519:
+            return self.material.hex()
+        return _pem(self.key_type, self.material)
+
+    def verify(self, signature: bytes, message: bytes) -> bool:
+        """Whether `signature` is one over `message` by this key, under this key's scheme."""
+        key = load_key(self.key_type, self.material)
+        try:
+            if isinstance(key, ed25519.Ed25519PublicKey):
+                key.verify(signature, message)
+            elif isinstance(key, ec.EllipticCurvePublicKey):
+                key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
+            else:
+                pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.AUTO)
+                key.verify(signature, message, pss, hashes.SHA256())
+        except InvalidSignature:
+            return False
+        return True
+
+    @classmethod
+    def from_text(cls, key_type: str, scheme: str, text: str, key_id: KeyId | None = None) -> "PublicKey":
+        """The key of TUF's JSON fields `keytype`, `scheme` and `keyval.public`.
+
+        Raises:
+            FormatError: unknown type or scheme, or a value that is no such key. A given `key_id` is compared with
+                the identifier of the text as it stands, so that another spelling of the same PEM keeps its own.
+        """
+        try:
+            kind, scheme_ = KeyType(key_type), Scheme(scheme)
+        except ValueError:
+            raise FormatError(f"unknown key type or scheme: {key_type!r}, {scheme!r}", field="key type") from None
+        if len(text) > MAX_KEY_BYTES:
+            raise FormatError(f"key value of more than {MAX_KEY_BYTES} characters", field="key value")
+        material = _material(kind, text)
+        if key_id is not None and key_id != (computed := _key_id(kind, scheme_, text)):
+            raise _wrong_id(key_id, computed)
+        return cls(key_type=kind, scheme=scheme_, material=material)
+
+    @classmethod
+    def of(cls, key: VerificationKey) -> "PublicKey":
+        """The value for a key of the `cryptography` library."""
+        if isinstance(key, ed25519.Ed25519PublicKey):
+            return cls(key_type=KeyType.ED25519, scheme=Scheme.ED25519, material=key.public_bytes_raw())
+        kind = KeyType.ECDSA if isinstance(key, ec.EllipticCurvePublicKey) else KeyType.RSA
+        spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        return cls(key_type=kind, scheme=SCHEME_OF[kind], material=spki)
+
+
+def _wrong_id(offered: KeyId, expected: KeyId) -> FormatError:
+    return FormatError(
+        f"key identifier {offered[:8]} does not belong to its key, whose identifier is {expected[:8]}",
+        field="key id",
+        expected=expected,
+        offered=offered,
+    )
+
+
+@lru_cache(maxsize=1024)
+def load_key(key_type: KeyType, material: bytes) -> VerificationKey:
+    """The `cryptography` object of a key; material that is no key of that type raises FormatError."""
+    if len(material) > MAX_KEY_BYTES:
+        raise FormatError(f"key material of more than {MAX_KEY_BYTES} bytes", field="key value")
+    try:
+        if key_type is KeyType.ED25519:
+            return ed25519.Ed25519PublicKey.from_public_bytes(material)
+        key = serialization.load_der_public_key(material)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise FormatError(f"not the value of an {key_type} key: {error}", field="key value") from error
+    if key_type is KeyType.ECDSA and isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1":
+        return key
+    if key_type is KeyType.RSA and isinstance(key, rsa.RSAPublicKey) and MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
+        return key
+    raise FormatError(
+        f"not an {key_type} key of a supported kind (ECDSA: P-256; RSA: {MIN_RSA_BITS} to {MAX_RSA_BITS} bits)",
+        field="key value",
+    )
+
+
+def _material(key_type: KeyType, text: str) -> bytes:
+    try:
+        if key_type is KeyType.ED25519:
+            return bytes.fromhex(text) if len(text) == 64 else b""
+        key = serialization.load_pem_public_key(text.encode())
+        return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise FormatError(f"not the value of an {key_type} key: {error}", field="key value") from error
+
+
+@lru_cache(maxsize=1024)
+def _pem(key_type: KeyType, material: bytes) -> str:
+    key = load_key(key_type, material)
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+@lru_cache(maxsize=1024)
+def _key_id(key_type: KeyType, scheme: Scheme, text: str) -> KeyId:
+    # The canonical JSON of these three members needs no more than sorted keys and \ and " escaped;
+    # a line end stands as itself, which is what json.dumps does not do.
+    value = text.replace("\\", "\\\\").replace('"', '\\"')
+    described = f'{{"keytype":{json.dumps(key_type)},"keyval":{{"public":"{value}"}},"scheme":{json.dumps(scheme)}}}'
+    return KeyId(hashlib.sha256(described.encode()).hexdigest())

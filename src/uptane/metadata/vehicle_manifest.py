@@ -1,0 +1,41 @@
+"""Vehicle version manifest: the reports of all ECUs, signed by the Primary (STD-5.4.2.1.1)."""
+
+from dataclasses import dataclass
+
+from uptane.metadata.envelope import Envelope
+from uptane.metadata.errors import FormatError
+from uptane.metadata.extensions import NO_EXTENSIONS, Extensions
+from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
+from uptane.metadata.version_report import EcuVersionReport, check_counter
+
+MAX_REPORTS = 1024
+"""Reports in one manifest; a vehicle has some 150 ECUs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VehicleVersionManifest:
+    """The payload of a vehicle version manifest (M-83 to M-86).
+
+    Args:
+        vehicle: the vehicle.
+        primary: the Primary that signs.
+        reports: the latest signed report of each ECU, the Primary's own among them, each complete with its
+            own signatures and its exact bytes.
+        counter: rises with every manifest of the vehicle.
+
+    Raises:
+        FormatError: two reports of one ECU, or too many.
+    """
+
+    vehicle: VehicleIdentifier
+    primary: EcuIdentifier
+    reports: tuple[Envelope[EcuVersionReport], ...]
+    counter: int
+    extensions: Extensions = NO_EXTENSIONS
+
+    def __post_init__(self) -> None:
+        if len(self.reports) > MAX_REPORTS:
+            raise FormatError(f"more than {MAX_REPORTS} reports", field="reports")
+        if len({report.payload.ecu for report in self.reports}) != len(self.reports):
+            raise FormatError("two reports of one ECU", field="reports")
+        check_counter(self.counter)

@@ -1,0 +1,65 @@
+"""ECU version report: what an ECU runs, when, and which attacks it saw (STD-5.4.2.1.2)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from uptane.metadata.errors import FormatError
+from uptane.metadata.extensions import NO_EXTENSIONS, Extensions
+from uptane.metadata.identifiers import EcuIdentifier, check_text
+from uptane.metadata.root import check_time
+from uptane.metadata.targets import ImageFile
+
+MAX_COUNTER = 2**63 - 1
+"""The highest report counter; counters start at the provisioning time in microseconds since 1970."""
+
+MAX_NONCE = 2**31 - 1
+"""Nonces for the Timeserver have 31 bits."""
+
+MAX_ATTACKS_BYTES = 1024
+"""Bytes of the attack indicator; longer descriptions are cut by the writer."""
+
+
+def check_counter(counter: object, field: str = "counter") -> int:
+    """Returns `counter` if it is an integer of 1 to MAX_COUNTER; raises FormatError otherwise."""
+    if type(counter) is not int or not 1 <= counter <= MAX_COUNTER:
+        raise FormatError(f"{field} must be an integer of 1 to {MAX_COUNTER}", field=field)
+    return counter
+
+
+def check_nonce(nonce: object) -> int:
+    """Returns `nonce` if it is an integer of 31 bits; raises FormatError otherwise."""
+    if type(nonce) is not int or not 0 <= nonce <= MAX_NONCE:
+        raise FormatError(f"a nonce must be an integer of 0 to {MAX_NONCE}", field="nonce")
+    return nonce
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EcuVersionReport:
+    """The payload of an ECU version report (M-75 to M-80).
+
+    Args:
+        ecu: the ECU that reports.
+        installed: name, length and hashes of the image that runs now.
+        attacks_detected: the attacks seen since the last report, empty for none (M-77).
+        time: the latest time the ECU could verify, UTC.
+        previous_time: the verified time before that.
+        counter: rises with every report of the ECU.
+        nonce: the token that the ECU sent, or will send, to the Timeserver.
+    """
+
+    ecu: EcuIdentifier
+    installed: ImageFile
+    attacks_detected: str
+    time: datetime
+    previous_time: datetime
+    counter: int
+    nonce: int
+    extensions: Extensions = NO_EXTENSIONS
+
+    def __post_init__(self) -> None:
+        if self.attacks_detected:
+            check_text("attacks detected", self.attacks_detected, MAX_ATTACKS_BYTES)
+        object.__setattr__(self, "time", check_time(self.time, "time"))
+        object.__setattr__(self, "previous_time", check_time(self.previous_time, "previous time"))
+        check_counter(self.counter)
+        check_nonce(self.nonce)

@@ -1,0 +1,1 @@
+"""Doors for machines: HTTP applications and the XML-RPC door."""

@@ -1,0 +1,1 @@
+"""Building and signing role metadata."""

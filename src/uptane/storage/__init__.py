@@ -1,0 +1,1 @@
+"""Adapters that keep things: SQL, folders, key files, ECU state."""

@@ -1,0 +1,1 @@
+"""The Director's inventory in an SQL database."""

@@ -1,0 +1,1 @@
+"""The Timeserver: signed attestations of the time over the ECUs' nonces."""

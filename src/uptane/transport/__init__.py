@@ -1,0 +1,1 @@
+"""Adapters that fetch and call: HTTP and XML-RPC clients with limits."""

@@ -1,0 +1,1 @@
+"""The ECUs: a Primary, and Secondaries with full verification."""
