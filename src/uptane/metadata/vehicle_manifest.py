@@ -20,7 +20,7 @@ class VehicleVersionManifest:
         vehicle: the vehicle.
         primary: the Primary that signs.
         reports: the latest signed report of each ECU, the Primary's own among them, each complete with its
-            own signatures and its exact bytes.
+            own signatures and its exact bytes; in the order of the ECU identifiers.
         counter: rises with every manifest of the vehicle.
 
     Raises:
@@ -36,6 +36,7 @@ class VehicleVersionManifest:
     def __post_init__(self) -> None:
         if len(self.reports) > MAX_REPORTS:
             raise FormatError(f"more than {MAX_REPORTS} reports", field="reports")
+        object.__setattr__(self, "reports", tuple(sorted(self.reports, key=lambda report: report.payload.ecu)))
         if len({report.payload.ecu for report in self.reports}) != len(self.reports):
             raise FormatError("two reports of one ECU", field="reports")
         check_counter(self.counter)

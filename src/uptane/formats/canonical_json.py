@@ -1,0 +1,106 @@
+"""JSON read strictly, and written in the canonical form that TUF signs (OLPC)."""
+
+import json
+from typing import Any, NoReturn
+
+import msgspec
+
+from uptane.metadata.errors import FormatError
+
+Json = Any
+"""A value of JSON: dict, list, str, int, bool or None. Canonical JSON has no floating-point numbers."""
+
+MAX_DIGITS = 20
+"""Digits in an integer; every number of the metadata fits 63 bits."""
+
+
+def _plain_text(value: object) -> object:
+    if isinstance(value, str):
+        return str(value)
+    raise FormatError(f"{type(value).__name__} cannot be written as JSON", field="json")
+
+
+def compact(value: Json) -> bytes:
+    """The value as JSON text: keys sorted, no blanks. It is canonical unless it holds a backslash."""
+    try:
+        return msgspec.json.encode(value, order="sorted", enc_hook=_plain_text)
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise FormatError(f"cannot be written as JSON: {error}", field="json") from error
+
+
+def canonical(value: Json) -> bytes:
+    """The canonical JSON text: keys sorted, no blanks, only `\\` and `"` escaped.
+
+    Raises:
+        FormatError: the value holds a floating-point number or is nested too deeply.
+    """
+    try:
+        refuse_floats(value)
+        text = compact(value)
+        return text if b"\\" not in text else _slow(value).encode()
+    except (RecursionError, UnicodeEncodeError) as error:
+        raise FormatError("nested too deeply, or not valid Unicode", field="json") from error
+
+
+def refuse_floats(value: Json) -> None:
+    """Raises FormatError when a floating-point number is anywhere within the value."""
+    if isinstance(value, float):
+        raise FormatError("floating-point numbers have no canonical form", field="json")
+    if isinstance(value, dict):
+        for member in value.values():
+            if type(member) is not str:
+                refuse_floats(member)
+    elif isinstance(value, list | tuple):
+        for member in value:
+            refuse_floats(member)
+
+
+def _slow(value: Json) -> str:
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_slow(name)}:{_slow(value[name])}" for name in sorted(value)) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_slow, value)) + "]"
+    return compact(value).decode()
+
+
+def decode_strict(raw: bytes) -> Json:
+    """The value of a JSON text.
+
+    msgspec drops a duplicate key silently. A text that is equal to its own re-encoding has none; any other text
+    (with blanks, escapes or another order of keys) is read a second time by a parser that refuses them.
+
+    Raises:
+        FormatError: malformed, duplicate keys, numbers too long, lone surrogates, or nested too deeply.
+    """
+    try:
+        value = msgspec.json.decode(raw)
+        if msgspec.json.encode(value, order="sorted") == raw:
+            return value
+        return json.loads(
+            raw.decode(),
+            object_pairs_hook=_unique,
+            parse_int=_integer,
+            parse_float=_refuse_number,
+            parse_constant=_refuse_number,
+        )
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
+        raise FormatError(f"not a well-formed JSON text: {error}", field="json") from error
+
+
+def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("an object has one key twice")
+    return value
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"an integer of more than {MAX_DIGITS} digits")
+    return int(digits)
+
+
+def _refuse_number(text: str) -> NoReturn:
+    raise ValueError(f"a number that is not an integer: {text[:20]}")

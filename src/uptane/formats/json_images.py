@@ -1,0 +1,163 @@
+"""Entries of Targets metadata as JSON: images and their custom data."""
+
+from collections.abc import Iterator, Mapping
+
+from uptane.formats.canonical_json import Json
+from uptane.formats.json_fields import Fields, add_extensions, read_digests, write_digests
+from uptane.metadata.errors import FormatError
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath
+from uptane.metadata.targets import (
+    NO_CUSTOM,
+    Custom,
+    EcuAssignment,
+    EncryptedImage,
+    Image,
+    ImageFile,
+    MustMatch,
+    WrappedKey,
+)
+
+
+def write_file(file: ImageFile) -> dict[str, Json]:
+    """Length and hashes of an image."""
+    return {"length": file.length, "hashes": write_digests(file.digests)}
+
+
+def read_file(path: str, value: Json) -> ImageFile:
+    """An image from its path and the object with its length and hashes."""
+    fields = Fields(value, "image")
+    return ImageFile(path=ImagePath(path), length=fields.take("length", int), digests=fields.digests())
+
+
+def write_image(image: Image) -> dict[str, Json]:
+    """An entry of `targets`."""
+    members = write_file(image.file)
+    custom = _write_custom(image.custom)
+    return members | {"custom": custom} if custom else members
+
+
+def _write_custom(custom: Custom) -> dict[str, Json]:
+    members: dict[str, Json] = {}
+    must_match: dict[str, Json] = {}
+    if custom.must_match.release_counter is not None:
+        must_match["release_counter"] = custom.must_match.release_counter
+    if custom.must_match.hardware_ids is not None:
+        must_match["hardware_ids"] = [str(hardware) for hardware in custom.must_match.hardware_ids]
+    if add_extensions(must_match, custom.must_match.extensions):
+        members["must_match"] = must_match
+    if custom.ecus:
+        members["ecus"] = {str(ecu): _write_assignment(assignment) for ecu, assignment in custom.ecus.items()}
+    if custom.url is not None:
+        members["url"] = custom.url
+    return add_extensions(members, custom.extensions)
+
+
+def _write_assignment(assignment: EcuAssignment) -> dict[str, Json]:
+    members: dict[str, Json] = {}
+    if assignment.hardware_id is not None:
+        members["hardware_id"] = str(assignment.hardware_id)
+    if assignment.encrypted is not None:
+        encrypted = assignment.encrypted
+        described: dict[str, Json] = write_file(encrypted.file) | {
+            "filename": str(encrypted.file.path),
+            "method": encrypted.method,
+            "nonce": encrypted.nonce.hex(),
+        }
+        if encrypted.wrapped_key is not None:
+            described["wrapped_key"] = {
+                "method": encrypted.wrapped_key.method,
+                "value": encrypted.wrapped_key.value.hex(),
+            }
+        members["encrypted_image"] = add_extensions(described, encrypted.extensions)
+    return add_extensions(members, assignment.extensions)
+
+
+class LazyImages(Mapping[ImagePath, Image]):
+    """Entries that become values when they are looked up; their names and shapes were checked before."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self, entries: Mapping[str, Json]) -> None:
+        self._entries = entries
+
+    def __getitem__(self, path: ImagePath) -> Image:
+        return read_image(path, self._entries[path])
+
+    def __iter__(self) -> Iterator[ImagePath]:
+        return map(ImagePath, self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._entries
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mapping) and dict(self) == dict(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def read_images(value: Mapping[str, Json]) -> Mapping[ImagePath, Image]:
+    """The `targets` object, every entry checked."""
+    for path, entry in value.items():
+        read_image(path, entry)
+    return LazyImages(value)
+
+
+def read_image(path: str, value: Json) -> Image:
+    """An entry of `targets`."""
+    fields = Fields(value, "image")
+    custom = fields.optional("custom", dict)
+    file = ImageFile(
+        path=ImagePath(path), length=fields.take("length", int), digests=read_digests(fields.take("hashes", dict))
+    )
+    return Image(file=file, custom=_read_custom(custom) if custom else NO_CUSTOM)
+
+
+def _read_custom(value: Json) -> Custom:
+    fields = Fields(value, "custom")
+    must_match, ecus = fields.optional("must_match", dict), fields.optional("ecus", dict)
+    return Custom(
+        must_match=MustMatch() if must_match is None else _read_must_match(must_match),
+        ecus={EcuIdentifier(ecu): _read_assignment(entry) for ecu, entry in (ecus or {}).items()},
+        url=fields.optional("url", str),
+        extensions=fields.rest(),
+    )
+
+
+def _read_must_match(value: Json) -> MustMatch:
+    fields = Fields(value, "must_match")
+    hardware = fields.texts("hardware_ids", HardwareIdentifier) if "hardware_ids" in fields.members else None
+    return MustMatch(
+        release_counter=fields.optional("release_counter", int), hardware_ids=hardware, extensions=fields.rest()
+    )
+
+
+def _read_assignment(value: Json) -> EcuAssignment:
+    fields = Fields(value, "ECU")
+    hardware = fields.optional("hardware_id", str)
+    encrypted = fields.optional("encrypted_image", dict)
+    return EcuAssignment(
+        hardware_id=None if hardware is None else HardwareIdentifier(hardware),
+        encrypted=None if encrypted is None else _read_encrypted(encrypted),
+        extensions=fields.rest(),
+    )
+
+
+def _read_encrypted(value: Json) -> EncryptedImage:
+    fields = Fields(value, "encrypted image")
+    wrapped = fields.optional("wrapped_key", dict)
+    key = None
+    if wrapped is not None:
+        described = Fields(wrapped, "wrapped key")
+        key = WrappedKey(method=described.take("method", str), value=described.data("value"))
+        described.nothing_else()
+    path = fields.take("filename", str)
+    file = ImageFile(path=ImagePath(path), length=fields.take("length", int), digests=fields.digests())
+    method = fields.take("method", str)
+    if not method:
+        raise FormatError("an encrypted image needs a method", field="method")
+    return EncryptedImage(
+        file=file, method=method, nonce=fields.data("nonce"), wrapped_key=key, extensions=fields.rest()
+    )
