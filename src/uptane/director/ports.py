@@ -1,6 +1,6 @@
 """What a Director needs from the world."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -145,20 +145,4 @@ class InventoryDatabase(Protocol):
 
     def transaction(self) -> AbstractAsyncContextManager[InventoryTransaction]:
         """Commits at the end of the context, rolls back on an error."""
-        ...
-
-
-class MetadataStore(Protocol):
-    """The published metadata of one vehicle (or, for an Image repository, of the repository)."""
-
-    async def read(self, name: str) -> bytes | None:
-        """A file, or None."""
-        ...
-
-    async def publish(self, files: Sequence[tuple[str, bytes]], mutable: Mapping[str, bytes]) -> None:
-        """Writes `files`, which are immutable, in their order, and then replaces the `mutable` ones in their order.
-
-        Raises:
-            StorageError: an immutable file exists with other bytes, or the disk is full.
-        """
         ...

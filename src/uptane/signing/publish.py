@@ -1,0 +1,282 @@
+"""A new version of a repository's metadata: built, signed, and written with the Timestamp last."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from uptane.formats.profile import PayloadT, Profile
+from uptane.metadata.delegations import TARGETS_ROLE
+from uptane.metadata.digests import Digests
+from uptane.metadata.envelope import Envelope
+from uptane.metadata.errors import ProvisioningError, StorageError
+from uptane.metadata.identifiers import KeyId, RoleName, VehicleIdentifier
+from uptane.metadata.root import Role, RoleKeys, Root
+from uptane.metadata.snapshot import MetadataFile, Snapshot
+from uptane.metadata.targets import Targets
+from uptane.metadata.timestamp import Timestamp
+from uptane.signing.ports import MetadataStore
+from uptane.signing.sign import sign
+from uptane.signing.signer import Signer
+
+Keyring = Mapping[KeyId, Signer]
+"""The private keys at hand, by key identifier."""
+
+
+_FAR = datetime(9999, 1, 1, tzinfo=UTC)
+"""The expiry of a draft, which is replaced when it is published."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetimes:
+    """How long a role is valid from its signing; the archived demonstration's numbers."""
+
+    root: timedelta = timedelta(days=365)
+    targets: timedelta = timedelta(days=91)
+    snapshot: timedelta = timedelta(days=7)
+    timestamp: timedelta = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What a repository has published: the newest file of each role.
+
+    Args:
+        root: the newest Root.
+        targets: the Targets roles by name, `targets` among them once there is one.
+        snapshot_version, timestamp_version: 0 before the first.
+    """
+
+    root: Envelope[Root]
+    targets: Mapping[RoleName, Envelope[Targets]] = field(default_factory=dict)
+    snapshot_version: int = 0
+    timestamp_version: int = 0
+
+    def keys_for(self, name: RoleName) -> RoleKeys | None:
+        """The keys of a Targets role: from Root, or from the first role that delegates to it; None for nobody's."""
+        if name == TARGETS_ROLE:
+            return self.root.payload.roles[Role.TARGETS]
+        for targets in self.targets.values():
+            for role in targets.payload.delegations.roles:
+                if role.name == name:
+                    return role.keys
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What shall change. Versions and expiry times in the payloads are set when they are published.
+
+    Args:
+        root: a new Root.
+        targets: new content of Targets roles that we sign.
+        signed: delegated Targets files that their own signers made, complete.
+        removed: delegated roles that go.
+    """
+
+    root: Root | None = None
+    targets: Mapping[RoleName, Targets] = field(default_factory=dict)
+    signed: Mapping[RoleName, bytes] = field(default_factory=dict)
+    removed: frozenset[RoleName] = frozenset()
+
+
+async def load_published(store: MetadataStore, profile: Profile) -> Published | None:
+    """What the store holds, or None when it is empty.
+
+    The newest Root is the end of the chain of versions, because clients follow the chain; every other role is
+    the one that the published Timestamp leads to.
+
+    Raises:
+        StorageError: a file that another one lists is missing.
+    """
+    root = await _newest_root(store, profile)
+    raw = await store.read(profile.metadata_name(Role.TIMESTAMP))
+    if root is None or raw is None:
+        return None if root is None else Published(root=root)
+    timestamp = profile.format.decode(Timestamp, raw).payload
+    listed = await _load(store, profile, Snapshot, Role.SNAPSHOT, timestamp.snapshot.version)
+    targets = {
+        name: await _load(store, profile, Targets, name, file.version) for name, file in listed.payload.files.items()
+    }
+    return Published(
+        root=root,
+        targets=targets,
+        snapshot_version=listed.payload.version,
+        timestamp_version=timestamp.version,
+    )
+
+
+async def _newest_root(store: MetadataStore, profile: Profile) -> Envelope[Root] | None:
+    plain = await store.read(profile.metadata_name(Role.ROOT))
+    if plain is None:
+        plain = await store.read(profile.metadata_name(Role.ROOT, 1))
+    newest = plain
+    while newest is not None:
+        root = profile.format.decode(Root, newest)
+        newest = await store.read(profile.metadata_name(Role.ROOT, root.payload.version + 1))
+        if newest is None:
+            return root
+    return None
+
+
+async def _load(
+    store: MetadataStore, profile: Profile, kind: type[PayloadT], role: str, version: int
+) -> Envelope[PayloadT]:
+    name = profile.metadata_name(role, version)
+    raw = await store.read(name)
+    if raw is None:
+        raise StorageError(f"published file {name} is missing", next_step="Restore it from a backup.", file=name)
+    return profile.format.decode(kind, raw)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publisher:
+    """Publishes for one repository.
+
+    Args:
+        store: where the files go.
+        profile: their format and names.
+        keyring: the private keys at hand.
+        lifetimes: until when they are valid.
+        vehicle: on a Director, the vehicle; written into every role.
+    """
+
+    store: MetadataStore
+    profile: Profile
+    keyring: Keyring
+    lifetimes: Lifetimes = Lifetimes()
+    vehicle: VehicleIdentifier | None = None
+
+    async def publish(self, before: Published | None, draft: Draft, now: datetime) -> Published:
+        """Signs what changed, and a new Snapshot and Timestamp in any case.
+
+        Args:
+            before: what is published; None for a new repository, whose draft must hold a Root.
+            now: UTC; expiry times are counted from it.
+
+        Raises:
+            ProvisioningError: a key that is needed to reach a threshold is not at hand; nothing was written.
+            StorageError: a file could not be written; readers still see what was published before.
+        """
+        now = now.replace(microsecond=0)
+        root = self._sign_root(before, draft, now)
+        state = Published(
+            root=root,
+            targets=dict(before.targets) if before else {},
+            snapshot_version=before.snapshot_version if before else 0,
+            timestamp_version=before.timestamp_version if before else 0,
+        )
+        roles = await self._sign_targets(state, draft, now)
+        files = {name: _listed(envelope) for name, envelope in roles.items()}
+        snapshot = Snapshot(
+            version=await self._free_version(Role.SNAPSHOT, state.snapshot_version),
+            expires=now + self.lifetimes.snapshot,
+            vehicle=self.vehicle,
+            files=files,
+        )
+        signed_snapshot = self._sign(snapshot, root.payload.roles[Role.SNAPSHOT], Role.SNAPSHOT)
+        timestamp = Timestamp(
+            version=state.timestamp_version + 1,
+            expires=now + self.lifetimes.timestamp,
+            vehicle=self.vehicle,
+            snapshot=_listed(signed_snapshot),
+        )
+        signed_timestamp = self._sign(timestamp, root.payload.roles[Role.TIMESTAMP], Role.TIMESTAMP)
+        await self._write(before, root, roles, signed_snapshot, signed_timestamp)
+        return Published(
+            root=root, targets=roles, snapshot_version=snapshot.version, timestamp_version=timestamp.version
+        )
+
+    def _sign_root(self, before: Published | None, draft: Draft, now: datetime) -> Envelope[Root]:
+        if draft.root is None:
+            if before is None:
+                raise ProvisioningError("a new repository needs a Root")
+            return before.root
+        version = before.root.payload.version + 1 if before else 1
+        root = replace(draft.root, version=version, expires=now + self.lifetimes.root, vehicle=self.vehicle)
+        signers = self._signers(root.roles[Role.ROOT], Role.ROOT)
+        if before:
+            signers |= self._signers(before.root.payload.roles[Role.ROOT], Role.ROOT)
+        return self.profile.format.decode(Root, sign(self.profile, root, list(signers.values())))
+
+    async def _sign_targets(self, state: Published, draft: Draft, now: datetime) -> dict[RoleName, Envelope[Targets]]:
+        roles = {name: envelope for name, envelope in state.targets.items() if name not in draft.removed}
+        pending = dict(draft.targets)
+        if TARGETS_ROLE not in roles and TARGETS_ROLE not in pending:
+            pending[TARGETS_ROLE] = Targets(version=1, expires=now)
+        for name in sorted(pending, key=lambda name: name != TARGETS_ROLE):
+            content = pending[name]
+            keys = replace(state, targets=roles).keys_for(name)
+            if keys is None:
+                raise ProvisioningError(f"nobody delegates to role {name}", next_step="Delegate to it first.")
+            last = roles[name].payload.version if name in roles else 0
+            version = await self._free_version(name, last)
+            payload = replace(content, version=version, expires=now + self.lifetimes.targets, vehicle=self.vehicle)
+            roles[name] = self._sign(payload, keys, name)
+        for name, raw in draft.signed.items():
+            roles[name] = self.profile.format.decode(Targets, raw)
+        return roles
+
+    def _sign(self, payload: PayloadT, keys: RoleKeys, role: str) -> Envelope[PayloadT]:
+        raw = sign(self.profile, payload, list(self._signers(keys, role).values()))
+        return self.profile.format.decode(type(payload), raw)
+
+    def _signers(self, keys: RoleKeys, role: str) -> dict[KeyId, Signer]:
+        found = {key_id: self.keyring[key_id] for key_id in keys.key_ids if key_id in self.keyring}
+        if len(found) < keys.threshold:
+            raise ProvisioningError(
+                f"{len(found)} of the {keys.threshold} keys needed to sign {role} are at hand",
+                next_step="Load the missing private keys.",
+                role=role,
+            )
+        return found
+
+    async def _free_version(self, role: str, last: int) -> int:
+        """The next version whose name is not taken: a publication that was cut off may have left a file behind."""
+        version = last + 1
+        while await self.store.read(self.profile.metadata_name(role, version)) is not None:
+            version += 1
+        return version
+
+    async def _write(
+        self,
+        before: Published | None,
+        root: Envelope[Root],
+        roles: Mapping[RoleName, Envelope[Targets]],
+        snapshot: Envelope[Snapshot],
+        timestamp: Envelope[Timestamp],
+    ) -> None:
+        name = self.profile.metadata_name
+        changed = {
+            role: envelope
+            for role, envelope in roles.items()
+            if before is None or role not in before.targets or before.targets[role].raw != envelope.raw
+        }
+        files: list[tuple[str, bytes]] = []
+        if before is None or before.root.raw != root.raw:
+            files.append((name(Role.ROOT, root.payload.version), root.raw))
+        files += [(name(role, envelope.payload.version), envelope.raw) for role, envelope in changed.items()]
+        files.append((name(Role.SNAPSHOT, snapshot.payload.version), snapshot.raw))
+        mutable = {name(Role.ROOT): root.raw} | {name(role): envelope.raw for role, envelope in roles.items()}
+        mutable |= {name(Role.SNAPSHOT): snapshot.raw, name(Role.TIMESTAMP): timestamp.raw}
+        await self.store.publish(files, mutable)
+
+
+def _listed(envelope: Envelope[Targets] | Envelope[Snapshot]) -> MetadataFile:
+    return MetadataFile(version=envelope.payload.version, length=len(envelope.raw), digests=Digests.of(envelope.raw))
+
+
+def new_root(signers: Mapping[Role, Iterable[Signer]], thresholds: Mapping[Role, int] | None = None) -> Root:
+    """A Root draft with these keys.
+
+    Args:
+        signers: the keys of each of the four roles.
+        thresholds: how many must sign, 1 where not given.
+    """
+    keys = {signer.key.key_id: signer.key for role in signers.values() for signer in role}
+    roles = {
+        role: RoleKeys(
+            key_ids=tuple(signer.key.key_id for signer in signers[role]), threshold=(thresholds or {}).get(role, 1)
+        )
+        for role in Role
+    }
+    return Root(version=1, expires=_FAR, keys=keys, roles=roles)

@@ -1,0 +1,36 @@
+"""Encodes a payload and signs it."""
+
+import hashlib
+from collections.abc import Sequence
+
+from uptane.formats.profile import Payload, Profile
+from uptane.metadata.envelope import Signature
+from uptane.metadata.vehicle_manifest import VehicleVersionManifest
+from uptane.metadata.version_report import EcuVersionReport
+from uptane.signing.signer import Signer
+
+REPORT_HASH = "sha256"
+"""The hash function in the signatures of reports and manifests that we write."""
+
+
+def sign(profile: Profile, payload: Payload, signers: Sequence[Signer]) -> bytes:
+    """The signed object. Reports and manifests are signed over the hash of the payload (STD-5.4.2.1.1-5)."""
+    unsigned = profile.format.encode(payload)
+    hashed = isinstance(payload, EcuVersionReport | VehicleVersionManifest)
+    signatures = tuple((_sign_hash if hashed else _sign)(signer, unsigned.message) for signer in signers)
+    return profile.format.assemble(unsigned, signatures)
+
+
+def _sign(signer: Signer, message: bytes) -> Signature:
+    return Signature(key_id=signer.key.key_id, value=signer.sign(message))
+
+
+def _sign_hash(signer: Signer, message: bytes) -> Signature:
+    digest = hashlib.new(REPORT_HASH, message).digest()
+    return Signature(
+        key_id=signer.key.key_id,
+        value=signer.sign(digest),
+        method=str(signer.key.scheme),
+        hash_function=REPORT_HASH,
+        digest=digest,
+    )

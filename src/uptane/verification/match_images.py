@@ -1,0 +1,80 @@
+"""Do Director and Image repository agree on an image (5.4.4.2, step 10), and may the ECU have it?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from uptane.metadata.errors import HardwareMismatchError, ImageRollbackError, RepositoryMismatchError
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier
+from uptane.metadata.targets import Image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EcuFacts:
+    """What is known of an ECU that may get an image.
+
+    Args:
+        hardware_id: its hardware; None where it was not provisioned.
+        release_counter: the highest release counter that it ever installed (AMB-6); None if no image had one.
+    """
+
+    hardware_id: HardwareIdentifier | None = None
+    release_counter: int | None = None
+
+
+def check_match(director: Image, image_repository: Image) -> None:
+    """Raises RepositoryMismatchError unless both say the same of the image (STD-5.4.4.2-17 to -19a).
+
+    Name, length, the whole set of hashes and all must-match custom data are compared for equality.
+    """
+    path = director.file.path
+    for what, one, other in (
+        ("length", director.file.length, image_repository.file.length),
+        ("hashes", director.file.digests, image_repository.file.digests),
+        ("must-match custom data", director.custom.must_match, image_repository.custom.must_match),
+    ):
+        if one != other:
+            raise RepositoryMismatchError(
+                "The Director has instructed us to download a file that does not exactly match the Image Repository "
+                f"metadata. File: {path!s}; the {what} differ",
+                image=path,
+                field=what,
+                expected=other,
+                offered=one,
+            )
+
+
+def check_hardware(image: Image, ecu: EcuIdentifier, facts: EcuFacts) -> None:
+    """Raises HardwareMismatchError when the image is for other hardware (STD-5.4.3.4-3)."""
+    allowed = image.custom.must_match.hardware_ids
+    directed = image.custom.ecus.get(ecu)
+    wrong = allowed is not None and facts.hardware_id is not None and facts.hardware_id not in allowed
+    stated = None if directed is None else directed.hardware_id
+    if wrong or (stated is not None and facts.hardware_id is not None and stated != facts.hardware_id):
+        raise HardwareMismatchError(
+            f"image {image.file.path} is for {', '.join(allowed or (str(stated),))}, "
+            f"and ECU {ecu} is {facts.hardware_id}",
+            ecu=ecu,
+            image=image.file.path,
+            expected=facts.hardware_id,
+            offered=allowed or stated,
+        )
+
+
+def check_release_counter(image: Image, ecu: EcuIdentifier, facts: EcuFacts) -> None:
+    """Raises ImageRollbackError when the counter is lower than before, or gone (STD-5.4.3.4-5, AMB-6)."""
+    before, offered = facts.release_counter, image.custom.must_match.release_counter
+    if before is not None and (offered is None or offered < before):
+        raise ImageRollbackError(
+            f"image {image.file.path} for ECU {ecu} has release counter {offered}; {before} was installed before",
+            ecu=ecu,
+            image=image.file.path,
+            expected=before,
+            offered=offered,
+        )
+
+
+def hardware_of(image: Image, ecus: Mapping[EcuIdentifier, EcuFacts]) -> frozenset[HardwareIdentifier] | None:
+    """The hardware of all ECUs that shall install the image, or None when one of them is not known."""
+    known = [ecus.get(ecu, EcuFacts()).hardware_id for ecu in image.custom.ecus]
+    found = frozenset(hardware for hardware in known if hardware is not None)
+    return found if found and len(known) == sum(hardware is not None for hardware in known) else None

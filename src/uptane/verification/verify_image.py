@@ -1,0 +1,49 @@
+"""Judges the bytes of an image as they stream in: never more than listed, and every hash (STD-5.4.2.4-3)."""
+
+import hashlib
+
+from uptane.metadata.errors import BadHashError, EndlessDataError, LengthMismatchError
+from uptane.metadata.targets import ImageFile
+
+
+class ImageCheck:
+    """One image on its way in.
+
+    Args:
+        file: the length and hashes that signed metadata lists.
+    """
+
+    def __init__(self, file: ImageFile) -> None:
+        self._file = file
+        self._received = 0
+        self._hashes = {name: hashlib.new(name) for name, _ in file.digests}
+
+    def update(self, chunk: bytes) -> None:
+        """Takes the next bytes; raises EndlessDataError as soon as there are more than listed."""
+        self._received += len(chunk)
+        if self._received > self._file.length:
+            raise EndlessDataError(
+                f"image {self._file.path} has more than the {self._file.length} bytes that signed metadata lists",
+                image=self._file.path,
+                expected=self._file.length,
+            )
+        for running in self._hashes.values():
+            running.update(chunk)
+
+    def finish(self) -> None:
+        """Raises LengthMismatchError or BadHashError unless the whole image is the listed one."""
+        if self._received != self._file.length:
+            raise LengthMismatchError(
+                f"image {self._file.path} has {self._received} bytes; signed metadata lists {self._file.length}",
+                image=self._file.path,
+                expected=self._file.length,
+                offered=self._received,
+            )
+        for name, digest in self._file.digests:
+            if self._hashes[name].digest() != digest:
+                raise BadHashError(
+                    f"image {self._file.path} has another {name} than signed metadata lists",
+                    image=self._file.path,
+                    expected=digest.hex(),
+                    offered=self._hashes[name].hexdigest(),
+                )
