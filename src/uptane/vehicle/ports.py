@@ -1,8 +1,10 @@
 """What an ECU needs from the world."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
+
+from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 
 
 class EcuStore(Protocol):
@@ -53,4 +55,64 @@ class ImageSlots(Protocol):
 
     def keep_only(self, names: frozenset[str]) -> None:
         """Removes every image that is not named."""
+        ...
+
+
+class ImageSource(Protocol):
+    """A mirror that hosts images."""
+
+    def stream(self, name: str, limit: int) -> AbstractContextManager[Iterator[bytes] | None]:
+        """The bytes of `targets/NAME`, at most `limit`; None where the mirror does not have it.
+
+        Raises:
+            UnreachableError, EndlessDataError, SlowRetrievalError: on opening or while iterating.
+        """
+        ...
+
+
+class DirectorLink(Protocol):
+    """The way to the Director."""
+
+    def submit_manifest(self, vehicle: VehicleIdentifier, primary: EcuIdentifier, manifest: bytes) -> None:
+        """Hands in a vehicle version manifest; raises what the Director answers, or UnreachableError."""
+        ...
+
+    def register_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, key: bytes, *, is_primary: bool) -> None:
+        """Registers an ECU's public key, encoded in the format of the ECU; raises what the Director answers."""
+        ...
+
+
+class TimeLink(Protocol):
+    """The way to the Timeserver."""
+
+    def attest(self, nonces: Sequence[int]) -> bytes:
+        """A signed time attestation over the nonces; UnreachableError."""
+        ...
+
+
+class PrimaryLink(Protocol):
+    """The way from a Secondary to its Primary (inventory of the archived methods)."""
+
+    def register_secondary(self, ecu: EcuIdentifier, key: bytes) -> None:
+        """Makes the Secondary known, with its public key."""
+        ...
+
+    def submit_report(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, nonce: int, report: bytes) -> None:
+        """Hands in a signed version report."""
+        ...
+
+    def time_attestation(self, ecu: EcuIdentifier) -> bytes:
+        """The last time attestation that the Primary verified."""
+        ...
+
+    def metadata(self, ecu: EcuIdentifier) -> bytes:
+        """The bundle of all metadata that the Secondary needs."""
+        ...
+
+    def update_exists(self, ecu: EcuIdentifier) -> bool:
+        """Whether the Primary holds a verified image for the Secondary."""
+        ...
+
+    def image(self, ecu: EcuIdentifier) -> tuple[str, bytes] | None:
+        """Name and bytes of the image for the Secondary, or None."""
         ...

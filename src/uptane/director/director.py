@@ -1,0 +1,161 @@
+"""The Director's front desk: registration, manifests, assignments and metadata, one vehicle at a time."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+
+from uptane.director.issuing import issue
+from uptane.director.manifest_intake import take_in_manifest
+from uptane.director.planning import assignment_of
+from uptane.director.ports import EcuRecord, InventoryDatabase, StoredReport, VehicleRecord
+from uptane.director.registration import register_ecu, register_vehicle
+from uptane.formats.profile import Profile
+from uptane.metadata.errors import UnknownEcuError, UnknownVehicleError
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, KeyId, VehicleIdentifier
+from uptane.metadata.keys import PublicKey
+from uptane.metadata.root import Root
+from uptane.metadata.targets import Image
+from uptane.signing.ports import MetadataStore
+from uptane.signing.publish import Lifetimes, Published, Publisher
+from uptane.signing.signer import Signer
+from uptane.verification.check_manifest import CheckedManifest
+
+DEFAULT_LIFETIMES = Lifetimes()
+
+
+class Director:
+    """The Director.
+
+    Every role of every vehicle's metadata names the vehicle, so vehicles may share keys (AMB-13).
+
+    Args:
+        profile: format and names of the metadata and manifests.
+        inventory: the inventory database.
+        metadata: gives the store of a vehicle's metadata.
+        root: the keys and thresholds of the roles, as a draft.
+        lifetimes: until when new metadata is valid.
+    """
+
+    def __init__(
+        self,
+        *,
+        profile: Profile,
+        inventory: InventoryDatabase,
+        metadata: Callable[[VehicleIdentifier], MetadataStore],
+        root: Root,
+        lifetimes: Lifetimes = DEFAULT_LIFETIMES,
+    ) -> None:
+        self._profile = profile
+        self._inventory = inventory
+        self._metadata = metadata
+        self._root = root
+        self._lifetimes = lifetimes
+        self._keyring: dict[KeyId, Signer] = {}
+        self._locks: defaultdict[VehicleIdentifier, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def add_signers(self, signers: Iterable[Signer]) -> None:
+        """Puts private keys at hand."""
+        self._keyring |= {signer.key.key_id: signer for signer in signers}
+
+    async def add_new_vehicle(self, vehicle: VehicleIdentifier, now: datetime) -> None:
+        """Registers a vehicle and publishes its first, empty metadata; AlreadyRegisteredError if it exists."""
+        await register_vehicle(self._inventory, vehicle)
+        async with self._locks[vehicle]:
+            await issue(self._inventory, self._publisher(vehicle), vehicle, now, root=self._root)
+
+    async def register_ecu(
+        self,
+        *,
+        vehicle: VehicleIdentifier,
+        ecu: EcuIdentifier,
+        key: PublicKey,
+        is_primary: bool,
+        hardware_id: HardwareIdentifier | None = None,
+    ) -> bool:
+        """See `registration.register_ecu`."""
+        return await register_ecu(
+            self._inventory, vehicle=vehicle, ecu=ecu, key=key, is_primary=is_primary, hardware_id=hardware_id
+        )
+
+    async def receive_manifest(
+        self, vehicle: VehicleIdentifier, primary: EcuIdentifier, raw: bytes, now: datetime
+    ) -> CheckedManifest:
+        """See `manifest_intake.take_in_manifest`."""
+        return await take_in_manifest(
+            self._inventory, self._profile, vehicle=vehicle, primary=primary, raw=raw, now=now
+        )
+
+    async def assign(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, image: Image) -> None:
+        """An ECU shall have this image, from the next publication on, in place of an earlier one.
+
+        Raises:
+            UnknownVehicleError, UnknownEcuError: not in the inventory.
+        """
+        async with self._inventory.transaction() as transaction:
+            if await transaction.vehicle(vehicle) is None:
+                raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
+            record = await transaction.ecu(ecu)
+            if record is None or record.vehicle != vehicle:
+                raise UnknownEcuError(
+                    f"ECU {ecu} is not registered for vehicle {vehicle}",
+                    next_step="Start it first: ds.clean_slate(ecu_serial=...) registers a Secondary.",
+                    ecu=ecu,
+                    vehicle=vehicle,
+                )
+            await transaction.assign(assignment_of(vehicle, ecu, image))
+
+    async def clear_assignments(self, vehicle: VehicleIdentifier) -> None:
+        """No ECU of the vehicle shall have anything, from the next publication on."""
+        async with self._inventory.transaction() as transaction:
+            if await transaction.vehicle(vehicle) is None:
+                raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
+            await transaction.clear_assignments(vehicle)
+
+    async def publish(self, vehicle: VehicleIdentifier, now: datetime) -> Published:
+        """Publishes the vehicle's metadata; see `issuing.issue`."""
+        async with self._locks[vehicle]:
+            return await issue(self._inventory, self._publisher(vehicle), vehicle, now)
+
+    async def change_keys(self, root: Root, now: datetime) -> None:
+        """Publishes a new Root for every vehicle, signed by its own and the present root keys."""
+        self._root = root
+        for vehicle in await self.vehicles():
+            async with self._locks[vehicle]:
+                await issue(self._inventory, self._publisher(vehicle), vehicle, now, root=root)
+
+    async def vehicles(self) -> Sequence[VehicleIdentifier]:
+        """Every vehicle, sorted."""
+        async with self._inventory.transaction() as transaction:
+            return await transaction.vehicles()
+
+    async def vehicle(self, vehicle: VehicleIdentifier) -> VehicleRecord:
+        """The record of a vehicle; UnknownVehicleError."""
+        async with self._inventory.transaction() as transaction:
+            record = await transaction.vehicle(vehicle)
+        if record is None:
+            raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
+        return record
+
+    async def ecu(self, ecu: EcuIdentifier) -> EcuRecord:
+        """The record of an ECU; UnknownEcuError."""
+        async with self._inventory.transaction() as transaction:
+            record = await transaction.ecu(ecu)
+        if record is None:
+            raise UnknownEcuError(f"ECU {ecu} is not known to the Director", ecu=ecu)
+        return record
+
+    async def reports(self, ecu: EcuIdentifier, limit: int = 100) -> Sequence[StoredReport]:
+        """The newest accepted reports of an ECU, newest first; UnknownEcuError."""
+        record = await self.ecu(ecu)
+        async with self._inventory.transaction() as transaction:
+            return await transaction.reports(record.vehicle, ecu, limit)
+
+    def _publisher(self, vehicle: VehicleIdentifier) -> Publisher:
+        return Publisher(
+            store=self._metadata(vehicle),
+            profile=self._profile,
+            keyring=self._keyring,
+            lifetimes=self._lifetimes,
+            vehicle=vehicle,
+        )

@@ -1,0 +1,61 @@
+"""Takes in a vehicle version manifest: checked and stored in one transaction, or dropped as a whole."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from uptane.director.ports import EcuRecord, InventoryDatabase, StoredReport
+from uptane.formats.profile import Profile
+from uptane.metadata.errors import UnknownVehicleError
+from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
+from uptane.metadata.vehicle_manifest import VehicleVersionManifest
+from uptane.verification.check_manifest import CheckedManifest, KnownEcu, check_manifest
+
+
+async def take_in_manifest(
+    inventory: InventoryDatabase,
+    profile: Profile,
+    *,
+    vehicle: VehicleIdentifier,
+    primary: EcuIdentifier,
+    raw: bytes,
+    now: datetime,
+) -> CheckedManifest:
+    """Stores a manifest and its new reports (STD-5.3.2.1-1 to -11).
+
+    Args:
+        vehicle, primary: who the sender says that it is.
+        raw: the manifest as received.
+        now: UTC.
+
+    Raises:
+        UnknownVehicleError: no such vehicle.
+        SecurityError: a check failed; see `check_manifest`. Nothing was stored.
+    """
+    envelope = profile.format.decode(VehicleVersionManifest, raw)
+    async with inventory.transaction() as transaction:
+        record = await transaction.vehicle(vehicle)
+        if record is None:
+            raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
+        ecus = {ecu.ecu: ecu for ecu in await transaction.ecus(vehicle)}
+        checked = check_manifest(
+            envelope,
+            vehicle=vehicle,
+            primary=primary,
+            known={name: _known(ecu) for name, ecu in ecus.items()},
+            counter=record.manifest_counter,
+        )
+        await transaction.update_vehicle(
+            replace(record, manifest_counter=checked.manifest.counter, manifest=raw, manifest_received=now)
+        )
+        for report in checked.fresh:
+            payload = report.payload
+            stored = StoredReport(
+                counter=payload.counter, report=report.raw, received=now, attacks_detected=payload.attacks_detected
+            )
+            latest = replace(ecus[payload.ecu], report_counter=payload.counter, report=report.raw, report_received=now)
+            await transaction.add_report(latest, stored)
+        return checked
+
+
+def _known(ecu: EcuRecord) -> KnownEcu:
+    return KnownEcu(key=ecu.key, is_primary=ecu.is_primary, counter=ecu.report_counter, report=ecu.report)

@@ -1,0 +1,62 @@
+"""Vehicles and ECUs enter the inventory: each identity and each key once."""
+
+from uptane.director.ports import EcuRecord, InventoryDatabase, VehicleRecord
+from uptane.metadata.errors import SpoofingError, UnknownVehicleError
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, VehicleIdentifier
+from uptane.metadata.keys import PublicKey
+
+
+async def register_vehicle(inventory: InventoryDatabase, vehicle: VehicleIdentifier) -> None:
+    """Adds a vehicle; AlreadyRegisteredError when it exists (STD-5.3.2.2-3)."""
+    async with inventory.transaction() as transaction:
+        await transaction.add_vehicle(VehicleRecord(vehicle=vehicle))
+
+
+async def register_ecu(
+    inventory: InventoryDatabase,
+    *,
+    vehicle: VehicleIdentifier,
+    ecu: EcuIdentifier,
+    key: PublicKey,
+    is_primary: bool,
+    hardware_id: HardwareIdentifier | None = None,
+) -> bool:
+    """Adds an ECU to a vehicle (STD-5.3.2.2-4 to -11).
+
+    Returns:
+        True when it was added, False when exactly this ECU was registered before.
+
+    Raises:
+        UnknownVehicleError: no such vehicle.
+        SpoofingError: the identifier is in use with another key or vehicle, the key is in use by another ECU,
+            or the vehicle has another Primary. Nothing was changed.
+    """
+    async with inventory.transaction() as transaction:
+        if await transaction.vehicle(vehicle) is None:
+            raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
+        known = await transaction.ecu(ecu)
+        if known is not None:
+            if (known.vehicle, known.key, known.is_primary) == (vehicle, key, is_primary):
+                return False
+            raise SpoofingError(
+                f"ECU {ecu} is registered already, with another key, vehicle or part",
+                next_step="Choose another serial, or have the OEM replace the ECU in the inventory.",
+                ecu=ecu,
+                expected=known.key.key_id,
+                offered=key.key_id,
+            )
+        owner = await transaction.ecu_of_key(key)
+        if owner is not None:
+            raise SpoofingError(f"the key of ECU {ecu} is that of ECU {owner.ecu}", ecu=ecu, owner=owner.ecu)
+        if is_primary:
+            for other in await transaction.ecus(vehicle):
+                if other.is_primary:
+                    raise SpoofingError(
+                        f"vehicle {vehicle} has the Primary {other.ecu} already; {ecu} cannot be one too",
+                        ecu=ecu,
+                        expected=other.ecu,
+                    )
+        await transaction.add_ecu(
+            EcuRecord(vehicle=vehicle, ecu=ecu, key=key, is_primary=is_primary, hardware_id=hardware_id)
+        )
+        return True

@@ -1,0 +1,98 @@
+"""The bundle of metadata that a Primary hands to its Secondaries: a zip archive of the files they would fetch."""
+
+import io
+import zipfile
+from collections.abc import Mapping
+
+from uptane.formats.profile import Profile
+from uptane.metadata.errors import EndlessDataError, FormatError
+from uptane.metadata.identifiers import RepositoryName
+from uptane.metadata.root import Role
+from uptane.metadata.snapshot import Snapshot
+from uptane.vehicle.memory import EcuMemory
+from uptane.verification.trusted import Held
+
+MAX_BUNDLE_BYTES = 64_000_000
+"""Bytes of all files in a bundle, unpacked."""
+
+MAX_BUNDLE_FILES = 10_000
+_MONTH = (1980, 1, 1, 0, 0, 0)
+
+
+def bundle_of(memory: EcuMemory) -> bytes:
+    """Everything that is trusted of both repositories, each file under the name it is fetched by.
+
+    Every Root that was ever trusted is in it, so that a Secondary that missed some can follow (STD-5.4.2.6-2).
+    """
+    files: dict[str, bytes] = {}
+    for repository in (memory.director, memory.image_repository):
+        prefix = f"repository/{repository}/root/"
+        for name in memory.names(prefix):
+            version = int(name.removeprefix(prefix))
+            files[f"{repository}/{memory.profile.metadata_name(Role.ROOT, version)}"] = memory.require(name)
+        files |= {f"{repository}/{name}": raw for name, raw in _names(memory.profile, memory.held(repository)).items()}
+    return pack(files)
+
+
+def _names(profile: Profile, held: Held) -> Mapping[str, bytes]:
+    files: dict[str, bytes] = {}
+    if Role.TIMESTAMP in held.files:
+        files[profile.metadata_name(Role.TIMESTAMP)] = held.files[Role.TIMESTAMP]
+    if Role.SNAPSHOT not in held.files:
+        return files
+    snapshot = profile.format.decode(Snapshot, held.files[Role.SNAPSHOT]).payload
+    files[profile.metadata_name(Role.SNAPSHOT, snapshot.version)] = held.files[Role.SNAPSHOT]
+    for role, listed in snapshot.files.items():
+        if role in held.files:
+            files[profile.metadata_name(role, listed.version)] = held.files[role]
+    return files
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """A zip archive; the same files give the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(files):
+            archive.writestr(zipfile.ZipInfo(name, _MONTH), files[name])
+    return buffer.getvalue()
+
+
+class Bundle:
+    """A received bundle as a source of files; nothing is ever unpacked onto a disk.
+
+    Args:
+        raw: the archive as received.
+
+    Raises:
+        FormatError: not such an archive.
+        EndlessDataError: too many files, or too large ones.
+    """
+
+    def __init__(self, raw: bytes) -> None:
+        try:
+            with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+                entries = archive.infolist()
+                sizes = sum(entry.file_size for entry in entries)
+                if len(entries) > MAX_BUNDLE_FILES or sizes > MAX_BUNDLE_BYTES:
+                    raise EndlessDataError(
+                        f"the metadata bundle holds {len(entries)} files of {sizes} bytes, more than the "
+                        f"{MAX_BUNDLE_FILES} of {MAX_BUNDLE_BYTES} that are allowed"
+                    )
+                if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+                    raise FormatError("the metadata bundle is compressed", field="bundle")
+                if len({entry.filename for entry in entries}) != len(entries):
+                    raise FormatError("the metadata bundle holds one name twice", field="bundle")
+                self._files = {entry.filename: archive.read(entry) for entry in entries}
+        except (zipfile.BadZipFile, ValueError, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+            raise FormatError(f"not a metadata bundle: {error}", field="bundle") from error
+
+    def fetch(self, repository: RepositoryName, name: str, limit: int) -> bytes | None:
+        """A file of the bundle; EndlessDataError for one of more than `limit` bytes."""
+        raw = self._files.get(f"{repository}/{name}")
+        if raw is not None and len(raw) > limit:
+            raise EndlessDataError(
+                f"{name} of {repository} has {len(raw)} bytes, more than the {limit} that are allowed",
+                repository=repository,
+                role=name,
+            )
+        return raw

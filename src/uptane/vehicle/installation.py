@@ -1,0 +1,43 @@
+"""Installs a verified image: what is written into the slot is judged again while it is copied."""
+
+from uptane.metadata.errors import StorageError
+from uptane.metadata.targets import Image
+from uptane.vehicle.memory import EcuMemory
+from uptane.vehicle.ports import ImageSlots
+from uptane.verification.match_images import check_hardware, check_release_counter
+from uptane.verification.verify_image import ImageCheck
+
+INSTALLED = "installed"
+"""The slot of the image that runs."""
+
+
+def slot_of(image: Image) -> str:
+    """The slot in which an image waits: named by its first hash, so it can only ever hold that image."""
+    function, digest = image.file.digests.items[0]
+    return f"{function}-{digest.hex()}"
+
+
+def install(memory: EcuMemory, slots: ImageSlots, image: Image) -> None:
+    """Copies a stored image into the installed slot and remembers it (STD-5.4.3.5-1).
+
+    The checks of STD-5.4.3.4 run once more on the bytes that are really installed.
+
+    Raises:
+        SecurityError: a check failed; the image that ran before still runs.
+        StorageError: it could not be stored.
+    """
+    check_hardware(image, memory.ecu, memory.facts)
+    check_release_counter(image, memory.ecu, memory.facts)
+    chunks = slots.chunks(slot_of(image))
+    if chunks is None:
+        raise StorageError(f"image {image.file.path} is not stored", next_step="Run the update cycle again.")
+    check = ImageCheck(image.file)
+    with slots.receive(INSTALLED) as writer:
+        for chunk in chunks:
+            check.update(chunk)
+            writer.write(chunk)
+        check.finish()
+        writer.keep()
+    offered, before = image.custom.must_match.release_counter, memory.state.release_counter
+    highest = before if offered is None else max(offered, before or 0)
+    memory.change(installed=image.file, release_counter=highest)

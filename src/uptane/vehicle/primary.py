@@ -1,0 +1,184 @@
+"""The Primary: the seven steps of the Standard's section 5.4.2, for itself and for its Secondaries."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from uptane.metadata.errors import SecurityError, UnreachableError, UptaneError
+from uptane.metadata.identifiers import EcuIdentifier
+from uptane.metadata.targets import Image, ImageFile
+from uptane.metadata.vehicle_manifest import VehicleVersionManifest
+from uptane.metadata.version_report import EcuVersionReport
+from uptane.signing.sign import sign
+from uptane.signing.signer import Signer
+from uptane.vehicle.downloads import download
+from uptane.vehicle.installation import INSTALLED, install, slot_of
+from uptane.vehicle.memory import EcuMemory
+from uptane.vehicle.ports import DirectorLink, ImageSlots, ImageSource, TimeLink
+from uptane.vehicle.secondaries import Secondaries
+from uptane.vehicle.version_reports import describe, make_report
+from uptane.verification.full_verification import VerifiedBundle, full_verification
+from uptane.verification.match_images import EcuFacts
+from uptane.verification.steps import Fetcher, run
+from uptane.verification.verify_time import verify_time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """The ways from a Primary to everything outside.
+
+    Args:
+        repositories: metadata of both repositories.
+        mirrors: hosts of images, in the order they are asked.
+        director, timeserver: the services.
+        slots: where images are kept.
+        new_nonce: gives 31 cryptographically random bits.
+        say: is told what happens, line by line.
+    """
+
+    repositories: Fetcher
+    mirrors: Sequence[ImageSource]
+    director: DirectorLink
+    timeserver: TimeLink
+    slots: ImageSlots
+    new_nonce: Callable[[], int]
+    say: Callable[[str], None] = field(default=lambda line: None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleResult:
+    """What an update cycle brought.
+
+    Args:
+        images: the verified image of each ECU that shall have one.
+        fetched: images that were downloaded in this cycle.
+        installed: the image that the Primary installed on itself in this cycle, if any.
+    """
+
+    images: dict[EcuIdentifier, Image]
+    fetched: tuple[ImageFile, ...]
+    installed: ImageFile | None
+
+
+class Primary:
+    """A Primary ECU.
+
+    Args:
+        memory: its provisioned memory.
+        signer: its key.
+        world: the ways outside.
+        refetch_images: download and verify every listed image in every cycle, also one that is there already;
+            for the demonstration, where attackers alter image files after they were delivered.
+    """
+
+    def __init__(self, memory: EcuMemory, signer: Signer, world: World, *, refetch_images: bool = False) -> None:
+        self.memory = memory
+        self.secondaries = Secondaries(memory, world.slots)
+        self._signer = signer
+        self._world = world
+        self._refetch_images = refetch_images
+
+    def update_cycle(self) -> CycleResult:
+        """The seven steps of STD-5.4.2.
+
+        A manifest that the Director refuses does not keep the vehicle from its updates; the refusal is raised
+        when the other steps are done.
+
+        Raises:
+            SecurityError: a check failed. It goes into the next report; what was trusted before is unchanged.
+            UnreachableError: a server does not answer.
+        """
+        refusal = self._step("the vehicle manifest", self.send_manifest)
+        with self._noting():
+            self.load_time()
+            bundle = self.verify_metadata()
+            fetched = self.download_images(bundle)
+            self.secondaries.publish(dict(bundle.images))
+            installed = self.install_own(bundle)
+        if refusal is not None:
+            raise refusal
+        return CycleResult(images=dict(bundle.images), fetched=fetched, installed=installed)
+
+    def _step(self, what: str, step: Callable[[], object]) -> UptaneError | None:
+        try:
+            step()
+        except UnreachableError:
+            raise
+        except UptaneError as error:
+            self._world.say(f"The Director refused {what}: {error}")
+            return error
+        return None
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except SecurityError as error:
+            self.memory.note_attack(describe(error))
+            raise
+
+    def make_manifest(self) -> bytes:
+        """A signed vehicle version manifest of the latest report of every ECU, the Primary's own among them."""
+        with self.memory.lock:
+            own = make_report(self.memory, self._signer)
+            counter = self.memory.change(manifest_counter=self.memory.state.manifest_counter + 1).manifest_counter
+            decode = self.memory.profile.format.decode
+            reports = [decode(EcuVersionReport, own.raw), *self.secondaries.reports()]
+            manifest = VehicleVersionManifest(
+                vehicle=self.memory.vehicle, primary=self.memory.ecu, reports=tuple(reports), counter=counter
+            )
+            return sign(self.memory.profile, manifest, [self._signer])
+
+    def send_manifest(self, manifest: bytes | None = None) -> None:
+        """Step 1: sends a manifest to the Director; attacks that it reports are forgotten once it was accepted."""
+        attacks = self.memory.state.attacks
+        raw = manifest if manifest is not None else self.make_manifest()
+        self._world.director.submit_manifest(self.memory.vehicle, self.memory.ecu, raw)
+        if manifest is None:
+            self.memory.forget_attacks(attacks)
+
+    def load_time(self) -> None:
+        """Step 2: a fresh time attestation over our nonce and those of the Secondaries."""
+        nonces = [self.memory.state.nonce, *self.secondaries.nonces()]
+        raw = self._world.timeserver.attest(nonces)
+        before = self.memory.state
+        attested = verify_time(
+            self.memory.profile, raw, key=self.memory.timeserver_key, nonces=nonces, not_before=before.time
+        )
+        with self.memory.lock:
+            self.memory.write({"attestation": raw})
+            self.memory.change(time=attested.value.time, previous_time=before.time, nonce=self._world.new_nonce())
+
+    def verify_metadata(self) -> VerifiedBundle:
+        """Step 3: full verification of both repositories for every ECU of the vehicle."""
+        memory, now = self.memory, self.memory.state.time
+        ecus = {memory.ecu: memory.facts} | {ecu: EcuFacts() for ecu in self.secondaries.known()}
+        procedure = full_verification(
+            director=memory.context(memory.director, now),
+            director_held=memory.held(memory.director),
+            image_repository=memory.context(memory.image_repository, now),
+            image_repository_held=memory.held(memory.image_repository),
+            ecus=ecus,
+            knows_whole_vehicle=True,
+        )
+        return run(procedure, self._world.repositories, memory)
+
+    def download_images(self, bundle: VerifiedBundle) -> tuple[ImageFile, ...]:
+        """Step 4: downloads and verifies every image that is not there yet (STD-5.4.2.4)."""
+        slots, fetched = self._world.slots, {}
+        wanted = {slot_of(image): image for image in bundle.images.values()}
+        for slot, image in sorted(wanted.items()):
+            if not self._refetch_images and slots.chunks(slot) is not None:
+                continue
+            download(image, self._world.mirrors, slots, self.memory.profile, self._world.say)
+            fetched[slot] = image.file
+        slots.keep_only(frozenset(wanted) | {INSTALLED})
+        return tuple(fetched.values())
+
+    def install_own(self, bundle: VerifiedBundle) -> ImageFile | None:
+        """Installs the Primary's own image if it is to have another one."""
+        image = bundle.images.get(self.memory.ecu)
+        if image is None or image.file == self.memory.state.installed:
+            return None
+        install(self.memory, self._world.slots, image)
+        return image.file

@@ -1,0 +1,172 @@
+"""A Primary's side of its Secondaries: their keys, their latest reports, and what is ready for them."""
+
+from uptane.metadata.envelope import Envelope
+from uptane.metadata.errors import SpoofingError, UnknownEcuError, UnknownVehicleError, UnreachableError
+from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
+from uptane.metadata.root import Role
+from uptane.metadata.targets import Image, Targets
+from uptane.metadata.version_report import EcuVersionReport
+from uptane.vehicle.distribution import bundle_of
+from uptane.vehicle.installation import slot_of
+from uptane.vehicle.memory import EcuMemory, role_name
+from uptane.vehicle.ports import ImageSlots
+from uptane.verification.check_manifest import KnownEcu, check_report
+
+_NO_KEY = b""
+
+
+class Secondaries:
+    """The Secondaries of one Primary. Its methods may be called from other threads than the update cycle.
+
+    Args:
+        memory: the Primary's memory, in which registrations and reports outlive a power cut.
+        slots: the Primary's images.
+    """
+
+    def __init__(self, memory: EcuMemory, slots: ImageSlots) -> None:
+        self._memory = memory
+        self._slots = slots
+        self._images: dict[EcuIdentifier, Image] = {}
+        self._bundle: bytes | None = None
+        if memory.read("attestation") is not None:
+            self._restore()
+
+    def _restore(self) -> None:
+        """After a restart, what was verified before is available again."""
+        raw = self._memory.require(role_name(self._memory.director, Role.TARGETS))
+        targets = self._memory.profile.format.decode(Targets, raw).payload
+        self.publish({ecu: image for image in targets.images.values() for ecu in image.custom.ecus})
+
+    def register_new_secondary(self, ecu: EcuIdentifier, key: bytes | None = None) -> None:
+        """Adds a Secondary; the first key wins.
+
+        Args:
+            ecu: its identifier.
+            key: its public key in the vehicle's format; without one its reports cannot be accepted yet.
+
+        Raises:
+            SpoofingError: another key was registered for it, or it is the Primary.
+            FormatError: not a key.
+        """
+        offered = (
+            _NO_KEY
+            if key is None
+            else self._memory.profile.format.encode_key(self._memory.profile.format.decode_key(key))
+        )
+        with self._memory.lock:
+            if ecu == self._memory.ecu:
+                raise SpoofingError(f"ECU {ecu} is the Primary itself", ecu=ecu)
+            known = self._memory.read(_key_name(ecu))
+            if known is None or (known == _NO_KEY and offered):
+                self._memory.write({_key_name(ecu): offered})
+            elif offered and offered != known:
+                raise SpoofingError(
+                    f"another key is registered for Secondary {ecu}",
+                    next_step="Only the ECU that registered first may use this serial; choose another one.",
+                    ecu=ecu,
+                )
+
+    def known(self) -> tuple[EcuIdentifier, ...]:
+        """Every registered Secondary."""
+        return tuple(
+            EcuIdentifier(name.split("/")[1]) for name in self._memory.names("secondary/") if name.endswith("/key")
+        )
+
+    def register_ecu_manifest(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, nonce: int, report: bytes) -> None:
+        """Verifies and stores a Secondary's version report, durably (STD-5.4.3.6-2).
+
+        Raises:
+            UnknownVehicleError, UnknownEcuError: not ours.
+            SpoofingError: the report is of another ECU, or its signed nonce is another one.
+            BadSignatureError, ReplayedReportError, FormatError: see `check_report`.
+        """
+        if vehicle != self._memory.vehicle:
+            raise UnknownVehicleError(
+                f"this Primary is in vehicle {self._memory.vehicle}, not in {vehicle}",
+                next_step="Give the Secondary the port of its own vehicle's Primary.",
+                vehicle=vehicle,
+            )
+        self._require(ecu)
+        envelope = self._memory.profile.format.decode(EcuVersionReport, report)
+        with self._memory.lock:
+            check_report(envelope, ecu, self._known(ecu), may_repeat=True)
+            if envelope.payload.nonce != nonce:
+                raise SpoofingError(f"the nonce sent for {ecu} is not the one in its signed report", ecu=ecu)
+            self._memory.write({_report_name(ecu): report})
+
+    def _known(self, ecu: EcuIdentifier) -> KnownEcu:
+        raw = self._memory.require(_key_name(ecu))
+        if raw == _NO_KEY:
+            raise UnknownEcuError(
+                f"Secondary {ecu} has registered no key, so its reports cannot be verified",
+                next_step="Register it again with its public key.",
+                ecu=ecu,
+            )
+        key = self._memory.profile.format.decode_key(raw)
+        last = self._memory.read(_report_name(ecu))
+        counter = 0 if last is None else self._decode(last).payload.counter
+        return KnownEcu(key=key, is_primary=False, counter=counter, report=last)
+
+    def _decode(self, raw: bytes) -> Envelope[EcuVersionReport]:
+        return self._memory.profile.format.decode(EcuVersionReport, raw)
+
+    def _require(self, ecu: EcuIdentifier) -> None:
+        if self._memory.read(_key_name(ecu)) is None:
+            raise UnknownEcuError(f"ECU {ecu} is not registered with this Primary", ecu=ecu)
+
+    def reports(self) -> list[Envelope[EcuVersionReport]]:
+        """The latest report of each Secondary that has made one."""
+        found = (self._memory.read(_report_name(ecu)) for ecu in self.known())
+        return [self._decode(raw) for raw in found if raw is not None]
+
+    def nonces(self) -> list[int]:
+        """The nonces that the Secondaries wait to see in a time attestation."""
+        return list(dict.fromkeys(report.payload.nonce for report in self.reports()))
+
+    def publish(self, images: dict[EcuIdentifier, Image]) -> None:
+        """Steps 5 to 7: what was verified becomes available to the Secondaries, all at once."""
+        bundle = bundle_of(self._memory)
+        with self._memory.lock:
+            self._bundle, self._images = bundle, images
+
+    def get_time_attestation_for_ecu(self, ecu: EcuIdentifier) -> bytes:
+        """The last verified attestation, byte for byte; UnreachableError before the first."""
+        self._require(ecu)
+        raw = self._memory.read("attestation")
+        if raw is None:
+            raise _not_yet("time attestation")
+        return raw
+
+    def get_metadata(self, ecu: EcuIdentifier) -> bytes:
+        """The bundle of the last good cycle; UnreachableError before the first."""
+        self._require(ecu)
+        if self._bundle is None:
+            raise _not_yet("metadata")
+        return self._bundle
+
+    def update_exists_for_ecu(self, ecu: EcuIdentifier) -> bool:
+        """Whether a verified image is here for this Secondary."""
+        self._require(ecu)
+        image = self._images.get(ecu)
+        return image is not None and self._slots.chunks(slot_of(image)) is not None
+
+    def get_image(self, ecu: EcuIdentifier) -> tuple[str, bytes] | None:
+        """Name and bytes of the image for this Secondary, or None."""
+        self._require(ecu)
+        image = self._images.get(ecu)
+        chunks = None if image is None else self._slots.chunks(slot_of(image))
+        return None if image is None or chunks is None else (str(image.file.path), b"".join(chunks))
+
+
+def _not_yet(what: str) -> UnreachableError:
+    return UnreachableError(
+        f"the Primary has no verified {what} yet", next_step="Run the Primary's update cycle first: dp.update_cycle()."
+    )
+
+
+def _key_name(ecu: EcuIdentifier) -> str:
+    return f"secondary/{ecu}/key"
+
+
+def _report_name(ecu: EcuIdentifier) -> str:
+    return f"secondary/{ecu}/report"

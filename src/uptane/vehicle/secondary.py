@@ -1,0 +1,182 @@
+"""A Secondary with full verification: it takes everything from its Primary and believes nothing of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from uptane.metadata.errors import BadTimeAttestationError, RepositoryMismatchError, SecurityError, UnreachableError
+from uptane.metadata.targets import Image
+from uptane.signing.signer import Signer
+from uptane.vehicle.distribution import Bundle
+from uptane.vehicle.installation import INSTALLED, install, slot_of
+from uptane.vehicle.memory import EcuMemory
+from uptane.vehicle.ports import ImageSlots, PrimaryLink
+from uptane.vehicle.version_reports import SignedReport, describe, make_report
+from uptane.verification.full_verification import full_verification
+from uptane.verification.steps import run
+from uptane.verification.verify_image import ImageCheck
+from uptane.verification.verify_time import verify_time
+
+
+class Outcome(StrEnum):
+    """How a Secondary's cycle ended."""
+
+    NO_UPDATE = "no update"
+    NO_UPDATE_NEEDED = "no update needed"
+    UPDATED = "updated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondaryResult:
+    """What a Secondary's cycle brought.
+
+    Args:
+        outcome: how it ended.
+        reason: in words.
+        image: the image that it shall have, if any.
+    """
+
+    outcome: Outcome
+    reason: str
+    image: Image | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondaryWorld:
+    """The ways from a Secondary to its Primary, and to its own flash memory; see `primary.World`."""
+
+    primary: PrimaryLink
+    slots: ImageSlots
+    new_nonce: Callable[[], int]
+    say: Callable[[str], None] = field(default=lambda line: None)
+
+
+class Secondary:
+    """A full-verification Secondary.
+
+    Args:
+        memory: its provisioned memory.
+        signer: its key.
+        world: the way to its Primary.
+    """
+
+    def __init__(self, memory: EcuMemory, signer: Signer, world: SecondaryWorld) -> None:
+        self.memory = memory
+        self._signer = signer
+        self._world = world
+
+    def update_cycle(self) -> SecondaryResult:
+        """The six steps of STD-5.4.3; the version report is sent whatever happens (STD-5.4.3.2-2).
+
+        Raises:
+            SecurityError: a check failed. It is in the report; the image that ran before still runs.
+            UnreachableError: the Primary does not answer, or has nothing verified yet.
+        """
+        try:
+            result = self._update()
+        except SecurityError as error:
+            self.memory.note_attack(describe(error))
+            self._report_after_failure()
+            raise
+        self.send_report()
+        return result
+
+    def _report_after_failure(self) -> None:
+        try:
+            self.send_report()
+        except (SecurityError, UnreachableError) as error:
+            self._world.say(f"The version report was not delivered: {error}")
+
+    def _update(self) -> SecondaryResult:
+        self.load_time()
+        image = self.verify_metadata()
+        if image is None:
+            return SecondaryResult(
+                outcome=Outcome.NO_UPDATE,
+                reason="No validated targets were found. Either the Director did not instruct this ECU to install "
+                "anything, or the target info the Director provided could not be validated.",
+            )
+        if image.file == self.memory.state.installed:
+            return SecondaryResult(
+                outcome=Outcome.NO_UPDATE_NEEDED,
+                reason="We already have installed the firmware that the Director wants us to install. "
+                f"Image: {image.file.path!s}",
+                image=image,
+            )
+        if not self._world.primary.update_exists(self.memory.ecu):
+            return SecondaryResult(
+                outcome=Outcome.NO_UPDATE, reason="Primary reports that there is no update for this ECU.", image=image
+            )
+        self.receive_image(image)
+        install(self.memory, self._world.slots, image)
+        return SecondaryResult(
+            outcome=Outcome.UPDATED,
+            reason="Installed firmware received from Primary that was fully validated by the Director and Image Repo. "
+            f"Image: {image.file.path!s}",
+            image=image,
+        )
+
+    def load_time(self) -> None:
+        """Step 1: takes over the attested time if it answers our nonce; otherwise the last trusted time stands.
+
+        Raises:
+            BadSignatureError: the attestation is forged. It is noted, and the cycle ends.
+        """
+        raw = self._world.primary.time_attestation(self.memory.ecu)
+        state = self.memory.state
+        try:
+            attested = verify_time(
+                self.memory.profile,
+                raw,
+                key=self.memory.timeserver_key,
+                nonces=[state.nonce],
+                not_before=state.time,
+            )
+        except BadTimeAttestationError as error:
+            self._world.say(f"The time stays {state.time:%Y-%m-%dT%H:%M:%SZ}: {error}")
+            return
+        self.memory.change(time=attested.value.time, previous_time=state.time, nonce=self._world.new_nonce())
+
+    def verify_metadata(self) -> Image | None:
+        """Step 2: full verification of what the Primary gave us; our own image, or None."""
+        memory, now = self.memory, self.memory.state.time
+        bundle = Bundle(self._world.primary.metadata(memory.ecu))
+        procedure = full_verification(
+            director=memory.context(memory.director, now),
+            director_held=memory.held(memory.director),
+            image_repository=memory.context(memory.image_repository, now),
+            image_repository_held=memory.held(memory.image_repository),
+            ecus={memory.ecu: memory.facts},
+            knows_whole_vehicle=False,
+        )
+        return run(procedure, bundle, memory).images.get(memory.ecu)
+
+    def receive_image(self, image: Image) -> None:
+        """Steps 3 and 4: takes the image from the Primary and stores it once it is verified."""
+        received = self._world.primary.image(self.memory.ecu)
+        if received is None:
+            raise UnreachableError(f"requested image {image.file.path} from Primary but received none")
+        name, data = received
+        if name != image.file.path:
+            raise RepositoryMismatchError(
+                f"received image {name!r} from Primary, expected {image.file.path!s}",
+                expected=image.file.path,
+                offered=name,
+            )
+        check = ImageCheck(image.file)
+        with self._world.slots.receive(slot_of(image)) as writer:
+            check.update(data)
+            writer.write(data)
+            check.finish()
+            writer.keep()
+        self._world.slots.keep_only(frozenset({slot_of(image), INSTALLED}))
+
+    def make_report(self, extra_attack: str = "") -> SignedReport:
+        """A new signed version report."""
+        return make_report(self.memory, self._signer, extra_attack)
+
+    def send_report(self, report: SignedReport | None = None) -> None:
+        """Step 6: sends a report to the Primary; attacks in it are forgotten once it was accepted."""
+        sent = report if report is not None else self.make_report()
+        self._world.primary.submit_report(self.memory.vehicle, self.memory.ecu, sent.nonce, sent.raw)
+        self.memory.forget_attacks(sent.attacks)

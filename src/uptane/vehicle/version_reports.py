@@ -1,0 +1,60 @@
+"""An ECU makes its signed version report, and says in it which attacks it saw."""
+
+from dataclasses import dataclass
+
+from uptane.metadata.errors import SecurityError
+from uptane.metadata.version_report import EcuVersionReport
+from uptane.signing.sign import sign
+from uptane.signing.signer import Signer
+from uptane.vehicle.memory import EcuMemory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedReport:
+    """A report on its way.
+
+    Args:
+        raw: the signed report.
+        nonce: the nonce in it.
+        attacks: the descriptions it carries; forgotten once the report was accepted.
+    """
+
+    raw: bytes
+    nonce: int
+    attacks: tuple[str, ...]
+
+
+def make_report(memory: EcuMemory, signer: Signer, extra_attack: str = "") -> SignedReport:
+    """A new signed report with the next counter, which is durable before the report exists (STD-5.4.2.1.2-11).
+
+    Args:
+        memory: the ECU's memory.
+        signer: the ECU's key.
+        extra_attack: a description to report besides those that were noted.
+    """
+    with memory.lock:
+        state = memory.change(counter=memory.state.counter + 1)
+        described = (*state.attacks, extra_attack) if extra_attack else state.attacks
+        report = EcuVersionReport(
+            ecu=memory.ecu,
+            installed=state.installed,
+            attacks_detected=cut("; ".join(described)),
+            time=state.time,
+            previous_time=state.previous_time,
+            counter=state.counter,
+            nonce=state.nonce,
+        )
+        raw = sign(memory.profile, report, [signer])
+        return SignedReport(raw=raw, nonce=state.nonce, attacks=state.attacks)
+
+
+def describe(error: SecurityError) -> str:
+    """An error as it stands in a report: code, attack, what happened; on one line."""
+    attack = f" {error.attack}" if error.attack else ""
+    text = f"{error.code}{attack}: {error.what}"
+    return cut("".join(c if c.isprintable() else " " for c in text), 300)
+
+
+def cut(text: str, limit: int = 1024) -> str:
+    """`text`, shortened to at most `limit` bytes of UTF-8."""
+    return text.encode()[:limit].decode(errors="ignore")
