@@ -113,7 +113,11 @@ class ImageRepository:
     async def replace_role_keys(
         self, role: RoleName, keys: Mapping[KeyId, PublicKey], *, delegator: RoleName = TARGETS_ROLE
     ) -> None:
-        """Revokes the keys of a delegated role and trusts these instead; what it lists is signed anew."""
+        """Revokes the keys of a delegated role and trusts these instead, with the next publication.
+
+        The role lists no image then: what the old keys signed may be a thief's, so its owner adds again what it
+        vouches for.
+        """
         targets = await self._content(delegator)
         changed = tuple(
             replace(delegation, roles=tuple(_with_keys(r, role, keys) for r in delegation.roles))
@@ -126,7 +130,7 @@ class ImageRepository:
         delegations = Delegations(keys=known, delegations=changed, extensions=targets.delegations.extensions)
         content = await self._content(role)
         self._pending[delegator] = replace(targets, delegations=delegations)
-        self._pending[role] = content
+        self._pending[role] = replace(content, images={})
 
     async def renew(self) -> None:
         """Everything that the repository lists is signed anew with the next publication, as after new keys."""

@@ -78,6 +78,11 @@ class Primary:
         self._world = world
         self._refetch_images = refetch_images
 
+    @property
+    def director(self) -> DirectorLink:
+        """The way to the Director."""
+        return self._world.director
+
     def update_cycle(self) -> CycleResult:
         """The seven steps of STD-5.4.2.
 

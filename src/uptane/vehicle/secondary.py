@@ -65,6 +65,11 @@ class Secondary:
         self._signer = signer
         self._world = world
 
+    @property
+    def primary(self) -> PrimaryLink:
+        """The way to the Primary."""
+        return self._world.primary
+
     def update_cycle(self) -> SecondaryResult:
         """The six steps of STD-5.4.3; the version report is sent whatever happens (STD-5.4.3.2-2).
 
