@@ -1,0 +1,42 @@
+"""The Director's door for ECUs: the XML-RPC methods of its front desk."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+
+from uptane.director.director import Director
+from uptane.formats.profile import Profile
+from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
+from uptane.services.arguments import flag, signed_object, text
+
+MAX_MANIFEST_BYTES = 2_000_000
+"""Bytes of a request: a manifest of 1,000 ECUs."""
+
+
+def director_methods(
+    director: Director, profile: Profile, clock: Callable[[], datetime]
+) -> Mapping[str, Callable[..., Awaitable[object]]]:
+    """The methods that ECUs call; what an intruder would like to call is not among them.
+
+    Args:
+        director: the front desk.
+        profile: the format of keys and manifests.
+        clock: the server's time, UTC.
+    """
+
+    async def submit_vehicle_manifest(vin: object, primary_ecu_serial: object, manifest: object) -> None:
+        """Hands in a vehicle version manifest."""
+        vehicle, primary = VehicleIdentifier(text(vin, "VIN")), EcuIdentifier(text(primary_ecu_serial, "ECU serial"))
+        await director.receive_manifest(vehicle, primary, signed_object(manifest, "manifest"), clock())
+
+    async def register_ecu_serial(
+        ecu_serial: object, ecu_public_key: object, vin: object, is_primary: object = False
+    ) -> None:
+        """Registers an ECU and its public key."""
+        await director.register_ecu(
+            vehicle=VehicleIdentifier(text(vin, "VIN")),
+            ecu=EcuIdentifier(text(ecu_serial, "ECU serial")),
+            key=profile.format.decode_key(signed_object(ecu_public_key, "public key")),
+            is_primary=flag(is_primary, "is_primary"),
+        )
+
+    return {"submit_vehicle_manifest": submit_vehicle_manifest, "register_ecu_serial": register_ecu_serial}

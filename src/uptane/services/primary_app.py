@@ -1,0 +1,60 @@
+"""A Primary's door for its Secondaries."""
+
+from collections.abc import Callable, Mapping
+
+from uptane.metadata.errors import UptaneError
+from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
+from uptane.services.arguments import flag, integer, signed_object, text
+from uptane.vehicle.secondaries import Secondaries
+
+MAX_REPORT_BYTES = 64_000
+"""Bytes of a request: a version report has some 700."""
+
+
+def primary_methods(secondaries: Secondaries) -> Mapping[str, Callable[..., object]]:
+    """The methods that Secondaries call; they run in worker threads beside the update cycle."""
+
+    def submit_ecu_manifest(vin: object, ecu_serial: object, nonce: object, manifest: object) -> None:
+        """Hands in a signed version report."""
+        secondaries.register_ecu_manifest(
+            VehicleIdentifier(text(vin, "VIN")),
+            EcuIdentifier(text(ecu_serial, "ECU serial")),
+            integer(nonce, "nonce"),
+            signed_object(manifest, "manifest"),
+        )
+
+    def register_new_secondary(ecu_serial: object, public_key: object = None) -> None:
+        """Makes a Secondary known, with its public key."""
+        key = None if public_key is None else signed_object(public_key, "public key")
+        secondaries.register_new_secondary(EcuIdentifier(text(ecu_serial, "ECU serial")), key)
+
+    def get_time_attestation_for_ecu(ecu_serial: object) -> bytes:
+        """The last verified time attestation."""
+        return secondaries.get_time_attestation_for_ecu(EcuIdentifier(text(ecu_serial, "ECU serial")))
+
+    def get_metadata(ecu_serial: object, force_partial_verification: object = False) -> bytes:
+        """The bundle for full verification."""
+        if flag(force_partial_verification, "force_partial_verification"):
+            raise UptaneError(
+                "this Primary serves metadata for full verification", next_step="Ask without forcing partial."
+            )
+        return secondaries.get_metadata(EcuIdentifier(text(ecu_serial, "ECU serial")))
+
+    def update_exists_for_ecu(ecu_serial: object) -> bool:
+        """Whether a verified image is here."""
+        return secondaries.update_exists_for_ecu(EcuIdentifier(text(ecu_serial, "ECU serial")))
+
+    def get_image(ecu_serial: object) -> list[object]:
+        """Name and bytes of the image, or two nils."""
+        found = secondaries.get_image(EcuIdentifier(text(ecu_serial, "ECU serial")))
+        return [None, None] if found is None else [found[0], found[1]]
+
+    methods: list[Callable[..., object]] = [
+        submit_ecu_manifest,
+        register_new_secondary,
+        get_time_attestation_for_ecu,
+        get_metadata,
+        update_exists_for_ecu,
+        get_image,
+    ]
+    return {method.__name__: method for method in methods}
