@@ -1,0 +1,108 @@
+"""The ports of ECUs, over XML-RPC and HTTP."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from uptane.metadata.errors import FormatError
+from uptane.metadata.identifiers import EcuIdentifier, RepositoryName, VehicleIdentifier
+from uptane.transport.http_client import RepositoryClient
+from uptane.transport.xmlrpc_client import XmlRpcClient
+
+
+class RepositoriesOverHttp:
+    """Metadata of several repositories, each under `metadata/` of its mirrors."""
+
+    def __init__(self, clients: Mapping[RepositoryName, RepositoryClient]) -> None:
+        self._clients = clients
+
+    def fetch(self, repository: RepositoryName, name: str, limit: int) -> bytes | None:
+        """See `verification.steps.Fetcher`."""
+        return self._clients[repository].fetch(f"metadata/{name}", limit)
+
+
+class ImagesOverHttp:
+    """Images of one mirror, under `targets/`."""
+
+    def __init__(self, client: RepositoryClient) -> None:
+        self._client = client
+
+    @contextmanager
+    def stream(self, name: str, limit: int) -> Iterator[Iterator[bytes] | None]:
+        """See `vehicle.ports.ImageSource`."""
+        with self._client.stream(f"targets/{name}", limit) as chunks:
+            yield chunks
+
+
+class DirectorOverXmlRpc:
+    """The Director's methods for ECUs."""
+
+    def __init__(self, client: XmlRpcClient) -> None:
+        self._client = client
+
+    def submit_manifest(self, vehicle: VehicleIdentifier, primary: EcuIdentifier, manifest: bytes) -> None:
+        """`submit_vehicle_manifest`."""
+        self._client.call("submit_vehicle_manifest", str(vehicle), str(primary), manifest)
+
+    def register_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, key: bytes, *, is_primary: bool) -> None:
+        """`register_ecu_serial`."""
+        self._client.call("register_ecu_serial", str(ecu), key, str(vehicle), is_primary)
+
+
+class TimeserverOverXmlRpc:
+    """The Timeserver's method for one format.
+
+    Args:
+        client: the connection.
+        format_name: `json` or `der`.
+    """
+
+    def __init__(self, client: XmlRpcClient, format_name: str) -> None:
+        self._client = client
+        self._method = "get_signed_time_der" if format_name == "der" else "get_signed_time"
+
+    def attest(self, nonces: Sequence[int]) -> bytes:
+        """A signed attestation."""
+        return _bytes(self._client.call(self._method, list(nonces)), "time attestation")
+
+
+class PrimaryOverXmlRpc:
+    """A Primary's methods for its Secondaries."""
+
+    def __init__(self, client: XmlRpcClient) -> None:
+        self._client = client
+
+    def register_secondary(self, ecu: EcuIdentifier, key: bytes) -> None:
+        """`register_new_secondary`."""
+        self._client.call("register_new_secondary", str(ecu), key)
+
+    def submit_report(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, nonce: int, report: bytes) -> None:
+        """`submit_ecu_manifest`."""
+        self._client.call("submit_ecu_manifest", str(vehicle), str(ecu), nonce, report)
+
+    def time_attestation(self, ecu: EcuIdentifier) -> bytes:
+        """`get_time_attestation_for_ecu`."""
+        return _bytes(self._client.call("get_time_attestation_for_ecu", str(ecu)), "time attestation")
+
+    def metadata(self, ecu: EcuIdentifier) -> bytes:
+        """`get_metadata`."""
+        return _bytes(self._client.call("get_metadata", str(ecu)), "metadata bundle")
+
+    def update_exists(self, ecu: EcuIdentifier) -> bool:
+        """`update_exists_for_ecu`."""
+        return self._client.call("update_exists_for_ecu", str(ecu)) is True
+
+    def image(self, ecu: EcuIdentifier) -> tuple[str, bytes] | None:
+        """`get_image`."""
+        match self._client.call("get_image", str(ecu)):
+            case [None, None]:
+                return None
+            case [str(name), bytes(data)]:
+                return name, data
+            case _:
+                raise FormatError("the Primary answered get_image with something else than a name and bytes")
+
+
+def _bytes(value: object, what: str) -> bytes:
+    if not isinstance(value, bytes):
+        raise FormatError(f"the answer is not a {what}: {type(value).__name__}", field=what)
+    return value
