@@ -1,0 +1,97 @@
+"""ECUs over HTTP and XML-RPC; imports no server library."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from uptane.signing.signer import Signer
+from uptane.storage.ecu_state import EcuStateFolder
+from uptane.storage.image_slots import ImageSlotFolder
+from uptane.transport.http_client import RepositoryClient
+from uptane.transport.limits import TransferLimits
+from uptane.transport.links import (
+    DirectorOverXmlRpc,
+    ImagesOverHttp,
+    PrimaryOverXmlRpc,
+    RepositoriesOverHttp,
+    TimeserverOverXmlRpc,
+)
+from uptane.transport.xmlrpc_client import XmlRpcClient
+from uptane.vehicle.memory import EcuMemory
+from uptane.vehicle.primary import Primary, World
+from uptane.vehicle.secondary import Secondary, SecondaryWorld
+
+DEFAULT_LIMITS = TransferLimits()
+
+
+def new_nonce() -> int:
+    """31 random bits from the operating system's cryptographic source."""
+    return secrets.randbits(31)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EcuFolder:
+    """The disk of an ECU: its memory, and its images.
+
+    Args:
+        path: the folder; made when it is missing.
+    """
+
+    path: Path
+
+    def state(self) -> EcuStateFolder:
+        """The durable memory; one process at a time may open it."""
+        return EcuStateFolder(self.path / "state")
+
+    def slots(self) -> ImageSlotFolder:
+        """The image slots."""
+        return ImageSlotFolder(self.path / "images")
+
+
+def connect_primary(
+    memory: EcuMemory,
+    signer: Signer,
+    slots: ImageSlotFolder,
+    *,
+    director_url: str,
+    timeserver_url: str,
+    refetch_images: bool = False,
+    limits: TransferLimits = DEFAULT_LIMITS,
+    say: Callable[[str], None] = lambda line: None,
+) -> Primary:
+    """A Primary whose repositories are those of its map, its Director and Timeserver at these URLs."""
+    clients = {
+        repository.name: RepositoryClient(repository.urls, limits=limits, name=repository.name, on_event=say)
+        for repository in memory.map.repositories
+    }
+    timeserver = XmlRpcClient(timeserver_url, peer="Timeserver")
+    world = World(
+        repositories=RepositoriesOverHttp(clients),
+        mirrors=[ImagesOverHttp(clients[name]) for name in (memory.director, memory.image_repository)],
+        director=connect_director(director_url),
+        timeserver=TimeserverOverXmlRpc(timeserver, memory.profile.name),
+        slots=slots,
+        new_nonce=new_nonce,
+        say=say,
+    )
+    return Primary(memory, signer, world, refetch_images=refetch_images)
+
+
+def connect_secondary(
+    memory: EcuMemory,
+    signer: Signer,
+    slots: ImageSlotFolder,
+    *,
+    primary_url: str,
+    say: Callable[[str], None] = lambda line: None,
+) -> Secondary:
+    """A Secondary whose Primary is at this URL."""
+    link = PrimaryOverXmlRpc(XmlRpcClient(primary_url, peer="Primary"))
+    world = SecondaryWorld(primary=link, slots=slots, new_nonce=new_nonce, say=say)
+    return Secondary(memory, signer, world)
+
+
+def connect_director(url: str) -> DirectorOverXmlRpc:
+    """The Director's door for ECUs at this URL."""
+    return DirectorOverXmlRpc(XmlRpcClient(url, peer="Director"))
