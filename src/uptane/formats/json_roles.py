@@ -1,7 +1,6 @@
 """Role metadata as JSON: TUF 1.0 objects with the fields that Uptane adds."""
 
 from collections.abc import Mapping
-from typing import cast
 
 from uptane.formats.canonical_json import Json
 from uptane.formats.json_delegations import read_delegations, read_keys, write_delegations, write_keys
@@ -96,7 +95,7 @@ def read_root(value: Json) -> Root:
     for role in Role:
         entry = Fields(named.take(role, dict), f"role {role}")
         roles[role] = RoleKeys(
-            key_ids=entry.texts("keyids", KeyId), threshold=cast("int", entry.take("threshold", int))
+            key_ids=entry.texts("keyids", KeyId), threshold=entry.take("threshold", int)
         )
     return Root(
         version=fields.take("version", int),
