@@ -1,0 +1,1 @@
+"""The walkthrough's own module names: each is a few lines over `uptane.demonstration`."""

@@ -1,0 +1,33 @@
+"""dd: the Director."""
+
+from demo.services_window import desk
+from uptane.demonstration.director_console import DirectorConsole
+
+_console = DirectorConsole(desk)
+
+clean_slate = _console.clean_slate
+write_to_live = _console.write_to_live
+add_new_vehicle = _console.add_new_vehicle
+add_target_to_director = _console.add_target_to_director
+add_target_and_write_to_live = _console.add_target_and_write_to_live
+clear_vehicle_targets = _console.clear_vehicle_targets
+get_last_vehicle_manifest = _console.get_last_vehicle_manifest
+get_last_ecu_manifest = _console.get_last_ecu_manifest
+backup_repositories = _console.backup_repositories
+restore_repositories = _console.restore_repositories
+revoke_compromised_keys = _console.revoke_compromised_keys
+mitm_arbitrary_package_attack = _console.mitm_arbitrary_package_attack
+undo_mitm_arbitrary_package_attack = _console.undo_mitm_arbitrary_package_attack
+backup_timestamp = _console.backup_timestamp
+replay_timestamp = _console.replay_timestamp
+restore_timestamp = _console.restore_timestamp
+prepare_replay_attack_nokeys = _console.prepare_replay_attack_nokeys
+replay_attack_nokeys = _console.replay_attack_nokeys
+undo_replay_attack_nokeys = _console.undo_replay_attack_nokeys
+keyed_arbitrary_package_attack = _console.keyed_arbitrary_package_attack
+undo_keyed_arbitrary_package_attack = _console.undo_keyed_arbitrary_package_attack
+sign_with_compromised_keys_attack = _console.sign_with_compromised_keys_attack
+undo_sign_with_compromised_keys_attack = _console.undo_sign_with_compromised_keys_attack
+host = _console.host
+listen = _console.listen
+kill_server = _console.kill_server

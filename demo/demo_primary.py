@@ -1,0 +1,14 @@
+"""dp: a vehicle's Primary."""
+
+from uptane.demonstration.primary_console import PrimaryConsole
+from uptane.demonstration.settings import load_settings
+
+_console = PrimaryConsole(load_settings())
+
+clean_slate = _console.clean_slate
+update_cycle = _console.update_cycle
+generate_signed_vehicle_manifest = _console.generate_signed_vehicle_manifest
+submit_vehicle_manifest_to_director = _console.submit_vehicle_manifest_to_director
+looping_update = _console.looping_update
+clean_up_temp_folder = _console.clean_up_temp_folder
+try_banners = _console.try_banners

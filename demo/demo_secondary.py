@@ -1,0 +1,15 @@
+"""ds: a Secondary."""
+
+from uptane.demonstration.secondary_console import SecondaryConsole
+from uptane.demonstration.settings import load_settings
+
+_console = SecondaryConsole(load_settings())
+
+clean_slate = _console.clean_slate
+update_cycle = _console.update_cycle
+generate_signed_ecu_manifest = _console.generate_signed_ecu_manifest
+submit_ecu_manifest_to_primary = _console.submit_ecu_manifest_to_primary
+ATTACK_send_corrupt_manifest_to_primary = _console.ATTACK_send_corrupt_manifest_to_primary
+looping_update = _console.looping_update
+clean_up_temp_folder = _console.clean_up_temp_folder
+try_banners = _console.try_banners

@@ -1,0 +1,66 @@
+"""The services window: one background event loop, the key files, and folders that are wiped with care."""
+
+import shutil
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from uptane.assembly.http_server import ServerThread
+from uptane.demonstration.settings import Settings
+from uptane.metadata.errors import UptaneError
+from uptane.signing.signer import KeySigner
+from uptane.storage.key_files import KeyFolder
+
+ResultT = TypeVar("ResultT")
+_MARK = ".uptane-demonstration"
+
+
+def now() -> datetime:
+    """The time of the servers, UTC."""
+    return datetime.now(UTC)
+
+
+class Desk:
+    """What the three services of window 1 share.
+
+    Args:
+        settings: the demonstration.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.servers = ServerThread()
+        self._keys = KeyFolder(settings.keys)
+
+    def run(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Runs a coroutine on the servers' event loop and waits for its result."""
+        return self.servers.run(coroutine)
+
+    def signer(self, name: str) -> KeySigner:
+        """The key of that name, made at its first use."""
+        return KeySigner(self._keys.load_or_generate(name))
+
+    def replace_keys(self, *names: str) -> None:
+        """Puts key files aside, so that new keys are made; earlier ones put aside so are lost."""
+        for name in names:
+            for file in (name, f"{name}.pub"):
+                path = self.settings.keys / file
+                if path.exists():
+                    path.replace(path.with_name(f"{file}.replaced"))
+
+
+def wipe(folder: Path) -> None:
+    """Makes an empty folder; one that the demonstration did not make is left alone.
+
+    Raises:
+        UptaneError: the folder holds somebody else's files.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).exists():
+        raise UptaneError(
+            f"{folder} holds files that this demonstration did not make",
+            next_step="Move them away, or start in another folder.",
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / _MARK).write_text("made by the Uptane demonstration; wiped by every clean_slate()\n")

@@ -1,0 +1,170 @@
+"""The attacks on the Director's published folders, each with its undo."""
+
+import asyncio
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from uptane.demonstration import intruder
+from uptane.demonstration.console import command
+from uptane.demonstration.desk import now
+from uptane.demonstration.settings import Settings
+from uptane.metadata.errors import UptaneError
+from uptane.metadata.identifiers import ImagePath, VehicleIdentifier
+from uptane.metadata.root import Role
+from uptane.signing.publish import Draft, Publisher, load_published
+from uptane.signing.signer import KeySigner
+from uptane.storage.folders import PublishedFolder
+
+
+class DirectorAttacks:
+    """What an intruder does to a vehicle's folder, without keys or with revoked ones."""
+
+    settings: Settings
+    _stolen: Mapping[Role, KeySigner] = {}
+
+    def _folder(self, vin: str) -> Path:
+        folder = self.settings.director / VehicleIdentifier(vin)
+        if not folder.is_dir():
+            raise UptaneError(f"the Director has no vehicle {vin}", next_step="Register it: dd.add_new_vehicle(vin).")
+        return folder
+
+    def _vins(self, vin: str | None) -> Sequence[str]:
+        return (
+            [vin] if vin is not None else sorted(path.parent.name for path in self.settings.director.glob("*/metadata"))
+        )
+
+    @command
+    def mitm_arbitrary_package_attack(self, vin: str, target_filepath: str) -> None:
+        """3.1: alters the image that the Director hosts, without any key, and removes it from the Image repository."""
+        image, here = ImagePath(target_filepath), self._folder(vin) / "targets"
+        there = self.settings.image_repository / "targets"
+        intruder.check_attackable(image, here, there)
+        intruder.hide(there, image)
+        intruder.overwrite(here, image, intruder.EVIL_DIRECTOR)
+
+    @command
+    def undo_mitm_arbitrary_package_attack(self, vin: str, target_filepath: str) -> None:
+        """Undoes it."""
+        image, here = ImagePath(target_filepath), self._folder(vin) / "targets"
+        there = self.settings.image_repository / "targets"
+        intruder.check_attacked(image, here, there)
+        intruder.restore(here, image)
+        intruder.restore(there, image)
+
+    def _timestamp(self, vin: str) -> tuple[Path, Path, Path]:
+        folder, name = self._folder(vin), self.settings.profile.metadata_name(Role.TIMESTAMP)
+        return folder / "metadata" / name, folder / f"backup_{name}", folder / f"current_{name}"
+
+    @command
+    def backup_timestamp(self, vin: str) -> None:
+        """3.3: copies the present Timestamp, to be replayed later."""
+        live, backup, _ = self._timestamp(vin)
+        shutil.copy2(live, backup)
+
+    @command
+    def replay_timestamp(self, vin: str) -> None:
+        """3.3: puts the copied, by now old, Timestamp in place of the present one."""
+        self._replay(vin)
+
+    def _replay(self, vin: str) -> None:
+        live, backup, current = self._timestamp(vin)
+        if not backup.exists():
+            raise UptaneError(
+                "there is no copy of a Timestamp to replay", next_step="Run dd.backup_timestamp(vin) first."
+            )
+        if not current.exists():
+            shutil.copy2(live, current)
+        shutil.copy2(backup, live)
+
+    @command
+    def restore_timestamp(self, vin: str) -> None:
+        """Puts the present Timestamp back."""
+        self._restore(vin)
+
+    def _restore(self, vin: str) -> None:
+        live, backup, current = self._timestamp(vin)
+        if not current.exists():
+            raise UptaneError("no Timestamp is being replayed", next_step="There is nothing to restore.")
+        current.replace(live)
+        backup.unlink(missing_ok=True)
+
+    @command
+    def prepare_replay_attack_nokeys(self, vin: str) -> None:
+        """3.3 in one step: copies the Timestamp and publishes a newer one."""
+        live, backup, _ = self._timestamp(vin)
+        shutil.copy2(live, backup)
+        self._publish(vin)
+
+    @command
+    def replay_attack_nokeys(self, vin: str) -> None:
+        """3.3: replays the copied Timestamp."""
+        self._replay(vin)
+
+    @command
+    def undo_replay_attack_nokeys(self, vin: str) -> None:
+        """Undoes it."""
+        self._restore(vin)
+
+    def _publish(self, vin: str | None) -> None:
+        raise UptaneError("this console cannot publish")
+
+    @command
+    def backup_repositories(self, vin: str | None = None) -> None:
+        """Copies the published metadata of one vehicle or of all."""
+        for name in self._vins(vin):
+            self._backup(name)
+
+    def _backup(self, vin: str) -> None:
+        folder = self._folder(vin)
+        if (folder / "metadata.backup").exists():
+            raise UptaneError(f"there is a backup of vehicle {vin} already", next_step="Restore it first.")
+        shutil.copytree(folder / "metadata", folder / "metadata.backup")
+
+    @command
+    def restore_repositories(self, vin: str | None = None) -> None:
+        """Puts copied metadata back."""
+        for name in self._vins(vin):
+            self._put_back(name)
+
+    def _put_back(self, vin: str) -> None:
+        folder = self._folder(vin)
+        if not (folder / "metadata.backup").exists():
+            raise UptaneError(f"there is no backup of vehicle {vin}", next_step="There is nothing to restore.")
+        (folder / "metadata").rename(folder / "metadata.attacked")
+        (folder / "metadata.backup").rename(folder / "metadata")
+        shutil.rmtree(folder / "metadata.attacked")
+
+    @command
+    def sign_with_compromised_keys_attack(self, vin: str | None = None) -> None:
+        """3.7: publishes Targets, Snapshot and Timestamp of higher versions, signed with the revoked keys."""
+        if not self._stolen:
+            raise UptaneError("no keys were revoked yet", next_step="Run dd.revoke_compromised_keys() first.")
+        for name in self._vins(vin):
+            self._backup(name)
+            asyncio.run(self._sign_with_stolen_keys(VehicleIdentifier(name)))
+
+    async def _sign_with_stolen_keys(self, vehicle: VehicleIdentifier) -> None:
+        profile = self.settings.profile
+        store = PublishedFolder(self.settings.director / vehicle / "metadata")
+        before = await load_published(store, profile)
+        if before is None:
+            raise UptaneError(f"nothing is published for vehicle {vehicle}")
+        root = before.root.payload
+        keys = dict(root.keys) | {signer.key.key_id: signer.key for signer in self._stolen.values()}
+        roles = dict(root.roles) | {
+            role: replace(root.roles[role], key_ids=(signer.key.key_id,), threshold=1)
+            for role, signer in self._stolen.items()
+        }
+        forged = replace(before, root=replace(before.root, payload=replace(root, keys=keys, roles=roles)))
+        content = {name: envelope.payload for name, envelope in before.targets.items()}
+        signers = {signer.key.key_id: signer for signer in self._stolen.values()}
+        publisher = Publisher(store=store, profile=profile, keyring=signers, vehicle=vehicle)
+        await publisher.publish(forged, Draft(targets=content), now())
+
+    @command
+    def undo_sign_with_compromised_keys_attack(self, vin: str | None = None) -> None:
+        """Puts the metadata back that was there before the attack."""
+        for name in self._vins(vin):
+            self._put_back(name)

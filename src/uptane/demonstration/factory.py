@@ -1,0 +1,145 @@
+"""Where the demonstration's ECUs are made: they get keys, metadata and a first image, and are registered."""
+
+import secrets
+import shutil
+import string
+from datetime import UTC, datetime
+from pathlib import Path
+
+from uptane.assembly.vehicle import EcuFolder, new_nonce
+from uptane.demonstration.settings import Settings
+from uptane.metadata.digests import Digests
+from uptane.metadata.errors import ProvisioningError, UnknownVehicleError
+from uptane.metadata.identifiers import EcuIdentifier, ImagePath, RepositoryName, VehicleIdentifier
+from uptane.metadata.keys import PublicKey
+from uptane.metadata.repository_map import MappedRepository, RepositoryKind, RepositoryMap
+from uptane.metadata.root import Role
+from uptane.metadata.targets import ImageFile
+from uptane.signing.signer import KeySigner
+from uptane.storage.ecu_state import EcuStateFolder
+from uptane.storage.image_slots import ImageSlotFolder
+from uptane.storage.key_files import KeyFolder
+from uptane.vehicle.installation import INSTALLED
+from uptane.vehicle.memory import EcuMemory, Provisioning, provision
+
+DIRECTOR = RepositoryName("director")
+IMAGE_REPOSITORY = RepositoryName("imagerepo")
+FACTORY_IMAGE = b"Contents of infotainment_firmware.txt"
+"""What an ECU runs before its first update: 37 bytes."""
+
+OTHER_FORMATS = {"der": "json", "json": "der"}
+
+
+def key_name(kind: str, ecu: EcuIdentifier, default: EcuIdentifier) -> str:
+    """The name of an ECU's key file: `primary` or `secondary` for the default ECU, else with its serial."""
+    return kind if ecu == default else f"{kind}_{ecu}"
+
+
+def ecu_signer(settings: Settings, name: str, *, use_new_keys: bool) -> KeySigner:
+    """An ECU's own key, made at its first use."""
+    if use_new_keys:
+        name = f"{name}_{random_text(8)}"
+    return KeySigner(KeyFolder(settings.keys).load_or_generate(name))
+
+
+def random_text(length: int) -> str:
+    """Letters and digits for names of folders."""
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(length))
+
+
+def new_folder(settings: Settings, kind: str) -> EcuFolder:
+    """A fresh folder such as `temp_primaryAb3dE`."""
+    path = settings.folder / f"temp_{kind}{random_text(5)}"
+    path.mkdir(parents=True)
+    return EcuFolder(path=path)
+
+
+def remove(folder: EcuFolder) -> None:
+    """Removes an ECU's folder."""
+    shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def make_ecu(
+    settings: Settings, folder: EcuFolder, *, vehicle: VehicleIdentifier, ecu: EcuIdentifier, image_name: str
+) -> tuple[EcuStateFolder, EcuMemory, ImageSlotFolder]:
+    """Provisions an ECU with what is published now (STD-5.4.1-4).
+
+    Returns:
+        The folder of its state, to be closed in the end; its memory; its image slots.
+
+    Raises:
+        UnknownVehicleError: the Director has no such vehicle.
+        ProvisioningError: the services do not run here, or in another format.
+    """
+    if not settings.director.is_dir() or not settings.image_repository.is_dir():
+        raise ProvisioningError(
+            f"no services were started in {settings.folder}",
+            next_step="Start them there first: python -i demo/start_servers.py.",
+        )
+    if not (settings.director / vehicle).is_dir():
+        raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
+    published = {
+        DIRECTOR: settings.director / vehicle / "metadata",
+        IMAGE_REPOSITORY: settings.image_repository / "metadata",
+    }
+    file = ImageFile(
+        path=ImagePath(image_name), length=len(FACTORY_IMAGE), digests=Digests.of(FACTORY_IMAGE, ("sha256", "sha512"))
+    )
+    moment = datetime.now(UTC)
+    what = Provisioning(
+        vehicle=vehicle,
+        ecu=ecu,
+        repository_map=_map(settings, vehicle),
+        timeserver_key=_timeserver_key(settings),
+        roles={name: _roles(settings, path) for name, path in published.items()},
+        time=moment.replace(microsecond=0),
+        counter=int(moment.timestamp() * 1_000_000),
+        nonce=new_nonce(),
+        installed=file,
+    )
+    slots = folder.slots()
+    with slots.receive(INSTALLED) as writer:
+        writer.write(FACTORY_IMAGE)
+        writer.keep()
+    state = folder.state()
+    return state, provision(state, settings.profile, what), slots
+
+
+def _map(settings: Settings, vehicle: VehicleIdentifier) -> RepositoryMap:
+    ports = settings.ports
+    return RepositoryMap.basic(
+        director=MappedRepository(
+            name=DIRECTOR, kind=RepositoryKind.DIRECTOR, urls=(settings.url(ports.director, f"/{vehicle}"),)
+        ),
+        image_repository=MappedRepository(
+            name=IMAGE_REPOSITORY, kind=RepositoryKind.IMAGE, urls=(settings.url(ports.image_repository),)
+        ),
+    )
+
+
+def _roles(settings: Settings, folder: Path) -> dict[Role, bytes]:
+    roles: dict[Role, bytes] = {}
+    for role in Role:
+        name = settings.profile.metadata_name(role)
+        path = folder / name
+        if path.is_file():
+            roles[role] = path.read_bytes()
+            continue
+        other = OTHER_FORMATS[settings.profile.name]
+        if (folder / f"{role}.{other}").is_file():
+            raise ProvisioningError(
+                f"the services use the format {other}, and this console {settings.profile.name}",
+                next_step=f"Start this console with UPTANE_DEMO__FORMAT={other} in its environment.",
+                format=other,
+            )
+        raise ProvisioningError(f"{path} is missing", next_step="Run clean_slate() in the services window.")
+    return roles
+
+
+def _timeserver_key(settings: Settings) -> PublicKey:
+    key = KeyFolder(settings.keys).public("timeserver")
+    if key is None:
+        raise ProvisioningError(
+            f"the Timeserver's public key is not in {settings.keys}", next_step="Start the services first."
+        )
+    return key

@@ -1,0 +1,279 @@
+"""`di`: the Image repository as the services window types it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from uptane.assembly.servers import folder_site, image_repository_over_folder
+from uptane.demonstration import intruder
+from uptane.demonstration.console import command, say
+from uptane.demonstration.desk import Desk, now, wipe
+from uptane.demonstration.settings import Settings
+from uptane.image_repository.repository import ImageRepository
+from uptane.metadata.delegations import DelegatedRole, Delegation
+from uptane.metadata.errors import UptaneError
+from uptane.metadata.identifiers import HardwareIdentifier, ImagePath, PathPattern, RoleName
+from uptane.metadata.root import Role, RoleKeys
+from uptane.metadata.targets import Custom, MustMatch
+from uptane.signing.publish import new_root
+from uptane.signing.signer import KeySigner
+
+KEYS = {
+    Role.ROOT: "mainroot",
+    Role.TARGETS: "maintargets",
+    Role.SNAPSHOT: "mainsnapshot",
+    Role.TIMESTAMP: "maintimestamp",
+}
+FIRST_IMAGES = ("INFO1.0.txt", "TCU1.0.txt", "TCU1.1.txt", "TCU1.2.txt", "BCU1.0.txt", "BCU1.1.txt", "BCU1.2.txt")
+UNLISTED = ("file1.txt", "infotainment_firmware.txt")
+FRESH = "Fresh firmware image"
+EVIL = "evil content"
+
+
+class ImageRepositoryConsole:
+    """The functions of the Image repository.
+
+    Args:
+        desk: the services window.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self.settings: Settings = desk.settings
+        self._desk = desk
+        self._repository: ImageRepository | None = None
+        self._signers: dict[Role, KeySigner] = {}
+        self._rotations = 0
+
+    @property
+    def repository(self) -> ImageRepository:
+        """The repository; UptaneError before `clean_slate`."""
+        if self._repository is None:
+            raise UptaneError("there is no Image repository yet", next_step="Run di.clean_slate() first.")
+        return self._repository
+
+    @command
+    def clean_slate(self, use_new_keys: bool = False) -> None:
+        """Wipes `imagerepo/`, makes a repository with seven images, and hosts it."""
+        wipe(self.settings.image_repository)
+        if use_new_keys:
+            self._desk.replace_keys(*KEYS.values())
+        self._signers = {role: self._desk.signer(name) for role, name in KEYS.items()}
+        self._rotations = 0
+        self._repository = image_repository_over_folder(self.settings.profile, self.settings.image_repository)
+        self._repository.add_signers(self._signers.values())
+        self._repository.stage_root(new_root({role: [signer] for role, signer in self._signers.items()}))
+        for name in UNLISTED:
+            self._desk.run(self._repository.store_image(ImagePath(name), f"Contents of {name}".encode()))
+        for name in FIRST_IMAGES:
+            self._desk.run(self._repository.add_image(ImagePath(name), f"Contents of {name}\n".encode()))
+        self._desk.run(self._repository.publish(now()))
+        self._host()
+
+    @command
+    def add_target_to_imagerepo(
+        self,
+        target_fname: str,
+        filepath_in_repo: str,
+        release_counter: int | None = None,
+        hardware_ids: Sequence[str] | None = None,
+    ) -> None:
+        """Adds a file to the top-level Targets role; `write_to_live()` publishes it."""
+        self._add(target_fname, filepath_in_repo, None, release_counter, hardware_ids)
+
+    def _add(
+        self,
+        target_fname: str,
+        filepath_in_repo: str,
+        role: str | None,
+        release_counter: int | None = None,
+        hardware_ids: Sequence[str] | None = None,
+    ) -> None:
+        data = read_image(self.settings, target_fname)
+        path, custom = ImagePath(filepath_in_repo), custom_of(release_counter, hardware_ids)
+        if role is None:
+            self._desk.run(self.repository.add_image(path, data, custom=custom))
+        else:
+            self._desk.run(self.repository.add_image(path, data, custom=custom, role=RoleName(role)))
+
+    @command
+    def write_to_live(self) -> None:
+        """Signs and publishes; Snapshot and Timestamp rise even without a change."""
+        self._desk.run(self.repository.publish(now()))
+
+    @command
+    def add_target_and_write_to_live(self, filename: str, file_content: str) -> None:
+        """Writes a file with that text, adds it and publishes."""
+        self._add_and_write(filename, file_content)
+
+    def _add_and_write(self, filename: str, file_content: str) -> None:
+        write_image(self.settings, filename, file_content)
+        self._add(filename, filename, None)
+        self._desk.run(self.repository.publish(now()))
+
+    @command
+    def host(self) -> None:
+        """Starts the HTTP server, if it does not run."""
+        self._host()
+
+    def _host(self) -> None:
+        port = self.settings.ports.image_repository
+        if self._desk.servers.serves(port):
+            say("The Image repository is hosted already.")
+            return
+        self._desk.servers.start(folder_site(self.settings.image_repository), [port])
+        say(f"Image repository hosted at {self.settings.url(port)}")
+
+    @command
+    def kill_server(self) -> None:
+        """Stops the HTTP server."""
+        self._desk.servers.stop(self.settings.ports.image_repository)
+
+    @command
+    def delegate(
+        self,
+        role: str,
+        paths: Sequence[str],
+        terminating: bool = False,
+        hardware_ids: Sequence[str] | None = None,
+        delegator: str = "targets",
+    ) -> None:
+        """Lets a supplier's role sign for these paths, with a key of its own, and publishes that.
+
+        Args:
+            role: the name of the role, such as `supplier`.
+            paths: patterns such as `supplier/*`.
+            terminating: whether the search ends with this role.
+            hardware_ids: the hardware it may sign for; any when not given.
+            delegator: the role that delegates.
+        """
+        signer = self._desk.signer(f"role_{RoleName(role)}")
+        self._desk.run(
+            self.repository.delegate(
+                Delegation(
+                    roles=(_role(role, signer),),
+                    paths=tuple(PathPattern(path) for path in ([paths] if isinstance(paths, str) else paths)),
+                    hardware_ids=None if hardware_ids is None else tuple(map(HardwareIdentifier, hardware_ids)),
+                    terminating=terminating,
+                ),
+                [signer.key],
+                delegator=RoleName(delegator),
+            )
+        )
+        self.repository.add_signers([signer])
+        self._desk.run(self.repository.publish(now()))
+
+    @command
+    def add_target_to_role(
+        self,
+        role: str,
+        target_fname: str,
+        filepath_in_repo: str,
+        release_counter: int | None = None,
+        hardware_ids: Sequence[str] | None = None,
+    ) -> None:
+        """Adds a file to a delegated role, signed with that role's key; `write_to_live()` publishes it."""
+        self._add(target_fname, filepath_in_repo, role, release_counter, hardware_ids)
+
+    @command
+    def revoke_delegated_keys(self, role: str, delegator: str = "targets") -> None:
+        """Trusts a new key for a delegated role instead of the present one, and publishes that.
+
+        The role lists no image then: its owner adds again what it vouches for.
+        """
+        self._rotations += 1
+        signer = self._desk.signer(f"new{self._rotations}_role_{RoleName(role)}")
+        self.repository.add_signers([signer])
+        self._desk.run(
+            self.repository.replace_role_keys(
+                RoleName(role), {signer.key.key_id: signer.key}, delegator=RoleName(delegator)
+            )
+        )
+        self._desk.run(self.repository.publish(now()))
+
+    @command
+    def sign_with_stolen_supplier_key_attack(self, role: str, target_filepath: str) -> None:
+        """Signs an evil image with the key of a delegated role, and publishes that."""
+        path = ImagePath(target_filepath)
+        self._desk.run(self.repository.add_image(path, EVIL.encode(), role=RoleName(role)))
+        self._desk.run(self.repository.publish(now()))
+
+    @command
+    def mitm_arbitrary_package_attack(self, target_filepath: str) -> None:
+        """3.2: alters the image on the Image repository, without any key, and removes it from the Director."""
+        image = ImagePath(target_filepath)
+        here, there = self._targets(), self._director_targets()
+        intruder.check_attackable(image, here)
+        intruder.overwrite(here, image, intruder.EVIL_IMAGES)
+        for folder in there:
+            intruder.hide(folder, image)
+
+    @command
+    def undo_mitm_arbitrary_package_attack(self, target_filepath: str) -> None:
+        """Undoes it."""
+        image = ImagePath(target_filepath)
+        folders = [self._targets(), *self._director_targets()]
+        intruder.check_attacked(image, *folders)
+        for folder in folders:
+            intruder.restore(folder, image)
+
+    @command
+    def keyed_arbitrary_package_attack(self, target_filepath: str) -> None:
+        """3.5: signs an evil image with the stolen Targets key."""
+        self._add_and_write(target_filepath, EVIL)
+
+    @command
+    def undo_keyed_arbitrary_package_attack(self, target_filepath: str) -> None:
+        """3.6: revokes the stolen keys and signs the fresh image again."""
+        self._revoke()
+        self._add_and_write(target_filepath, FRESH)
+
+    @command
+    def revoke_compromised_keys(self) -> None:
+        """3.6: the Root key revokes the Targets, Snapshot and Timestamp keys and names new ones."""
+        self._revoke()
+
+    def _revoke(self) -> None:
+        self._rotations += 1
+        prefix = "new_" if self._rotations == 1 else f"new{self._rotations}_"
+        new: dict[Role, KeySigner] = {
+            role: self._desk.signer(prefix + name) for role, name in KEYS.items() if role != Role.ROOT
+        }
+        self._signers.update(new)
+        self.repository.add_signers(new.values())
+        self.repository.stage_root(new_root({role: [signer] for role, signer in self._signers.items()}))
+        self._desk.run(self.repository.renew())
+        self._desk.run(self.repository.publish(now()))
+
+    def _targets(self) -> Path:
+        return self.settings.image_repository / "targets"
+
+    def _director_targets(self) -> list[Path]:
+        return sorted(self.settings.director.glob("*/targets"))
+
+
+def _role(name: str, signer: KeySigner) -> DelegatedRole:
+    return DelegatedRole(name=RoleName(name), keys=RoleKeys(key_ids=(signer.key.key_id,), threshold=1))
+
+
+def custom_of(release_counter: int | None, hardware_ids: Sequence[str] | None) -> Custom:
+    """Custom data with what was given."""
+    hardware = None if hardware_ids is None else tuple(map(HardwareIdentifier, hardware_ids))
+    return Custom(must_match=MustMatch(release_counter=release_counter, hardware_ids=hardware))
+
+
+def read_image(settings: Settings, name: str) -> bytes:
+    """The bytes of an image file in the working directory; UptaneError when there is none."""
+    path = settings.folder / name
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UptaneError(
+            f"image file {path} cannot be read: {error.strerror}",
+            next_step="Write the file first, or give the path of one that exists.",
+        ) from error
+
+
+def write_image(settings: Settings, name: str, content: str) -> None:
+    """Writes an image file into the working directory."""
+    path = settings.folder / ImagePath(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)

@@ -1,0 +1,204 @@
+"""`dp`: a vehicle's Primary as its window types it."""
+
+import atexit
+import time
+from collections.abc import Callable
+
+from uptane.assembly.http_server import ServerThread
+from uptane.assembly.vehicle import EcuFolder, connect_primary
+from uptane.demonstration import banners
+from uptane.demonstration.banners import Banner
+from uptane.demonstration.console import command, say
+from uptane.demonstration.factory import ecu_signer, key_name, make_ecu, new_folder, remove
+from uptane.demonstration.settings import DEFAULT_PRIMARY, DEFAULT_VEHICLE, Settings
+from uptane.metadata.errors import (
+    BadSignatureError,
+    ReplayedMetadataError,
+    RepositoryMismatchError,
+    SecurityError,
+    UptaneError,
+)
+from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
+from uptane.metadata.root import Role
+from uptane.services.primary_app import MAX_REPORT_BYTES, primary_methods
+from uptane.services.xmlrpc_door import XmlRpcDoor
+from uptane.vehicle.primary import CycleResult, Primary
+
+REPLAYED = (
+    "The Director has instructed us to download a Timestamp that is older than the currently trusted version. "
+    "This instruction has been rejected."
+)
+UNTRUSTED = (
+    "The Director has instructed us to download a Timestamp that is signed with keys that are untrusted.  "
+    "This metadata has been rejected."
+)
+NO_IMAGE = (
+    "No image was found that exactly matches the signed metadata from the Director and Image Repositories. "
+    "Not keeping untrustworthy files. "
+)
+
+
+class PrimaryConsole:
+    """The functions of a Primary.
+
+    Args:
+        settings: the demonstration.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.most_recent_signed_vehicle_manifest: bytes | None = None
+        self._primary: Primary | None = None
+        self._folder: EcuFolder | None = None
+        self._close: Callable[[], None] = lambda: None
+        self._servers = ServerThread()
+        self._port: int | None = None
+        atexit.register(self._clean_up)
+
+    @property
+    def primary(self) -> Primary:
+        """The Primary; UptaneError before `clean_slate`."""
+        if self._primary is None:
+            raise UptaneError("there is no Primary yet", next_step="Run dp.clean_slate() first.")
+        return self._primary
+
+    @command
+    def clean_slate(
+        self, use_new_keys: bool = False, vin: str = DEFAULT_VEHICLE, ecu_serial: str = DEFAULT_PRIMARY
+    ) -> None:
+        """Makes a Primary that was never updated, opens its door for Secondaries, and registers it."""
+        vehicle, ecu = VehicleIdentifier(vin), EcuIdentifier(ecu_serial)
+        self._clean_up()
+        folder = new_folder(self.settings, "primary")
+        self._folder = folder
+        try:
+            self._make(folder, vehicle, ecu, use_new_keys)
+        except BaseException:
+            self._clean_up()
+            raise
+
+    def _make(self, folder: EcuFolder, vehicle: VehicleIdentifier, ecu: EcuIdentifier, use_new_keys: bool) -> None:
+        ports, profile = self.settings.ports, self.settings.profile
+        state, memory, slots = make_ecu(
+            self.settings, folder, vehicle=vehicle, ecu=ecu, image_name="primary_firmware.txt"
+        )
+        self._close = state.close
+        name = key_name("primary", ecu, DEFAULT_PRIMARY)
+        signer = ecu_signer(self.settings, name, use_new_keys=use_new_keys)
+        primary = connect_primary(
+            memory,
+            signer,
+            slots,
+            director_url=self.settings.url(ports.director_calls),
+            timeserver_url=self.settings.url(ports.timeserver),
+            refetch_images=True,
+            say=say,
+        )
+        self._listen(primary)
+        self._primary = primary
+        primary.director.register_ecu(vehicle, ecu, profile.format.encode_key(signer.key), is_primary=True)
+        say(f"ECU {ecu} is registered with the Director as the Primary of vehicle {vehicle}.")
+        self._send(self._make_manifest())
+
+    def _listen(self, primary: Primary) -> None:
+        first = self.settings.ports.primary
+        tries = [0] if first == 0 else range(first, first + self.settings.ports.primary_tries)
+        door = XmlRpcDoor(primary_methods(primary.secondaries), max_body=MAX_REPORT_BYTES)
+        self._port = self._servers.start(
+            door,
+            list(tries),
+            on_busy=lambda port: say(f"Failed to bind Primary XMLRPC Listener to port {port}. Trying next port."),
+        )
+        say(f"Primary will now listen on port {self._port}")
+
+    @property
+    def port(self) -> int | None:
+        """The port of the door for Secondaries."""
+        return self._port
+
+    @command
+    def update_cycle(self) -> None:
+        """The seven steps: manifest, time, metadata, images, and all three for the Secondaries."""
+        self._cycle()
+
+    def _cycle(self) -> CycleResult | None:
+        try:
+            result = self.primary.update_cycle()
+        except SecurityError as error:
+            say(f"{type(error).__name__}: {error}")
+            banners.show(*_banner_for(error))
+            return None
+        for ecu, image in sorted(result.images.items()):
+            say(f"Verified image {image.file.path!s} for ECU {ecu}.")
+        say("The Primary is up to date: all metadata is verified, and all images that are directed are here.")
+        return result
+
+    @command
+    def generate_signed_vehicle_manifest(self) -> bytes:
+        """Makes a vehicle version manifest and keeps it in `most_recent_signed_vehicle_manifest`."""
+        return self._make_manifest()
+
+    def _make_manifest(self) -> bytes:
+        self.most_recent_signed_vehicle_manifest = self.primary.make_manifest()
+        return self.most_recent_signed_vehicle_manifest
+
+    @command
+    def submit_vehicle_manifest_to_director(self, signed_vehicle_manifest: bytes | None = None) -> None:
+        """Sends a manifest, by default the most recent one that was made."""
+        self._send(signed_vehicle_manifest or self.most_recent_signed_vehicle_manifest or self._make_manifest())
+
+    def _send(self, manifest: bytes) -> None:
+        self.primary.send_manifest(manifest)
+        say("The Director accepted the vehicle version manifest.")
+
+    @command
+    def looping_update(self, cycles: int | None = None, seconds: float = 1.0) -> None:
+        """Runs update cycles until Ctrl-C, or as many as given; errors are printed and the loop goes on."""
+        loop(self._cycle, cycles, seconds)
+
+    @command
+    def clean_up_temp_folder(self) -> None:
+        """Stops the Primary and removes its folder."""
+        self._clean_up()
+
+    @command
+    def try_banners(self) -> None:
+        """Shows every banner."""
+        banners.try_banners()
+
+    def _clean_up(self) -> None:
+        if self._port is not None:
+            self._servers.stop(self._port)
+        self._close()
+        if self._folder is not None:
+            remove(self._folder)
+        self._primary, self._folder, self._port, self._close = None, None, None, lambda: None
+
+
+def loop(cycle: Callable[[], object], cycles: int | None, seconds: float) -> None:
+    """Runs a cycle again and again; Ctrl-C ends it."""
+    done = 0
+    try:
+        while cycles is None or done < cycles:
+            try:
+                cycle()
+            except UptaneError as error:
+                say(f"{type(error).__name__}: {error}")
+            done += 1
+            if cycles is None or done < cycles:
+                time.sleep(seconds)
+    except KeyboardInterrupt:
+        say(f"Stopped after {done} cycles.")
+
+
+def _banner_for(error: SecurityError) -> tuple[Banner, str]:
+    of_timestamp = error.facts.get("role") == Role.TIMESTAMP
+    if isinstance(error, ReplayedMetadataError):
+        return Banner.REPLAY, REPLAYED if of_timestamp else str(error)
+    if isinstance(error, BadSignatureError) and of_timestamp:
+        return Banner.DEFENDED, UNTRUSTED
+    if isinstance(error, RepositoryMismatchError):
+        return Banner.DEFENDED, error.what
+    if "image" in error.facts:
+        return Banner.DEFENDED, f"{NO_IMAGE}{error}"
+    return Banner.DEFENDED, str(error)

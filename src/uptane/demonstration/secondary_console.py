@@ -1,0 +1,183 @@
+"""`ds`: a Secondary as its window types it."""
+
+import atexit
+from collections.abc import Callable
+from dataclasses import replace
+
+from uptane.assembly.vehicle import EcuFolder, connect_director, connect_secondary
+from uptane.demonstration import banners
+from uptane.demonstration.banners import Banner
+from uptane.demonstration.console import command, say
+from uptane.demonstration.factory import ecu_signer, key_name, make_ecu, new_folder, remove
+from uptane.demonstration.primary_console import loop
+from uptane.demonstration.settings import DEFAULT_SECONDARY, DEFAULT_VEHICLE, HOST, Settings
+from uptane.metadata.envelope import Envelope
+from uptane.metadata.errors import SecurityError, UptaneError
+from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
+from uptane.metadata.version_report import EcuVersionReport
+from uptane.signing.signer import KeySigner
+from uptane.storage.image_slots import ImageSlotFolder
+from uptane.vehicle.installation import INSTALLED
+from uptane.vehicle.secondary import Outcome, Secondary, SecondaryResult
+from uptane.vehicle.version_reports import SignedReport
+
+EVIL = b"evil content"
+FACTORY_NAME = "secondary_firmware.txt"
+COMPROMISED = (
+    "A malicious update has been installed! Arbitrary package attack successful: "
+    "this Secondary has been compromised! Image: "
+)
+
+
+class SecondaryConsole:
+    """The functions of a Secondary.
+
+    Args:
+        settings: the demonstration.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.most_recent_signed_ecu_manifest: bytes | None = None
+        self._secondary: Secondary | None = None
+        self._slots: ImageSlotFolder | None = None
+        self._signed: SignedReport | None = None
+        self._folder: EcuFolder | None = None
+        self._close: Callable[[], None] = lambda: None
+        atexit.register(self._clean_up)
+
+    @property
+    def secondary(self) -> Secondary:
+        """The Secondary; UptaneError before `clean_slate`."""
+        if self._secondary is None:
+            raise UptaneError("there is no Secondary yet", next_step="Run ds.clean_slate() first.")
+        return self._secondary
+
+    @command
+    def clean_slate(
+        self,
+        use_new_keys: bool = False,
+        vin: str = DEFAULT_VEHICLE,
+        ecu_serial: str = DEFAULT_SECONDARY,
+        primary_host: str | None = None,
+        primary_port: int | None = None,
+    ) -> None:
+        """Makes a Secondary that was never updated, registers it with Director and Primary, and reports."""
+        vehicle, ecu = VehicleIdentifier(vin), EcuIdentifier(ecu_serial)
+        port = self.settings.ports.primary if primary_port is None else primary_port
+        self._clean_up()
+        folder = new_folder(self.settings, "secondary")
+        self._folder = folder
+        try:
+            self._make(folder, vehicle, ecu, use_new_keys, f"http://{primary_host or HOST}:{port}")
+        except BaseException:
+            self._clean_up()
+            raise
+
+    def _make(
+        self, folder: EcuFolder, vehicle: VehicleIdentifier, ecu: EcuIdentifier, use_new_keys: bool, primary_url: str
+    ) -> None:
+        state, memory, slots = make_ecu(self.settings, folder, vehicle=vehicle, ecu=ecu, image_name=FACTORY_NAME)
+        self._close, self._slots = state.close, slots
+        signer: KeySigner = ecu_signer(
+            self.settings, key_name("secondary", ecu, DEFAULT_SECONDARY), use_new_keys=use_new_keys
+        )
+        secondary = connect_secondary(memory, signer, slots, primary_url=primary_url, say=say)
+        key = self.settings.profile.format.encode_key(signer.key)
+        director = connect_director(self.settings.url(self.settings.ports.director_calls))
+        director.register_ecu(vehicle, ecu, key, is_primary=False)
+        say(f"ECU {ecu} is registered with the Director as a Secondary of vehicle {vehicle}.")
+        secondary.primary.register_secondary(ecu, key)
+        say("It is registered with its Primary.")
+        self._secondary = secondary
+        self._submit(self._generate())
+
+    @command
+    def update_cycle(self) -> None:
+        """Time, metadata, image, verification, installation and report, all through the Primary."""
+        self._cycle()
+
+    def _cycle(self) -> SecondaryResult | None:
+        try:
+            result = self.secondary.update_cycle()
+        except SecurityError as error:
+            say(f"{type(error).__name__}: {error}")
+            banners.show(Banner.DEFENDED, str(error))
+            return None
+        if result.outcome is not Outcome.UPDATED:
+            needed = result.outcome is Outcome.NO_UPDATE_NEEDED
+            banners.show(Banner.NO_UPDATE_NEEDED if needed else Banner.NO_UPDATE, result.reason)
+            return result
+        content = self.installed_content()
+        path = result.image.file.path if result.image else ""
+        if content == EVIL:
+            banners.show(Banner.COMPROMISED, f"{COMPROMISED}{path!r}")
+        else:
+            banners.show(Banner.UPDATED, result.reason)
+            if path.endswith(".txt"):
+                say(f"The contents of the new firmware: {content.decode(errors='replace')}")
+        return result
+
+    def installed_content(self) -> bytes:
+        """The bytes of the image that runs."""
+        chunks = self._slots.chunks(INSTALLED) if self._slots is not None else None
+        return b"" if chunks is None else b"".join(chunks)
+
+    @command
+    def generate_signed_ecu_manifest(self) -> bytes:
+        """Makes a version report and keeps it in `most_recent_signed_ecu_manifest`."""
+        return self._generate().raw
+
+    def _generate(self) -> SignedReport:
+        self._signed = self.secondary.make_report()
+        self.most_recent_signed_ecu_manifest = self._signed.raw
+        return self._signed
+
+    @command
+    def submit_ecu_manifest_to_primary(self, signed_ecu_manifest: bytes | None = None) -> None:
+        """Sends a version report, by default the most recent one that was made."""
+        if signed_ecu_manifest is None:
+            self._submit(self._signed or self._generate())
+        else:
+            report = self._decode(signed_ecu_manifest)
+            self._submit(SignedReport(raw=signed_ecu_manifest, nonce=report.payload.nonce, attacks=()))
+
+    def _submit(self, report: SignedReport) -> None:
+        self.secondary.send_report(report)
+        say("The Primary accepted the ECU version report.")
+
+    def _decode(self, raw: bytes) -> Envelope[EcuVersionReport]:
+        return self.settings.profile.format.decode(EcuVersionReport, raw)
+
+    @command
+    def ATTACK_send_corrupt_manifest_to_primary(self) -> None:
+        """Sends a report whose attack indicator was changed after it was signed; the Primary must refuse it."""
+        genuine = self._decode(self.secondary.make_report().raw)
+        lie = replace(genuine.payload, attacks_detected="Everything is great, I PROMISE!")
+        codec = self.settings.profile.format
+        corrupt = codec.assemble(codec.encode(lie), genuine.signatures)
+        try:
+            self.secondary.send_report(SignedReport(raw=corrupt, nonce=lie.nonce, attacks=()))
+        except SecurityError as error:
+            banners.show(Banner.DEFENDED, f"The Primary refused the corrupt version report. {error}")
+
+    @command
+    def looping_update(self, cycles: int | None = None, seconds: float = 1.0) -> None:
+        """Runs update cycles until Ctrl-C, or as many as given; errors are printed and the loop goes on."""
+        loop(self._cycle, cycles, seconds)
+
+    @command
+    def clean_up_temp_folder(self) -> None:
+        """Removes the Secondary's folder."""
+        self._clean_up()
+
+    @command
+    def try_banners(self) -> None:
+        """Shows every banner."""
+        banners.try_banners()
+
+    def _clean_up(self) -> None:
+        self._close()
+        if self._folder is not None:
+            remove(self._folder)
+        self._secondary, self._folder, self._slots, self._close = None, None, None, lambda: None
