@@ -1,0 +1,79 @@
+# The one command for each thing one does here. Needs Python >= 3.11 and nothing else: .venv is made on first use.
+
+PYTHON ?= python3
+FORMAT ?= der
+JOBS   ?= 2
+
+BIN       := .venv/bin
+INSTALLED := .venv/.installed
+SOURCES   := src tests demo
+# Floors 0 to 2 of docs/architecture.md: the rules themselves, which tests must cover branch by branch.
+CORE      := metadata formats verification signing image_repository director timeserver vehicle
+empty     :=
+space     := $(empty) $(empty)
+comma     := ,
+INCLUDE   := $(subst $(space),$(comma),$(foreach room,$(CORE),src/uptane/$(room)/*))
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_NO_INPUT = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format format-check lint types imports coverage walkthrough bench-start
+
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+demo: $(INSTALLED)  ## the whole walkthrough on its own: ten updates and attacks (FORMAT=der|json)
+	$(BIN)/uptane demo --format $(FORMAT)
+
+test: $(INSTALLED)  ## all tests (FORMAT=der|json for the tests that follow the demonstration)
+	UPTANE_DEMO__FORMAT=$(FORMAT) $(BIN)/python -m pytest -q -n $(JOBS)
+
+check: format-check lint types imports coverage walkthrough  ## everything that must hold before a change is done
+
+install: $(INSTALLED)  ## make .venv with the pinned dependencies
+
+format: $(INSTALLED)  ## rewrite the sources in the house format
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix --quiet $(SOURCES)
+
+format-check: $(INSTALLED)
+	$(BIN)/ruff format --check $(SOURCES)
+
+lint: $(INSTALLED)  ## ruff
+	$(BIN)/ruff check $(SOURCES)
+
+types: $(INSTALLED)  ## mypy --strict
+	$(BIN)/mypy
+
+imports: $(INSTALLED)  ## the floors and their arrows (import-linter)
+	$(BIN)/lint-imports
+
+coverage: $(INSTALLED)  ## all tests with branch coverage; at least 95 % on floors 0 to 2
+	UPTANE_DEMO__FORMAT=$(FORMAT) $(BIN)/python -m pytest -q -n $(JOBS) --cov --cov-report=
+	$(BIN)/coverage report --skip-covered --include '$(INCLUDE)' --fail-under 95
+
+walkthrough: $(INSTALLED)  ## the walkthrough in both formats
+	$(BIN)/uptane demo --format der
+	$(BIN)/uptane demo --format json
+
+bench-start: $(INSTALLED)  ## what `uptane --help` costs above an empty command line of the same size
+	$(BIN)/python tests/house/startup_cost.py
+
+# The first Python that is new enough makes the environment; it is filled again when a pin or a dependency changes.
+.venv/bin/python:
+	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    $$python -c 'import ensurepip, venv' 2>/dev/null || { \
+	      echo "$$python cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
+	    echo "Making .venv with $$($$python --version)"; exec $$python -m venv .venv; \
+	  fi; \
+	done; \
+	echo "uptane needs Python 3.11 or newer, and $(PYTHON) is older or missing. Name one: make PYTHON=/path/to/python3.11" >&2; \
+	exit 1
+
+$(INSTALLED): pyproject.toml constraints.txt dev-requirements.txt | .venv/bin/python
+	@echo "Installing the pinned dependencies into .venv"
+	@$(BIN)/python -m pip install --quiet -c constraints.txt hatchling
+	@$(BIN)/python -m pip install --quiet --no-build-isolation -r dev-requirements.txt
+	@touch $@
