@@ -74,6 +74,6 @@ bench-start: $(INSTALLED)  ## what `uptane --help` costs above an empty command 
 
 $(INSTALLED): pyproject.toml constraints.txt dev-requirements.txt | .venv/bin/python
 	@echo "Installing the pinned dependencies into .venv"
-	@$(BIN)/python -m pip install --quiet -c constraints.txt hatchling
-	@$(BIN)/python -m pip install --quiet --no-build-isolation -r dev-requirements.txt
+	@$(BIN)/python -m pip install -qq -c constraints.txt hatchling
+	@$(BIN)/python -m pip install -qq --no-build-isolation -r dev-requirements.txt
 	@touch $@
