@@ -1,22 +1,39 @@
 """A vehicle's whole world in memory: two repositories with real keys, and an ECU that verifies them."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import count
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from uptane.formats.profile import Profile
-from uptane.metadata.delegations import TARGETS_ROLE
+from uptane.formats.profile import KINDS, Profile
+from uptane.metadata.delegations import TARGETS_ROLE, DelegatedRole, Delegation, Delegations
 from uptane.metadata.digests import Digests
-from uptane.metadata.identifiers import EcuIdentifier, ImagePath, RepositoryName, RoleName, VehicleIdentifier
+from uptane.metadata.errors import EndlessDataError, UptaneError
+from uptane.metadata.identifiers import (
+    EcuIdentifier,
+    HardwareIdentifier,
+    ImagePath,
+    PathPattern,
+    RepositoryName,
+    RoleName,
+    VehicleIdentifier,
+)
 from uptane.metadata.keys import KeyType
-from uptane.metadata.root import Role
+from uptane.metadata.root import Common, Role, RoleKeys, Root
+from uptane.metadata.snapshot import MetadataFile, Snapshot
 from uptane.metadata.targets import Custom, EcuAssignment, Image, ImageFile, MustMatch, Targets
+from uptane.metadata.timestamp import Timestamp
 from uptane.signing.publish import Draft, Published, Publisher, new_root
+from uptane.signing.sign import sign
 from uptane.signing.signer import KeySigner
 from uptane.verification.full_verification import VerifiedBundle, full_verification
+from uptane.verification.limits import DEFAULT_LIMITS, Limits
 from uptane.verification.match_images import EcuFacts
 from uptane.verification.steps import Commit, Keep, run
 from uptane.verification.trusted import Context, Held
@@ -36,18 +53,76 @@ def new_signer(kind: KeyType = KeyType.ED25519) -> KeySigner:
         return KeySigner(ed25519.Ed25519PrivateKey.generate())
     if kind is KeyType.ECDSA:
         return KeySigner(ec.generate_private_key(ec.SECP256R1()))
+    return _rsa_signer(next(_RSA_TURN) % 8)
+
+
+_RSA_TURN = count()
+
+
+@lru_cache
+def _rsa_signer(index: int) -> KeySigner:
+    """RSA keys are slow to make, so eight of them go round."""
     return KeySigner(rsa.generate_private_key(65537, 2048))
 
 
-def image(path: str, content: bytes, *, counter: int | None = None, ecus: tuple[str, ...] = ()) -> Image:
-    """An entry for an image."""
+def image(
+    path: str,
+    content: bytes,
+    *,
+    counter: int | None = None,
+    ecus: tuple[str, ...] = (),
+    hardware: tuple[str, ...] | None = None,
+    hashes: tuple[str, ...] = ("sha256", "sha512"),
+) -> Image:
+    """An entry for an image; `hardware` is what it is for, as must-match data."""
+    hardware_ids = None if hardware is None else tuple(HardwareIdentifier(name) for name in hardware)
     return Image(
-        file=ImageFile(path=ImagePath(path), length=len(content), digests=Digests.of(content, ("sha256", "sha512"))),
+        file=ImageFile(path=ImagePath(path), length=len(content), digests=Digests.of(content, hashes)),
         custom=Custom(
-            must_match=MustMatch(release_counter=counter),
+            must_match=MustMatch(release_counter=counter, hardware_ids=hardware_ids),
             ecus={EcuIdentifier(ecu): EcuAssignment() for ecu in ecus},
         ),
     )
+
+
+def listed(raw: bytes, version: int) -> MetadataFile:
+    """What a parent role says of a file."""
+    return MetadataFile(version=version, length=len(raw), digests=Digests.of(raw))
+
+
+def keys_of(signers: Sequence[KeySigner], threshold: int = 1) -> RoleKeys:
+    """The keys of a role."""
+    return RoleKeys(key_ids=tuple(signer.key.key_id for signer in signers), threshold=threshold)
+
+
+def delegation(
+    roles: Mapping[str, Sequence[KeySigner]] | str,
+    signers: Sequence[KeySigner] = (),
+    *,
+    paths: Sequence[str] = (),
+    threshold: int = 1,
+    hardware: Sequence[str] | None = None,
+    agree: int = 1,
+    group: str | None = None,
+    **other: object,
+) -> Delegation:
+    """A delegation to one role with these signers, or to several with theirs."""
+    members = {roles: signers} if isinstance(roles, str) else roles
+    return Delegation(
+        roles=tuple(
+            DelegatedRole(name=RoleName(name), keys=keys_of(held, threshold)) for name, held in members.items()
+        ),
+        paths=tuple(PathPattern(path) for path in paths),
+        hardware_ids=None if hardware is None else tuple(HardwareIdentifier(name) for name in hardware),
+        group=None if group is None else RoleName(group),
+        min_roles_in_agreement=agree,
+        **other,  # type: ignore[arg-type]
+    )
+
+
+def delegations(signers: Sequence[KeySigner], *items: Delegation) -> Delegations:
+    """Delegations whose keys are those of `signers`, without repetition."""
+    return Delegations(keys={signer.key.key_id: signer.key for signer in signers}, delegations=items)
 
 
 def targets(*images: Image, **other: object) -> Targets:
@@ -122,6 +197,70 @@ class Repository:
     def name(self, role: str, version: int | None = None) -> str:
         return self.profile.metadata_name(role, version)
 
+    def payload(self, role: str) -> Common:
+        """The newest published payload of a role."""
+        kind = KINDS.get(Role(role), Targets) if role in set(Role) else Targets
+        return self.profile.format.decode(kind, self.files[self.name(role)]).payload
+
+    def write(self, role: str, payload: Common, signers: Sequence[KeySigner]) -> bytes:
+        """Puts a file under its names, as somebody who holds `signers` and the folder can."""
+        raw = sign(self.profile, payload, signers)
+        self.files[self.name(role)] = raw
+        if role != Role.TIMESTAMP:
+            self.files[self.name(role, payload.version)] = raw
+        return raw
+
+    def offer(
+        self, role: str, *, signers: Sequence[KeySigner] | None = None, relist: bool = True, **changes: object
+    ) -> bytes:
+        """Replaces a published file by a changed one.
+
+        Args:
+            role: which file.
+            signers: who signs it; the role's own keys when not given.
+            relist: whether the roles above list the new file, genuinely signed, so that it is the only fault.
+            changes: fields of the payload; the version rises by one when it is not given.
+        """
+        old = self.payload(role)
+        new = replace(old, **({"version": old.version + 1} | changes))  # type: ignore[arg-type]
+        raw = self.write(role, new, self.signers[Role(role)] if signers is None else signers)
+        if relist:
+            self.list_again(role, raw, new.version)
+        return raw
+
+    def list_again(self, role: str, raw: bytes, version: int) -> None:
+        """The roles above a file list it as it is now, each genuinely signed with a new version."""
+        if role in (Role.ROOT, Role.TIMESTAMP):
+            return
+        if role == Role.SNAPSHOT:
+            self.offer(Role.TIMESTAMP, snapshot=listed(raw, version))
+            return
+        snapshot = self.payload(Role.SNAPSHOT)
+        assert isinstance(snapshot, Snapshot)
+        self.offer(Role.SNAPSHOT, files=dict(snapshot.files) | {RoleName(role): listed(raw, version)})
+
+    @property
+    def root(self) -> Root:
+        root = self.payload(Role.ROOT)
+        assert isinstance(root, Root)
+        return root
+
+    @property
+    def snapshot(self) -> Snapshot:
+        snapshot = self.payload(Role.SNAPSHOT)
+        assert isinstance(snapshot, Snapshot)
+        return snapshot
+
+    @property
+    def timestamp(self) -> Timestamp:
+        timestamp = self.payload(Role.TIMESTAMP)
+        assert isinstance(timestamp, Timestamp)
+        return timestamp
+
+    def draft_root(self, **thresholds: int) -> Root:
+        """A Root with the present keys, and other thresholds where given."""
+        return new_root(self.signers, self.thresholds | {Role(role): number for role, number in thresholds.items()})
+
     def held(self) -> Held:
         """What an ECU provisioned now would hold."""
         return Held(
@@ -142,13 +281,17 @@ class Ecu:
     vehicle: VehicleIdentifier = VIN
     held: dict[RepositoryName, Held] = field(default_factory=dict)
     fetched: list[str] = field(default_factory=list)
+    limits: Limits = DEFAULT_LIMITS
 
     def __post_init__(self) -> None:
         self.held = {DIRECTOR: self.director.held(), IMAGES: self.images.held()}
 
     def fetch(self, repository: RepositoryName, name: str, limit: int) -> bytes | None:
         self.fetched.append(f"{repository}/{name}")
-        return (self.director if repository == DIRECTOR else self.images).files.get(name)
+        raw = (self.director if repository == DIRECTOR else self.images).files.get(name)
+        if raw is not None and len(raw) > limit:
+            raise EndlessDataError(f"{name} of {repository} has more than {limit} bytes", repository=repository)
+        return raw
 
     def keep(self, step: Keep) -> None:
         files = {role: raw for role, raw in self.held[step.repository].files.items() if role not in step.drop}
@@ -161,7 +304,8 @@ class Ecu:
 
     def context(self, repository: RepositoryName) -> Context:
         vehicle = self.vehicle if repository == DIRECTOR else None
-        return Context(repository=repository, profile=self.director.profile, now=self.now, vehicle=vehicle)
+        profile = (self.director if repository == DIRECTOR else self.images).profile
+        return Context(repository=repository, profile=profile, now=self.now, vehicle=vehicle, limits=self.limits)
 
     def cycle(self) -> VerifiedBundle:
         """One update cycle's metadata part."""
@@ -179,6 +323,49 @@ class Ecu:
     def later(self, **delta: float) -> None:
         """Moves this ECU's verified time forward."""
         self.now += timedelta(**delta)
+
+
+@dataclass
+class Refusal:
+    """What `refused` saw."""
+
+    error: UptaneError | None = None
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        assert self.error is not None
+        return self.error.facts
+
+
+@contextmanager
+def refused(ecu: Ecu, expected: type[UptaneError], *, new_roots: bool = False) -> Iterator[Refusal]:
+    """The block is the attack: it changes what the repositories offer, or the ECU's time, facts or limits.
+
+    Then the ECU refuses with exactly this error, holds byte for byte what it held before (but for new Roots and what
+    they make it forget, where `new_roots` says so), and takes the genuine files once they are back.
+    """
+    repositories = (ecu.director, ecu.images)
+    genuine = [dict(repository.files) for repository in repositories]
+    held, now, limits, ecus = copy.deepcopy(ecu.held), ecu.now, ecu.limits, dict(ecu.ecus)
+    refusal = Refusal()
+    yield refusal
+    try:
+        ecu.cycle()
+    except UptaneError as error:
+        refusal.error = error
+    assert type(refusal.error) is expected, repr(refusal.error)
+    assert refusal.error.what
+    if new_roots:
+        for name, before in held.items():
+            kept = ecu.held[name].files
+            assert kept.items() <= before.files.items()
+    else:
+        assert ecu.held == held
+    for repository, files in zip(repositories, genuine, strict=True):
+        repository.files.clear()
+        repository.files.update(files)
+    ecu.now, ecu.limits, ecu.ecus = now, limits, ecus
+    ecu.cycle()
 
 
 class World:
