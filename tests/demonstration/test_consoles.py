@@ -1,0 +1,203 @@
+"""The walkthrough, line by line as its text has it, in real shells behind a terminal."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from shells import REPOSITORY, Shell, banners, errors, free_ports
+
+SHARED = Path(os.environ.get("UPTANE_SHARED", REPOSITORY.parent / "shared"))
+TEXT = SHARED / "mission" / "walkthrough.txt"
+PRIMARY_SHOWS = [[], [], [], ["DEFENDED"], ["DEFENDED"], [], ["REPLAY"], ["DEFENDED"], [], [], ["DEFENDED"], []]
+SECONDARY_SHOWS = [["NO UPDATE"], ["UPDATED"], ["COMPROMISED"], ["UPDATED"]]
+
+
+@pytest.fixture(params=["der", "json"])
+def office(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator["Office"]:
+    """A working directory with its services window."""
+    opened = Office(tmp_path, str(request.param))
+    yield opened
+    opened.close()
+
+
+class Office:
+    """The windows of one demonstration."""
+
+    def __init__(self, folder: Path, format_name: str) -> None:
+        self.folder = folder
+        self.variables = free_ports() | {"UPTANE_DEMO__FORMAT": format_name}
+        self.windows: list[Shell] = []
+        script = str(REPOSITORY / "demo" / "start_servers.py")
+        self.services = self.open(script, "--format", format_name)
+        assert not errors(self.services.greeting), self.services.greeting
+
+    def open(self, *arguments: str) -> Shell:
+        window = Shell(self.folder, self.variables, *arguments)
+        self.windows.append(window)
+        return window
+
+    def close(self) -> None:
+        for window in reversed(self.windows):
+            window.close()
+
+
+def statements(text: str) -> list[list[str]]:
+    """The blocks of a text whose lines begin with the prompt, with continuation lines joined."""
+    blocks: list[list[str]] = []
+    block: list[str] = []
+    for line in [*text.split("\n"), ""]:
+        if line.startswith(">>> "):
+            block.append(line.removeprefix(">>> "))
+        elif block and block[-1].count("(") > block[-1].count(")"):
+            block[-1] += " " + line.strip()
+        elif block:
+            blocks.append(block)
+            block = []
+    return blocks
+
+
+def must_be_quiet(output: str) -> None:
+    """No error and no traceback."""
+    assert not errors(output), output
+    assert "Traceback" not in output, output
+
+
+def test_every_line_of_the_walkthrough_does_what_its_text_says(office: Office) -> None:
+    if not TEXT.is_file():
+        if os.environ.get("CI"):
+            pytest.fail(f"the walkthrough is not at {TEXT}")
+        pytest.skip(f"the walkthrough is not at {TEXT}; set UPTANE_SHARED")
+    primaries: list[Shell] = []
+    secondary: Shell | None = None
+    seen: dict[str, list[list[str]]] = {"dp": [], "ds": []}
+    for block in statements(TEXT.read_text()):
+        window = primaries[0] if primaries else None
+        for line in block:
+            if line.startswith("import demo.demo_primary"):
+                window = office.open()
+                primaries.append(window)
+            elif line.startswith("import demo.demo_secondary"):
+                secondary = office.open()
+            name = line[:2]
+            target = {"dp": window, "ds": secondary}.get(name, office.services)
+            if line.startswith("import"):
+                target = secondary if "secondary" in line else window
+            assert target is not None
+            output = target.type(line)
+            must_be_quiet(output)
+            if line.endswith("update_cycle()"):
+                seen[name].append(banners(output))
+    assert seen["dp"] == PRIMARY_SHOWS
+    assert seen["ds"] == SECONDARY_SHOWS
+    assert secondary is not None
+    assert banners(secondary.type("ds.update_cycle()")) == ["NO UPDATE NEEDED"]
+    assert "Traceback" not in "".join(window.type("None") for window in office.windows)
+
+
+def test_several_vehicles_and_several_secondaries_work_side_by_side(office: Office) -> None:
+    first = office.open()
+    first.type("import demo.demo_primary as dp")
+    must_be_quiet(first.type("dp.clean_slate()"))
+    other = office.open()
+    other.type("import demo.demo_primary as dp")
+    output = other.type("dp.clean_slate(vin='112', ecu_serial='PRIMARY_ECU_2')")
+    must_be_quiet(output)
+    assert "Trying next port." in output
+    port = output.split("Primary will now listen on port ")[1].split("\n")[0]
+    secondaries = {}
+    for serial, vin, arguments in (
+        ("TCUdemocar", "democar", ""),
+        ("33333", "democar", "ecu_serial='33333'"),
+        ("44444", "112", f"vin='112', ecu_serial='44444', primary_port={port}"),
+    ):
+        window = office.open()
+        window.type("import demo.demo_secondary as ds")
+        must_be_quiet(window.type(f"ds.clean_slate({arguments})"))
+        secondaries[serial] = (vin, window)
+    services = office.services
+    services.type("open('firmware.img', 'w').write('Fresh firmware image')")
+    must_be_quiet(services.type("di.add_target_to_imagerepo('firmware.img', 'firmware.img'); di.write_to_live()"))
+    for serial, (vin, _) in secondaries.items():
+        must_be_quiet(services.type(f"dd.add_target_to_director('firmware.img', 'firmware.img', '{vin}', '{serial}')"))
+    must_be_quiet(services.type("dd.write_to_live()"))
+    for primary in (first, other):
+        must_be_quiet(primary.type("dp.update_cycle()"))
+    for _, window in secondaries.values():
+        assert banners(window.type("ds.update_cycle()")) == ["UPDATED"]
+    must_be_quiet(first.type("dp.update_cycle()"))
+    answer = services.type("sorted(dd.get_last_vehicle_manifest('democar')['ecu_version_manifests'])")
+    assert answer.strip() == "['33333', 'INFOdemocar', 'TCUdemocar']"
+    answer = services.type("dd.get_last_ecu_manifest('33333')['installed_image']['filepath']")
+    assert answer.strip() == "'firmware.img'"
+
+
+def test_a_corrupt_report_is_refused_by_the_primary(office: Office) -> None:
+    primary, secondary = office.open(), office.open()
+    primary.type("import demo.demo_primary as dp")
+    primary.type("dp.clean_slate()")
+    secondary.type("import demo.demo_secondary as ds")
+    secondary.type("ds.clean_slate()")
+    output = secondary.type("ds.ATTACK_send_corrupt_manifest_to_primary()")
+    assert banners(output) == ["DEFENDED"]
+    must_be_quiet(primary.type("dp.update_cycle()"))
+    assert banners(secondary.type("ds.update_cycle()")) == ["NO UPDATE"]
+
+
+MISTAKES = [
+    ("services", "dd.add_target_to_director('missing.img', 'x.img', 'democar', 'TCUdemocar')", "missing.img"),
+    ("services", "di.add_target_to_imagerepo('missing.img', 'missing.img')", "missing.img"),
+    ("services", "di.add_target_to_imagerepo('firmware.img', '../evil.img')", "leaves its folder"),
+    ("services", "di.add_target_to_imagerepo('firmware.img', '/etc/evil.img')", "relative"),
+    ("services", "di.add_target_to_imagerepo('firmware.img', '%2e%2e%2fevil.img')", "image path"),
+    ("services", "di.add_target_to_imagerepo('firmware.img', 'a' * 300)", "255 bytes"),
+    ("services", "dd.add_target_to_director('firmware.img', 'f.img', 'nobody', 'TCUdemocar')", "dd.add_new_vehicle"),
+    ("services", "dd.add_target_to_director('firmware.img', 'f.img', 'democar', 'nobody')", "nobody"),
+    ("services", "dd.add_new_vehicle('democar')", "democar"),
+    ("services", "dd.undo_mitm_arbitrary_package_attack('democar', 'firmware.img')", "nothing to undo"),
+    ("services", "dd.sign_with_compromised_keys_attack('democar')", "revoke"),
+    ("services", "dd.restore_timestamp('democar')", "nothing to restore"),
+    ("primary", "dp.update_cycle()", "dp.clean_slate()"),
+    ("primary", "dp.clean_slate(vin='nobody')", "dd.add_new_vehicle"),
+    ("secondary", "ds.update_cycle()", "ds.clean_slate()"),
+    ("secondary", "ds.clean_slate()", "Is the Primary running?"),
+]
+
+
+def test_a_mistake_gives_one_clear_line_and_no_traceback(office: Office) -> None:
+    primary, secondary = office.open(), office.open()
+    primary.type("import demo.demo_primary as dp")
+    secondary.type("import demo.demo_secondary as ds")
+    office.services.type("open('firmware.img', 'w').write('Fresh firmware image')")
+    windows = {"services": office.services, "primary": primary, "secondary": secondary}
+    for name, line, hint in MISTAKES:
+        output = windows[name].type(line)
+        found = errors(output)
+        assert len(found) == 1, f"{line}\n{output}"
+        assert hint in found[0], f"{line}\n{output}"
+        assert "Traceback" not in output
+
+
+def test_a_window_of_the_other_format_is_told_which_one_to_use(office: Office) -> None:
+    other = {"der": "json", "json": "der"}[office.variables["UPTANE_DEMO__FORMAT"]]
+    right = office.variables["UPTANE_DEMO__FORMAT"]
+    window = Shell(office.folder, office.variables | {"UPTANE_DEMO__FORMAT": other})
+    office.windows.append(window)
+    window.type("import demo.demo_primary as dp")
+    (error,) = errors(window.type("dp.clean_slate()"))
+    assert f"UPTANE_DEMO__FORMAT={right}" in error
+
+
+def test_servers_that_stop_in_mid_demonstration_are_named_and_the_next_cycle_succeeds(office: Office) -> None:
+    primary = office.open()
+    primary.type("import demo.demo_primary as dp")
+    must_be_quiet(primary.type("dp.clean_slate()"))
+    for console, name in (("di", "imagerepo"), ("dd", "Director")):
+        office.services.type(f"{console}.kill_server()")
+        (error,) = errors(primary.type("dp.update_cycle()"))
+        assert name in error
+        assert "running?" in error
+        office.services.type(f"{console}.host()")
+        if console == "dd":
+            office.services.type("dd.listen()")
+        must_be_quiet(primary.type("dp.update_cycle()"))
