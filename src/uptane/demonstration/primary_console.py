@@ -125,13 +125,19 @@ class PrimaryConsole:
         try:
             result = self.primary.update_cycle()
         except SecurityError as error:
-            say(f"{type(error).__name__}: {error}")
+            say(self._cause(error))
             banners.show(*_banner_for(error))
             return None
         for ecu, image in sorted(result.images.items()):
             say(f"Verified image {image.file.path!s} for ECU {ecu}.")
         say("The Primary is up to date: all metadata is verified, and all images that are directed are here.")
         return result
+
+    def _cause(self, error: SecurityError) -> str:
+        """What went wrong with which file, as the archived program's log told it."""
+        role = error.facts.get("role")
+        file = f"Failed to update {role}.{self.settings.profile.name} from all mirrors: " if role in set(Role) else ""
+        return f"{file}{type(error).__name__}: {error}"
 
     @command
     def generate_signed_vehicle_manifest(self) -> bytes:
