@@ -1,6 +1,6 @@
 """The three services over folders and an SQL database: which concrete classes they are made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from uptane.image_repository.repository import ImageRepository
 from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.root import Root
-from uptane.services.static_files import PublishedFiles, StaticFiles
+from uptane.services.static_files import PublishedFiles, StaticFiles, mounts, mounts_by_vehicle
 from uptane.storage.folders import ImageFolder, PublishedFolder
 from uptane.storage.sql.inventory import SqlInventory, open_inventory
 
@@ -57,26 +57,20 @@ async def director_over_folder(profile: Profile, folder: Path, root: Root) -> Ru
 
 def folder_site(folder: Path) -> StaticFiles:
     """An HTTP application that serves `metadata/` and `targets/` of a folder, and nothing else of it."""
-    return StaticFiles(lambda path: _published(folder, path))
+    return StaticFiles(mounts(_published(folder)))
 
 
 def director_site(folder: Path) -> StaticFiles:
     """An HTTP application that serves `VIN/metadata/` and `VIN/targets/` of every vehicle in a folder."""
 
-    def resolve(path: str) -> tuple[PublishedFiles, str] | None:
-        vin, _, rest = path.partition("/")
+    def folders_of(vin: str) -> Mapping[str, PublishedFiles] | None:
         try:
-            return _published(folder / VehicleIdentifier(vin), rest)
+            return _published(folder / VehicleIdentifier(vin))
         except FormatError:
             return None
 
-    return StaticFiles(resolve)
+    return StaticFiles(mounts_by_vehicle(folders_of))
 
 
-def _published(folder: Path, path: str) -> tuple[PublishedFiles, str] | None:
-    part, _, name = path.partition("/")
-    if part == "metadata":
-        return PublishedFolder(folder / part), name
-    if part == "targets":
-        return ImageFolder(folder / part), name
-    return None
+def _published(folder: Path) -> Mapping[str, PublishedFiles]:
+    return {"metadata": PublishedFolder(folder / "metadata"), "targets": ImageFolder(folder / "targets")}

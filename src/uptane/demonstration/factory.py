@@ -3,6 +3,7 @@
 import secrets
 import shutil
 import string
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -59,13 +60,30 @@ def remove(folder: EcuFolder) -> None:
     shutil.rmtree(folder.path, ignore_errors=True)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeEcu:
+    """An ECU as it leaves the factory.
+
+    Args:
+        memory: what it was provisioned with.
+        slots: its images, the first one installed.
+        state: the folder that the memory stands on.
+    """
+
+    memory: EcuMemory
+    slots: ImageSlotFolder
+    state: EcuStateFolder
+
+    def close(self) -> None:
+        """Lets go of its folders, so that another process can open them."""
+        self.state.close()
+        self.slots.close()
+
+
 def make_ecu(
     settings: Settings, folder: EcuFolder, *, vehicle: VehicleIdentifier, ecu: EcuIdentifier, image_name: str
-) -> tuple[EcuStateFolder, EcuMemory, ImageSlotFolder]:
+) -> MadeEcu:
     """Provisions an ECU with what is published now (STD-5.4.1-4).
-
-    Returns:
-        The folder of its state, to be closed in the end; its memory; its image slots.
 
     Raises:
         UnknownVehicleError: the Director has no such vehicle.
@@ -102,7 +120,7 @@ def make_ecu(
         writer.write(FACTORY_IMAGE)
         writer.keep()
     state = folder.state()
-    return state, provision(state, settings.profile, what), slots
+    return MadeEcu(memory=provision(state, settings.profile, what), slots=slots, state=state)
 
 
 def _map(settings: Settings, vehicle: VehicleIdentifier) -> RepositoryMap:

@@ -79,16 +79,14 @@ class PrimaryConsole:
 
     def _make(self, folder: EcuFolder, vehicle: VehicleIdentifier, ecu: EcuIdentifier, use_new_keys: bool) -> None:
         ports, profile = self.settings.ports, self.settings.profile
-        state, memory, slots = make_ecu(
-            self.settings, folder, vehicle=vehicle, ecu=ecu, image_name="primary_firmware.txt"
-        )
-        self._close = state.close
+        made = make_ecu(self.settings, folder, vehicle=vehicle, ecu=ecu, image_name="primary_firmware.txt")
+        self._close = made.close
         name = key_name("primary", ecu, DEFAULT_PRIMARY)
         signer = ecu_signer(self.settings, name, use_new_keys=use_new_keys)
         primary = connect_primary(
-            memory,
+            made.memory,
             signer,
-            slots,
+            made.slots,
             director_url=self.settings.url(ports.director_calls),
             timeserver_url=self.settings.url(ports.timeserver),
             refetch_images=True,

@@ -77,12 +77,12 @@ class SecondaryConsole:
     def _make(
         self, folder: EcuFolder, vehicle: VehicleIdentifier, ecu: EcuIdentifier, use_new_keys: bool, primary_url: str
     ) -> None:
-        state, memory, slots = make_ecu(self.settings, folder, vehicle=vehicle, ecu=ecu, image_name=FACTORY_NAME)
-        self._close, self._slots = state.close, slots
+        made = make_ecu(self.settings, folder, vehicle=vehicle, ecu=ecu, image_name=FACTORY_NAME)
+        self._close, self._slots = made.close, made.slots
         signer: KeySigner = ecu_signer(
             self.settings, key_name("secondary", ecu, DEFAULT_SECONDARY), use_new_keys=use_new_keys
         )
-        secondary = connect_secondary(memory, signer, slots, primary_url=primary_url, say=say)
+        secondary = connect_secondary(made.memory, signer, made.slots, primary_url=primary_url, say=say)
         key = self.settings.profile.format.encode_key(signer.key)
         director = connect_director(self.settings.url(self.settings.ports.director_calls))
         director.register_ecu(vehicle, ecu, key, is_primary=False)
