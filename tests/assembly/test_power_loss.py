@@ -76,6 +76,7 @@ def test_a_primary_that_is_killed_at_any_moment_comes_up_again_and_completes_its
         check=True,
     )
     assert done.stdout.split() == [f"firmware{KILLS - 1}.img"] * 2
+    director.close()
     with folder.state() as reopened:
         raw = reopened.read("repository/director/role/root")
         assert raw is not None

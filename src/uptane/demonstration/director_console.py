@@ -57,10 +57,7 @@ class DirectorConsole(DirectorAttacks):
     @command
     def clean_slate(self, use_new_keys: bool = False) -> None:
         """Wipes `director/`, registers the vehicles 111, 112, 113 and democar, and hosts them."""
-        if self._running is not None:
-            self._desk.servers.stop(self.settings.ports.director_calls)
-            self._desk.run(self._running.close())
-            self._running = None
+        self.close()
         wipe(self.settings.director)
         if use_new_keys:
             self._desk.replace_keys(*KEYS.values())
@@ -74,6 +71,13 @@ class DirectorConsole(DirectorAttacks):
             self._desk.run(self.director.add_new_vehicle(vehicle, now()))
         self._host()
         self._listen()
+
+    def close(self) -> None:
+        """Stops listening for ECUs and closes the inventory; `clean_slate` begins anew."""
+        if self._running is not None:
+            self._desk.servers.stop(self.settings.ports.director_calls)
+            self._desk.run(self._running.close())
+            self._running = None
 
     def _root(self) -> Root:
         return new_root({role: [signer] for role, signer in self._signers.items()})
