@@ -1,5 +1,6 @@
 """Delegations of an Image repository's Targets role: who may sign for which images (STD-5.2.3.2)."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ MAX_DELEGATIONS = 4096
 """Delegations in one Targets file; hashed bins use up to this many."""
 
 TARGETS_ROLE = RoleName("targets")
+_VERSIONED = re.compile(r"[0-9]+\.")
 _RESERVED = frozenset(str(role) for role in Role)
 
 
@@ -21,7 +23,7 @@ class DelegatedRole:
     """A role that is trusted within a delegation (M-53 to M-56).
 
     Raises:
-        FormatError: the name is that of a top-level role.
+        FormatError: the name is that of a top-level role, or begins with digits and a dot, as versions do.
     """
 
     name: RoleName
@@ -30,6 +32,8 @@ class DelegatedRole:
     def __post_init__(self) -> None:
         if self.name in _RESERVED:
             raise FormatError(f"a delegated role cannot have the name of a top-level role: {self.name}", field="role")
+        if _VERSIONED.match(self.name):
+            raise FormatError(f"role {self.name} would share a file name with a version of another role", field="role")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +99,7 @@ class Delegations:
         delegations: the delegations, highest priority first.
 
     Raises:
-        FormatError: too many, one role name twice, or a key that is not listed.
+        FormatError: too many, one role or group name twice, or a key that is not listed.
     """
 
     keys: Mapping[KeyId, PublicKey] = field(default_factory=dict)
@@ -109,6 +113,9 @@ class Delegations:
         by_name = {str(role.name): role.keys for role in roles}
         if len(by_name) != len(roles):
             raise FormatError("one role is delegated to twice", field="delegations")
+        groups = [delegation.group for delegation in self.delegations if delegation.group is not None]
+        if len(set(groups)) != len(groups):
+            raise FormatError("two multi-role delegations have one name", field="group")
         check_keys(self.keys, by_name)
 
     @property
