@@ -47,11 +47,11 @@ class PublicKey:
     Args:
         key_type: the kind of key.
         scheme: the one signature scheme it is used with.
-        material: 32 raw bytes for Ed25519, else the DER of SubjectPublicKeyInfo.
+        material: 32 raw bytes for Ed25519, else the DER of SubjectPublicKeyInfo, as OpenSSL writes it.
         key_id: SHA-256 of the canonical JSON of key type, value and scheme; computed.
 
     Raises:
-        FormatError: the material is no such key, or the scheme is not of that type.
+        FormatError: the material is no such key or another encoding of one, or the scheme is not of that type.
     """
 
     key_type: KeyType
@@ -117,8 +117,7 @@ class PublicKey:
         if isinstance(key, ed25519.Ed25519PublicKey):
             return cls(key_type=KeyType.ED25519, scheme=Scheme.ED25519, material=key.public_bytes_raw())
         kind = KeyType.ECDSA if isinstance(key, ec.EllipticCurvePublicKey) else KeyType.RSA
-        spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        return cls(key_type=kind, scheme=SCHEME_OF[kind], material=spki)
+        return cls(key_type=kind, scheme=SCHEME_OF[kind], material=_encoded(key))
 
 
 def _wrong_id(offered: KeyId, expected: KeyId) -> FormatError:
@@ -132,7 +131,11 @@ def _wrong_id(offered: KeyId, expected: KeyId) -> FormatError:
 
 @lru_cache(maxsize=1024)
 def load_key(key_type: KeyType, material: bytes) -> VerificationKey:
-    """The `cryptography` object of a key; material that is no key of that type raises FormatError."""
+    """The `cryptography` object of a key.
+
+    Raises:
+        FormatError: no key of that type, or in an unusual encoding.
+    """
     if len(material) > MAX_KEY_BYTES:
         raise FormatError(f"key material of more than {MAX_KEY_BYTES} bytes", field="key value")
     try:
@@ -141,14 +144,27 @@ def load_key(key_type: KeyType, material: bytes) -> VerificationKey:
         key = serialization.load_der_public_key(material)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise FormatError(f"not the value of an {key_type} key: {error}", field="key value") from error
-    if key_type is KeyType.ECDSA and isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1":
-        return key
-    if key_type is KeyType.RSA and isinstance(key, rsa.RSAPublicKey) and MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
-        return key
+    if isinstance(key, ec.EllipticCurvePublicKey) and key_type is KeyType.ECDSA and key.curve.name == "secp256r1":
+        return _usual(key, material)
+    if isinstance(key, rsa.RSAPublicKey) and key_type is KeyType.RSA and MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
+        return _usual(key, material)
     raise FormatError(
         f"not an {key_type} key of a supported kind (ECDSA: P-256; RSA: {MIN_RSA_BITS} to {MAX_RSA_BITS} bits)",
         field="key value",
     )
+
+
+def _usual(
+    key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey, material: bytes
+) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
+    """The key, unless its material is another encoding: one key must not pass for two."""
+    if _encoded(key) != material:
+        raise FormatError("an unusual encoding of a key", field="key value")
+    return key
+
+
+def _encoded(key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> bytes:
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def _material(key_type: KeyType, text: str) -> bytes:
