@@ -4,8 +4,10 @@ All strings are in the Unicode network format of RFC 5198: NFC, without control 
 Each name is a `str`, so it can be a key, be sorted and be printed; only its constructor makes one.
 """
 
+import fnmatch
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Self
 from urllib.parse import unquote
 
@@ -25,6 +27,7 @@ _ORDINARY = re.compile(r"[ -~]*")
 _WINDOWS_DRIVE = re.compile(r"[A-Za-z]:")
 _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _KEY_ID = re.compile(r"[0-9a-f]{64}")
+_VERSIONED = re.compile(r"[0-9]+\.")
 _WILDCARDS = re.compile(r"[*?]")
 
 
@@ -91,10 +94,19 @@ class HardwareIdentifier(_Name):
 
 
 class RoleName(_Name):
-    """The name of a Targets role: `targets` or a delegated role (STD-5.2.3.2-9)."""
+    """The name of a Targets role: `targets` or a delegated role (STD-5.2.3.2-9).
+
+    It does not begin with a number and a dot: the file of a role `2.root` would be version 2 of Root.
+    """
 
     __slots__ = ()
     kind = "role name"
+
+    def __new__(cls, value: str) -> Self:
+        name = super().__new__(cls, value)
+        if _VERSIONED.match(name):
+            raise FormatError(f"role name must not begin with a number and a dot: {value!r}", field=cls.kind)
+        return name
 
 
 class RepositoryName(str):
@@ -176,5 +188,7 @@ class PathPattern(str):
         )
 
 
+@lru_cache(maxsize=4096)
 def _component_regex(pattern: str) -> re.Pattern[str]:
-    return re.compile("".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in pattern), re.DOTALL)
+    # fnmatch's expression never goes back over a `*`, so a pattern full of them costs no more than others do.
+    return re.compile(fnmatch.translate(pattern.replace("[", "[[]")))
