@@ -29,9 +29,13 @@ class Role(StrEnum):
 def check_version(version: object, field: str = "version") -> int:
     """Returns `version` if it is an integer of 1 to MAX_VERSION (STD-5.2.1-7); raises FormatError otherwise."""
     if type(version) is not int or not 1 <= version <= MAX_VERSION:
-        shown = str(version)[:40] if not isinstance(version, int) or abs(version) < 10**40 else "a huge number"
-        raise FormatError(f"{field} must be an integer of 1 to {MAX_VERSION}, not {shown}", field=field)
+        raise FormatError(f"{field} must be an integer of 1 to {MAX_VERSION}, not {_shown(version)}", field=field)
     return version
+
+
+def _shown(number: object) -> str:
+    # The text of a huge integer costs much time, and Python refuses to make it.
+    return "a huge number" if isinstance(number, int) and abs(number) >= 10**40 else str(number)[:40]
 
 
 def check_time(value: datetime, field: str) -> datetime:
@@ -78,7 +82,7 @@ class RoleKeys:
             raise FormatError("a role needs one or more different keys", field="key ids")
         if type(self.threshold) is not int or not 1 <= self.threshold <= len(self.key_ids):
             raise FormatError(
-                f"threshold must be 1 to the number of keys ({len(self.key_ids)}), not {str(self.threshold)[:40]}",
+                f"threshold must be 1 to the number of keys ({len(self.key_ids)}), not {_shown(self.threshold)}",
                 field="threshold",
             )
 
