@@ -71,10 +71,16 @@ def full_verification(
         director.repository: directed.files(),
         image_repository.repository: listed.files() | catalog.files,
     }
-    held = {director.repository: director_held, image_repository.repository: image_repository_held}
-    if any(held[name].files.get(role) != raw for name, roles in files.items() for role, raw in roles.items()):
+    if _is_news(directed, director_held, files[director.repository]) or _is_news(
+        listed, image_repository_held, files[image_repository.repository]
+    ):
         yield Commit(files)
     return VerifiedBundle(director=directed, image_repository=listed, images=images, files=files)
+
+
+def _is_news(repository: VerifiedRepository, held: Held, files: Mapping[str, bytes]) -> bool:
+    """Whether anything is to be kept: also files that a new Root made the keeper forget, although they are the same."""
+    return repository.root.raw != held.root or any(held.files.get(role) != raw for role, raw in files.items())
 
 
 def _check_image(
