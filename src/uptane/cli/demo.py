@@ -1,0 +1,26 @@
+"""`uptane demo`: the whole walkthrough on its own."""
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+
+def demo(
+    *,
+    format: Literal["der", "json"] = "der",
+    json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    pause: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Run the whole walkthrough: every update and every attack, each with the banner it must show.
+
+    Servers, a Primary and a Secondary run as processes of their own, on free ports of this machine and in a temporary
+    folder. The exit code is 0 only if every banner is the expected one.
+
+    Args:
+        format: the format of all metadata.
+        json_output: print one JSON object and nothing else.
+        pause: wait for the Enter key before each step.
+    """
+    from uptane.demonstration import walkthrough
+
+    return walkthrough.run(format, json_output, pause)

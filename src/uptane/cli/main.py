@@ -1,0 +1,60 @@
+"""The command `uptane`: its commands by name, and how each ends.
+
+A command's module is imported when the command is run, so that `uptane --help` costs no more than its own text.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App
+
+from uptane import __version__
+from uptane.cli.exit_codes import CANNOT_READ_OR_WRITE, exit_code_of
+from uptane.metadata.errors import UptaneError
+
+TRACEBACK_VARIABLE = "UPTANE_TRACEBACK"
+"""Where it is set (to anything but `0`), an error shows where it was raised instead of one line."""
+
+app = App(
+    name="uptane",
+    help="Software updates for cars that stay safe when servers or keys are stolen.",
+    version=__version__,
+    result_action="return_value",
+)
+app.command("uptane.cli.demo:demo", name="demo", help="Run the whole walkthrough: every update and every attack.")
+
+metadata = App(name="metadata", help="Look at metadata files.")
+metadata.command(
+    "uptane.cli.metadata_show:show", name="show", help="Print a metadata file, and check it against a Root."
+)
+app.command(metadata)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+        arguments: the words after `uptane`; those of the process unless given.
+
+    Returns:
+        The exit code, from the one table in `exit_codes`.
+    """
+    try:
+        result = app(arguments)
+        sys.stdout.flush()
+    except UptaneError as error:
+        return _fail(error, str(error), exit_code_of(error))
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # or the interpreter would complain once more at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(error, f"{where}{error.strerror or error}.", CANNOT_READ_OR_WRITE)
+    return result if isinstance(result, int) else 0
+
+
+def _fail(error: Exception, text: str, code: int) -> int:
+    if os.environ.get(TRACEBACK_VARIABLE, "0") not in ("", "0"):
+        raise error
+    print(f"uptane: {text}", file=sys.stderr)
+    return code

@@ -1,0 +1,105 @@
+"""The command line as a program: what it imports, what it says, and how it ends."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from uptane.cli.exit_codes import EXIT_CODES, exit_code_of
+from uptane.metadata import errors
+from uptane.metadata.errors import BadHashError, UptaneError
+
+PROGRAM = "import sys; from uptane.cli.main import main; sys.exit(main())"
+
+
+def uptane(*arguments: str, program: str = PROGRAM, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "COLUMNS": "100"} | environment,
+        check=False,
+    )
+
+
+def test_help_lists_the_commands() -> None:
+    answer = uptane("--help")
+    assert answer.returncode == 0
+    assert "demo" in answer.stdout
+    assert "metadata" in answer.stdout
+    assert "show" in uptane("metadata", "--help").stdout
+
+
+def test_help_imports_nothing_that_only_a_command_needs() -> None:
+    program = (
+        "import sys; from cyclopts import App; App(help='x')(['--help'], result_action='return_value'); "
+        "before = set(sys.modules); from uptane.cli.main import main; main(['--help']); "
+        "print(*sorted(set(sys.modules) - before), sep='\\n', file=sys.stderr)"
+    )
+    loaded = uptane(program=program).stderr.split()
+    assert "uptane.cli.main" in loaded
+    assert [name for name in loaded if not name.startswith("uptane")] == []
+    rooms = {name.split(".")[1] for name in loaded if "." in name}
+    assert rooms == {"cli", "metadata"}
+
+
+def test_a_word_that_is_no_command_is_named_and_ends_with_2() -> None:
+    answer = uptane("frobnicate")
+    assert answer.returncode == 2
+    assert "frobnicate" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_missing_file_is_one_line_and_ends_with_4(tmp_path: Path) -> None:
+    answer = uptane("metadata", "show", str(tmp_path / "gone.json"))
+    assert answer.returncode == 4
+    assert answer.stderr == f"uptane: {tmp_path}/gone.json: No such file or directory.\n"
+
+
+def test_a_malformed_file_is_one_line_and_ends_with_1(tmp_path: Path) -> None:
+    (tmp_path / "1.root.json").write_text("{}")
+    answer = uptane("metadata", "show", str(tmp_path / "1.root.json"))
+    assert answer.returncode == 1
+    assert answer.stderr.startswith(f"uptane: {tmp_path}/1.root.json is not json metadata: ")
+    assert answer.stderr.count("\n") == 1
+
+
+def test_the_traceback_is_there_for_who_asks(tmp_path: Path) -> None:
+    answer = uptane("metadata", "show", str(tmp_path / "gone.json"), UPTANE_TRACEBACK="1")
+    assert answer.returncode == 1
+    assert "Traceback" in answer.stderr
+
+
+def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
+    """As with `uptane ... | head -1`: the pipe has no reader any more when the text is written."""
+    program = (
+        "import os, sys; from uptane.cli.main import main; "
+        "reading, writing = os.pipe(); os.dup2(writing, 1); os.close(reading); sys.exit(main())"
+    )
+    answer = uptane("--help", program=program)
+    assert answer.returncode != 0
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_wrong_format_for_the_walkthrough_names_the_right_ones() -> None:
+    answer = uptane("demo", "--format", "xml")
+    assert answer.returncode == 2
+    assert "der" in answer.stderr
+    assert "json" in answer.stderr
+
+
+def _all(kind: type[UptaneError]) -> list[type[UptaneError]]:
+    return [kind, *(below for child in kind.__subclasses__() for below in _all(child))]
+
+
+@pytest.mark.parametrize("kind", _all(errors.UptaneError))
+def test_every_error_has_an_exit_code_that_no_shell_or_parser_uses(kind: type[UptaneError]) -> None:
+    code = exit_code_of(kind("something happened"))
+    assert 0 < code < 64
+    assert code != 2
+
+
+def test_an_error_has_the_code_of_the_nearest_class_above_it() -> None:
+    assert exit_code_of(BadHashError("x")) == EXIT_CODES[errors.SecurityError]
