@@ -1,0 +1,245 @@
+"""The Director's inventory in an SQL database: SQLite in one file, or PostgreSQL."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import CursorResult, Executable, RowMapping, Select, Update, and_, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from uptane.director.ports import Assignment, EcuRecord, StoredReport, VehicleRecord
+from uptane.metadata.errors import FormatError, StorageError, UptaneError
+from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
+from uptane.metadata.keys import PublicKey
+from uptane.storage import inventory_rules as rules
+from uptane.storage.sql import rows
+from uptane.storage.sql.engine import WAIT_SECONDS, database_name, open_engine, storage_errors
+from uptane.storage.sql.schema import assignments, create_schema, ecus, reports, vehicles
+
+T = TypeVar("T")
+
+
+async def open_inventory(url_or_path: str | Path, *, wait_seconds: float = WAIT_SECONDS) -> "SqlInventory":
+    """Opens an inventory, and makes its tables where there are none.
+
+    Args:
+        url_or_path: a file for SQLite, or a database URL such as `postgresql://user:password@host/name`.
+        wait_seconds: how long a transaction waits for others before it fails.
+
+    Raises:
+        StorageError: it cannot be opened, is damaged, or is of another version.
+    """
+    engine = open_engine(url_or_path, wait_seconds=wait_seconds)
+    try:
+        await create_schema(engine)
+    except BaseException:
+        await engine.dispose()
+        raise
+    return SqlInventory(engine)
+
+
+class SqlInventory:
+    """An `InventoryDatabase` (STD-5.3.2.2-1); its tables exist already. Use it from one event loop.
+
+    Args:
+        engine: from `open_engine`, which sets up SQLite as this class needs it.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._database = database_name(engine)
+
+    @asynccontextmanager
+    async def transaction(self) -> "AsyncIterator[SqlTransaction]":
+        """Commits at the end of the context, durably; rolls back on an error.
+
+        Raises:
+            StorageError: the database fails or is in use for too long; nothing of the transaction is kept.
+        """
+        with storage_errors(self._database):
+            async with self._engine.begin() as connection:
+                transaction = SqlTransaction(connection, self._database)
+                try:
+                    yield transaction
+                    transaction.require_open()
+                finally:
+                    transaction.end()
+
+    async def dispose(self) -> None:
+        """Closes the connections."""
+        await self._engine.dispose()
+
+
+class SqlTransaction:
+    """An `InventoryTransaction`. A refused write changes nothing and leaves the transaction usable.
+
+    After a failure of the database it is over, as some databases roll back by themselves and would
+    keep only what follows.
+    """
+
+    def __init__(self, connection: AsyncConnection, database: str) -> None:
+        self._connection = connection
+        self._database = database
+        self._open = True
+
+    def require_open(self) -> None:
+        """Raises StorageError once the transaction has ended or failed."""
+        if not self._open:
+            raise rules.transaction_over()
+
+    def end(self) -> None:
+        """Makes every later use fail."""
+        self._open = False
+
+    async def vehicle(self, vehicle: VehicleIdentifier) -> VehicleRecord | None:
+        """The vehicle, locked against other writers until the transaction ends."""
+        query = select(vehicles).where(vehicles.c.vehicle == str(vehicle)).with_for_update()
+        return await self._one(query, rows.vehicle_record)
+
+    async def vehicles(self) -> Sequence[VehicleIdentifier]:
+        """All vehicles, sorted."""
+        query = select(vehicles.c.vehicle).order_by(vehicles.c.vehicle)
+        return await self._all(query, lambda row: VehicleIdentifier(row["vehicle"]))
+
+    async def add_vehicle(self, record: VehicleRecord) -> None:
+        """Raises AlreadyRegisteredError when the vehicle exists."""
+        record = rules.storable_vehicle(record)
+        if await self._write(insert(vehicles).values(rows.vehicle_row(record))) is None:
+            raise rules.vehicle_exists(record.vehicle)
+
+    async def update_vehicle(self, record: VehicleRecord) -> None:
+        """Replaces the record of an existing vehicle; raises UnknownVehicleError."""
+        row = rows.vehicle_row(rules.storable_vehicle(record))
+        if not await self._write(update(vehicles).where(vehicles.c.vehicle == row["vehicle"]).values(row)):
+            raise rules.unknown_vehicle(record.vehicle)
+
+    async def ecus(self, vehicle: VehicleIdentifier) -> Sequence[EcuRecord]:
+        """The vehicle's ECUs, sorted by identifier."""
+        query = select(ecus).where(ecus.c.vehicle == str(vehicle)).order_by(ecus.c.ecu)
+        return await self._all(query, rows.ecu_record)
+
+    async def ecu(self, ecu: EcuIdentifier) -> EcuRecord | None:
+        """An ECU of any vehicle."""
+        return await self._one(select(ecus).where(ecus.c.ecu == str(ecu)), rows.ecu_record)
+
+    async def ecu_of_key(self, key: PublicKey) -> EcuRecord | None:
+        """The ECU that registered this key material, if any."""
+        return await self._one(select(ecus).where(ecus.c.key_material == key.material), rows.ecu_record)
+
+    async def add_ecu(self, record: EcuRecord) -> None:
+        """Raises UnknownVehicleError, or AlreadyRegisteredError whose fact `conflict` is `ecu`, `key` or `primary`."""
+        record = rules.storable_ecu(record)
+        if await self._write(insert(ecus).values(rows.ecu_row(record))) is None:
+            await self._require_vehicle(record.vehicle)
+            if holder := await self.ecu(record.ecu):
+                raise rules.ecu_exists(record, holder)
+            raise await self._conflict(record)
+
+    async def add_report(self, record: EcuRecord, stored: StoredReport) -> None:
+        """Replaces the ECU's record and appends to its history.
+
+        Raises:
+            UnknownVehicleError, UnknownEcuError: no such ECU in that vehicle.
+            AlreadyRegisteredError: the counter is in the history (`conflict` is `report`), or as `add_ecu` does.
+        """
+        record, stored = rules.storable_ecu(record), rules.storable_report(stored)
+        here = and_(ecus.c.vehicle == str(record.vehicle), ecus.c.ecu == str(record.ecu))
+        replacement = update(ecus).where(here).values(rows.ecu_row(record))
+        entry = insert(reports).values(rows.report_row(record, stored))
+        if await self._write(replacement, entry) is None:
+            await self._require_ecu(record.vehicle, record.ecu)
+            raise await self._conflict(record, stored)
+
+    async def reports(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, limit: int) -> Sequence[StoredReport]:
+        """The newest reports of an ECU, newest first."""
+        query = select(reports).where(reports.c.vehicle == str(vehicle), reports.c.ecu == str(ecu))
+        return await self._all(query.order_by(reports.c.counter.desc()).limit(max(limit, 0)), rows.stored_report)
+
+    async def assignments(self, vehicle: VehicleIdentifier) -> Sequence[Assignment]:
+        """What the vehicle's ECUs shall have, sorted by ECU."""
+        query = select(assignments).where(assignments.c.vehicle == str(vehicle)).order_by(assignments.c.ecu)
+        return await self._all(query, rows.assignment_of)
+
+    async def assign(self, assignment: Assignment) -> None:
+        """Sets the one image of an ECU; raises UnknownVehicleError or UnknownEcuError."""
+        row = rows.assignment_row(assignment)
+        if await self._write(_replace_assignment(row)):
+            return
+        if await self._write(insert(assignments).values(row)) is None:
+            await self._require_ecu(assignment.vehicle, assignment.ecu)
+            # Another transaction has assigned an image since the first attempt.
+            await self._write(_replace_assignment(row))
+
+    async def clear_assignments(self, vehicle: VehicleIdentifier) -> None:
+        """Removes every assignment of the vehicle."""
+        await self._write(delete(assignments).where(assignments.c.vehicle == str(vehicle)))
+
+    async def _require_vehicle(self, vehicle: VehicleIdentifier) -> None:
+        if await self.vehicle(vehicle) is None:
+            raise rules.unknown_vehicle(vehicle)
+
+    async def _require_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier) -> None:
+        await self._require_vehicle(vehicle)
+        known = await self.ecu(ecu)
+        if known is None or known.vehicle != vehicle:
+            raise rules.unknown_ecu(vehicle, ecu)
+
+    async def _conflict(self, record: EcuRecord, stored: StoredReport | None = None) -> UptaneError:
+        """Which constraint has refused `record`, asked of the records, as databases name them differently."""
+        holder = await self.ecu_of_key(record.key)
+        if holder and holder.ecu != record.ecu:
+            return rules.key_exists(record, holder)
+        for other in await self.ecus(record.vehicle):
+            if record.is_primary and other.is_primary and other.ecu != record.ecu:
+                return rules.primary_exists(record, other)
+        if stored is not None:
+            return rules.report_exists(record, stored.counter)
+        return StorageError(
+            f"ECU {record.ecu} could not be written to the inventory {self._database}", next_step="Try again."
+        )
+
+    async def _one(self, query: Select[Any], record: Callable[[RowMapping], T]) -> T | None:
+        return next(iter(await self._all(query, record)), None)
+
+    async def _all(self, query: Select[Any], record: Callable[[RowMapping], T]) -> list[T]:
+        found = (await self._execute(query)).mappings().all()
+        try:
+            return [record(row) for row in found]
+        except FormatError as error:
+            raise StorageError(
+                f"the inventory {self._database} is damaged: {error.what}",
+                next_step="Restore it from a backup.",
+                database=self._database,
+            ) from error
+
+    async def _write(self, *statements: Executable) -> int | None:
+        """Runs the statements as one; the rows that the first one touched, or None when a constraint refuses."""
+        with self._border():
+            try:
+                async with self._connection.begin_nested():
+                    touched = [(await self._connection.execute(statement)).rowcount for statement in statements]
+            except IntegrityError:
+                return None
+            return touched[0]
+
+    async def _execute(self, query: Select[Any]) -> CursorResult[Any]:
+        with self._border():
+            result: CursorResult[Any] = await self._connection.execute(query)
+            return result
+
+    @contextmanager
+    def _border(self) -> Iterator[None]:
+        self.require_open()
+        try:
+            with storage_errors(self._database):
+                yield
+        except BaseException:
+            self._open = False
+            raise
+
+
+def _replace_assignment(row: rows.Row) -> Update:
+    here = and_(assignments.c.vehicle == row["vehicle"], assignments.c.ecu == row["ecu"])
+    return update(assignments).where(here).values(row)

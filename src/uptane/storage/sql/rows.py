@@ -1,0 +1,112 @@
+"""Rows to records and back."""
+
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from uptane.director.ports import Assignment, EcuRecord, StoredReport, VehicleRecord
+from uptane.metadata.errors import FormatError
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, KeyId, VehicleIdentifier
+from uptane.metadata.keys import KeyType, PublicKey, Scheme
+
+Row = dict[str, Any]
+"""Column names and values, as the database takes and gives them."""
+
+
+def vehicle_row(record: VehicleRecord) -> Row:
+    """The row of a vehicle."""
+    return {
+        "vehicle": str(record.vehicle),
+        "manifest_counter": record.manifest_counter,
+        "manifest": record.manifest,
+        "manifest_received": record.manifest_received,
+    }
+
+
+def vehicle_record(row: RowMapping) -> VehicleRecord:
+    """The vehicle of a row; raises FormatError for a damaged one."""
+    return VehicleRecord(
+        vehicle=VehicleIdentifier(row["vehicle"]),
+        manifest_counter=row["manifest_counter"],
+        manifest=row["manifest"],
+        manifest_received=row["manifest_received"],
+    )
+
+
+def ecu_row(record: EcuRecord) -> Row:
+    """The row of an ECU: of its key the public part, which is all there is of it."""
+    return {
+        "vehicle": str(record.vehicle),
+        "ecu": str(record.ecu),
+        "key_id": str(record.key.key_id),
+        "key_type": record.key.key_type.value,
+        "key_scheme": record.key.scheme.value,
+        "key_material": record.key.material,
+        "is_primary": record.is_primary,
+        "hardware_id": None if record.hardware_id is None else str(record.hardware_id),
+        "report_counter": record.report_counter,
+        "report": record.report,
+        "report_received": record.report_received,
+    }
+
+
+def ecu_record(row: RowMapping) -> EcuRecord:
+    """The ECU of a row; raises FormatError for a damaged one, such as a key that has not its identifier."""
+    try:
+        key_type, scheme = KeyType(row["key_type"]), Scheme(row["key_scheme"])
+    except ValueError as error:
+        raise FormatError(f"unknown key type or scheme: {error}", field="key type") from error
+    key = PublicKey(key_type=key_type, scheme=scheme, material=row["key_material"])
+    key.require_id(KeyId(row["key_id"]))
+    return EcuRecord(
+        vehicle=VehicleIdentifier(row["vehicle"]),
+        ecu=EcuIdentifier(row["ecu"]),
+        key=key,
+        is_primary=row["is_primary"],
+        hardware_id=None if row["hardware_id"] is None else HardwareIdentifier(row["hardware_id"]),
+        report_counter=row["report_counter"],
+        report=row["report"],
+        report_received=row["report_received"],
+    )
+
+
+def report_row(record: EcuRecord, stored: StoredReport) -> Row:
+    """The row of a report in an ECU's history."""
+    return {
+        "vehicle": str(record.vehicle),
+        "ecu": str(record.ecu),
+        "counter": stored.counter,
+        "report": stored.report,
+        "received": stored.received,
+        "attacks_detected": stored.attacks_detected,
+    }
+
+
+def stored_report(row: RowMapping) -> StoredReport:
+    """The report of a row."""
+    return StoredReport(
+        counter=row["counter"],
+        report=row["report"],
+        received=row["received"],
+        attacks_detected=row["attacks_detected"],
+    )
+
+
+def assignment_row(assignment: Assignment) -> Row:
+    """The row of an assignment."""
+    return {
+        "vehicle": str(assignment.vehicle),
+        "ecu": str(assignment.ecu),
+        "path": str(assignment.path),
+        "image": assignment.image,
+    }
+
+
+def assignment_of(row: RowMapping) -> Assignment:
+    """The assignment of a row; raises FormatError for a damaged one."""
+    return Assignment(
+        vehicle=VehicleIdentifier(row["vehicle"]),
+        ecu=EcuIdentifier(row["ecu"]),
+        path=ImagePath(row["path"]),
+        image=row["image"],
+    )

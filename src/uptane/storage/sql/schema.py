@@ -1,0 +1,157 @@
+"""The tables of the inventory. Every key begins with the vehicle, so that a distributed engine can shard them."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from uptane.metadata.errors import StorageError
+from uptane.storage.sql.engine import database_name, storage_errors
+
+SCHEMA_VERSION = 1
+"""Raised whenever a table changes."""
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A time with its zone, kept as UTC also where the database knows no zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """UTC, without the zone where it cannot be kept."""
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+_NAME = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text that is compared and sorted by its code points, as Python and SQLite do."""
+
+tables = MetaData()
+
+schema_version = Table("inventory_schema", tables, Column("version", Integer, primary_key=True, autoincrement=False))
+
+vehicles = Table(
+    "vehicles",
+    tables,
+    Column("vehicle", _NAME, primary_key=True),
+    Column("manifest_counter", BigInteger, nullable=False),
+    Column("manifest", LargeBinary),
+    Column("manifest_received", UtcTime),
+)
+
+ecus = Table(
+    "ecus",
+    tables,
+    Column("vehicle", _NAME, primary_key=True),
+    Column("ecu", _NAME, primary_key=True, unique=True),
+    Column("key_id", _NAME, nullable=False),
+    Column("key_type", _NAME, nullable=False),
+    Column("key_scheme", _NAME, nullable=False),
+    Column("key_material", LargeBinary, nullable=False, unique=True),
+    Column("is_primary", Boolean, nullable=False),
+    Column("hardware_id", _NAME),
+    Column("report_counter", BigInteger, nullable=False),
+    Column("report", LargeBinary),
+    Column("report_received", UtcTime),
+    ForeignKeyConstraint(["vehicle"], ["vehicles.vehicle"]),
+)
+
+Index(
+    "one_primary_per_vehicle",
+    ecus.c.vehicle,
+    unique=True,
+    sqlite_where=ecus.c.is_primary.is_(True),
+    postgresql_where=ecus.c.is_primary.is_(True),
+)
+
+reports = Table(
+    "reports",
+    tables,
+    Column("vehicle", _NAME, primary_key=True),
+    Column("ecu", _NAME, primary_key=True),
+    Column("counter", BigInteger, primary_key=True, autoincrement=False),
+    Column("report", LargeBinary, nullable=False),
+    Column("received", UtcTime, nullable=False),
+    Column("attacks_detected", Text, nullable=False),
+    ForeignKeyConstraint(["vehicle", "ecu"], ["ecus.vehicle", "ecus.ecu"]),
+)
+
+assignments = Table(
+    "assignments",
+    tables,
+    Column("vehicle", _NAME, primary_key=True),
+    Column("ecu", _NAME, primary_key=True),
+    Column("path", _NAME, nullable=False),
+    Column("image", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["vehicle", "ecu"], ["ecus.vehicle", "ecus.ecu"]),
+)
+
+
+async def create_schema(engine: AsyncEngine) -> None:
+    """Makes the tables in an empty database; leaves those of the same version as they are.
+
+    Raises:
+        StorageError: the tables are of another version or incomplete, or the database fails; nothing is changed.
+    """
+    database = database_name(engine)
+    with storage_errors(database):
+        async with engine.begin() as connection:
+            present = set(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
+            if present.isdisjoint(tables.tables):
+                await connection.run_sync(tables.create_all)
+                await connection.execute(insert(schema_version).values(version=SCHEMA_VERSION))
+            else:
+                await _check_version(connection, database, missing=set(tables.tables) - present)
+
+
+async def _check_version(connection: AsyncConnection, database: str, missing: set[str]) -> None:
+    found = None
+    if schema_version.name not in missing:
+        found = (await connection.execute(select(schema_version.c.version))).scalar()
+    if found is None:
+        raise StorageError(
+            f"{database} holds tables of the inventory's names but no version of theirs",
+            next_step="Name another database, or restore this one from a backup.",
+            database=database,
+        )
+    if found != SCHEMA_VERSION:
+        age, remedy = ("an older", "convert it") if found < SCHEMA_VERSION else ("a newer", "upgrade this program")
+        raise StorageError(
+            f"the inventory {database} was made by {age} version of this program"
+            f" (schema {found}, this program uses {SCHEMA_VERSION})",
+            next_step=f"Use the program that made it, or {remedy}.",
+            database=database,
+            expected=SCHEMA_VERSION,
+            offered=found,
+        )
+    if missing:
+        raise StorageError(
+            f"the inventory {database} lacks the tables {', '.join(sorted(missing))}",
+            next_step="Restore it from a backup.",
+            database=database,
+        )

@@ -1,0 +1,494 @@
+"""What every inventory does: the same stories told to the SQL one and to the one in memory."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from uptane.director.ports import Assignment, EcuRecord, InventoryDatabase, StoredReport, VehicleRecord
+from uptane.metadata.errors import AlreadyRegisteredError, StorageError, UnknownEcuError, UnknownVehicleError
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
+from uptane.metadata.keys import PublicKey
+from uptane.metadata.version_report import MAX_COUNTER
+
+Tell = Callable[[Callable[[InventoryDatabase], Coroutine[Any, Any, None]]], None]
+
+CAR, TRUCK = VehicleIdentifier("car"), VehicleIdentifier("truck")
+NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
+HOSTILE = [
+    "Robert'); DROP TABLE vehicles;--",
+    '"quoted" `name` [x]',
+    "100 :name ?1 $2 %(x)s".replace("%", "{"),
+    "Zoë 車 🚗",
+    "true",
+    "0",
+    "NULL",
+]
+
+
+def key_of(name: str) -> PublicKey:
+    seed = hashlib.sha256(name.encode()).digest()
+    return PublicKey.of(ed25519.Ed25519PrivateKey.from_private_bytes(seed).public_key())
+
+
+def ecu_of(name: str, vehicle: VehicleIdentifier = CAR, *, primary: bool = False, key: str = "") -> EcuRecord:
+    return EcuRecord(vehicle=vehicle, ecu=EcuIdentifier(name), key=key_of(key or name), is_primary=primary)
+
+
+def report_of(counter: int, *, attacks: str = "", received: datetime = NOW) -> StoredReport:
+    return StoredReport(counter=counter, report=b"report %d" % counter, received=received, attacks_detected=attacks)
+
+
+def assignment_of(ecu: str, path: str, vehicle: VehicleIdentifier = CAR) -> Assignment:
+    return Assignment(vehicle=vehicle, ecu=EcuIdentifier(ecu), path=ImagePath(path), image=b"{}")
+
+
+async def register(inventory: InventoryDatabase, *records: EcuRecord) -> None:
+    async with inventory.transaction() as changes:
+        for vehicle in (CAR, TRUCK):
+            await changes.add_vehicle(VehicleRecord(vehicle=vehicle))
+        for record in records:
+            await changes.add_ecu(record)
+
+
+async def contents(inventory: InventoryDatabase) -> list[object]:
+    found: list[object] = []
+    async with inventory.transaction() as reader:
+        for vehicle in await reader.vehicles():
+            found += [await reader.vehicle(vehicle), await reader.assignments(vehicle)]
+            for record in await reader.ecus(vehicle):
+                found += [record, await reader.reports(vehicle, record.ecu, 1000)]
+    return found
+
+
+def test_a_new_inventory_knows_nobody(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        async with inventory.transaction() as reader:
+            assert list(await reader.vehicles()) == []
+            assert await reader.vehicle(CAR) is None
+            assert list(await reader.ecus(CAR)) == []
+            assert await reader.ecu(EcuIdentifier("brake")) is None
+            assert await reader.ecu_of_key(key_of("brake")) is None
+            assert list(await reader.reports(CAR, EcuIdentifier("brake"), 10)) == []
+            assert list(await reader.assignments(CAR)) == []
+            await reader.clear_assignments(CAR)
+
+    tell(story)
+
+
+@pytest.mark.standard("STD-5.3.2.2-3")
+def test_a_vehicle_and_its_last_manifest_come_back_as_they_were(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        record = VehicleRecord(vehicle=CAR)
+        later = replace(record, manifest_counter=MAX_COUNTER, manifest=b"\0\xff'", manifest_received=NOW)
+        async with inventory.transaction() as changes:
+            await changes.add_vehicle(record)
+            assert await changes.vehicle(CAR) == record
+        async with inventory.transaction() as changes:
+            await changes.update_vehicle(later)
+        async with inventory.transaction() as reader:
+            assert await reader.vehicle(CAR) == later
+
+    tell(story)
+
+
+def test_vehicles_are_sorted_by_code_point(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        names = ["b", "B", "a", "é", "z", "10", "9", "🚗", "｡"]
+        async with inventory.transaction() as changes:
+            for name in names:
+                await changes.add_vehicle(VehicleRecord(vehicle=VehicleIdentifier(name)))
+        async with inventory.transaction() as reader:
+            found = await reader.vehicles()
+        assert list(found) == sorted(names)
+        assert {type(name) for name in found} == {VehicleIdentifier}
+
+    tell(story)
+
+
+@pytest.mark.standard("STD-5.3.2.2-4")
+def test_an_ecu_comes_back_with_its_key_whatever_its_kind(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        keys = [
+            key_of("gateway"),
+            PublicKey.of(ec.generate_private_key(ec.SECP256R1()).public_key()),
+            PublicKey.of(rsa.generate_private_key(65537, 2048).public_key()),
+        ]
+        records = [
+            EcuRecord(
+                vehicle=CAR,
+                ecu=EcuIdentifier(f"ecu {i}"),
+                key=key,
+                is_primary=i == 0,
+                hardware_id=HardwareIdentifier("board-7") if i else None,
+                report_counter=i,
+                report=b"signed" if i else None,
+                report_received=NOW if i else None,
+            )
+            for i, key in enumerate(keys)
+        ]
+        await register(inventory, *reversed(records))
+        async with inventory.transaction() as reader:
+            assert list(await reader.ecus(CAR)) == records
+            assert list(await reader.ecus(TRUCK)) == []
+            for record in records:
+                assert await reader.ecu(record.ecu) == record
+                assert await reader.ecu_of_key(record.key) == record
+
+    tell(story)
+
+
+def test_a_vehicle_is_not_added_twice(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory)
+        async with inventory.transaction() as changes:
+            with pytest.raises(AlreadyRegisteredError) as refused:
+                await changes.add_vehicle(VehicleRecord(vehicle=CAR, manifest_counter=9))
+            assert refused.value.facts == {"conflict": "vehicle", "vehicle": CAR}
+            assert await changes.vehicle(CAR) == VehicleRecord(vehicle=CAR)
+
+    tell(story)
+
+
+@pytest.mark.parametrize("vehicle", [CAR, TRUCK])
+def test_a_thief_registers_an_ecu_that_exists_in_this_or_another_vehicle(tell: Tell, vehicle: str) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        brake = ecu_of("brake")
+        await register(inventory, brake)
+        async with inventory.transaction() as changes:
+            with pytest.raises(AlreadyRegisteredError) as refused:
+                await changes.add_ecu(ecu_of("brake", VehicleIdentifier(vehicle), key="the thief's"))
+            assert refused.value.facts["conflict"] == "ecu"
+            assert refused.value.facts["vehicle"] == vehicle
+            assert (refused.value.facts["holder_vehicle"], refused.value.facts["holder_ecu"]) == (CAR, "brake")
+            assert await changes.ecu(brake.ecu) == brake
+
+    tell(story)
+
+
+@pytest.mark.parametrize("vehicle", [CAR, TRUCK])
+def test_one_key_is_not_registered_for_two_ecus(tell: Tell, vehicle: str) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory, ecu_of("brake"))
+        async with inventory.transaction() as changes:
+            with pytest.raises(AlreadyRegisteredError) as refused:
+                await changes.add_ecu(ecu_of("radio", VehicleIdentifier(vehicle), key="brake"))
+            assert refused.value.facts["conflict"] == "key"
+            assert refused.value.facts["holder_ecu"] == "brake"
+            assert await changes.ecu(EcuIdentifier("radio")) is None
+
+    tell(story)
+
+
+def test_a_vehicle_has_one_primary_and_many_secondaries(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory, ecu_of("gateway", primary=True), ecu_of("brake"), ecu_of("radio"))
+        async with inventory.transaction() as changes:
+            with pytest.raises(AlreadyRegisteredError) as refused:
+                await changes.add_ecu(ecu_of("impostor", primary=True))
+            assert refused.value.facts["conflict"] == "primary"
+            assert refused.value.facts["holder_ecu"] == "gateway"
+            await changes.add_ecu(ecu_of("cab", TRUCK, primary=True))
+        async with inventory.transaction() as reader:
+            assert [e.ecu for e in await reader.ecus(CAR) if e.is_primary] == ["gateway"]
+            assert await reader.ecu(EcuIdentifier("impostor")) is None
+
+    tell(story)
+
+
+def test_nothing_is_written_for_an_unknown_vehicle(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        async with inventory.transaction() as changes:
+            for attempt in (
+                lambda: changes.update_vehicle(VehicleRecord(vehicle=CAR, manifest_counter=1)),
+                lambda: changes.add_ecu(ecu_of("brake")),
+                lambda: changes.add_report(ecu_of("brake"), report_of(1)),
+                lambda: changes.assign(assignment_of("brake", "a.img")),
+            ):
+                with pytest.raises(UnknownVehicleError) as refused:
+                    await attempt()
+                assert refused.value.facts["vehicle"] == CAR
+        assert await contents(inventory) == []
+
+    tell(story)
+
+
+def test_nothing_is_written_for_an_ecu_that_is_unknown_or_in_another_vehicle(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory, ecu_of("radio", TRUCK))
+        before = await contents(inventory)
+        async with inventory.transaction() as changes:
+            for name in ("brake", "radio"):
+                with pytest.raises(UnknownEcuError) as refused:
+                    await changes.add_report(ecu_of(name), report_of(1))
+                assert refused.value.facts == {"vehicle": CAR, "ecu": name}
+                with pytest.raises(UnknownEcuError):
+                    await changes.assign(assignment_of(name, "a.img"))
+        assert await contents(inventory) == before
+
+    tell(story)
+
+
+def test_the_history_of_reports_grows_and_shows_the_newest_first(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        brake = ecu_of("brake")
+        await register(inventory, brake, ecu_of("radio"))
+        sent = [report_of(n, attacks="freeze, 'quoted'" if n == 2 else "") for n in (1, 2, MAX_COUNTER)]
+        for stored in sent:
+            latest = replace(brake, report_counter=stored.counter, report=stored.report, report_received=NOW)
+            async with inventory.transaction() as changes:
+                await changes.add_report(latest, stored)
+        async with inventory.transaction() as reader:
+            assert await reader.ecu(brake.ecu) == latest
+            assert list(await reader.reports(CAR, brake.ecu, 10)) == sent[::-1]
+            assert list(await reader.reports(CAR, brake.ecu, 2)) == sent[:0:-1]
+            assert list(await reader.reports(CAR, brake.ecu, 0)) == []
+            assert list(await reader.reports(CAR, brake.ecu, -1)) == []
+            assert list(await reader.reports(CAR, EcuIdentifier("radio"), 10)) == []
+            assert list(await reader.reports(TRUCK, brake.ecu, 10)) == []
+
+    tell(story)
+
+
+def test_a_report_in_the_history_is_never_overwritten(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        brake = ecu_of("brake")
+        await register(inventory, brake)
+        first = replace(brake, report_counter=7, report=b"first")
+        async with inventory.transaction() as changes:
+            await changes.add_report(first, report_of(7))
+        before = await contents(inventory)
+        async with inventory.transaction() as changes:
+            with pytest.raises(AlreadyRegisteredError) as refused:
+                await changes.add_report(replace(first, report=b"other"), replace(report_of(7), report=b"other"))
+            assert (refused.value.facts["conflict"], refused.value.facts["counter"]) == ("report", 7)
+        assert await contents(inventory) == before
+
+    tell(story)
+
+
+def test_a_report_cannot_smuggle_in_the_key_or_the_rank_of_another_ecu(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory, ecu_of("gateway", primary=True), ecu_of("brake"))
+        before = await contents(inventory)
+        async with inventory.transaction() as changes:
+            for conflict, record in (
+                ("key", ecu_of("brake", key="gateway")),
+                ("primary", ecu_of("brake", primary=True)),
+            ):
+                with pytest.raises(AlreadyRegisteredError) as refused:
+                    await changes.add_report(record, report_of(1))
+                assert refused.value.facts["conflict"] == conflict
+        assert await contents(inventory) == before
+
+    tell(story)
+
+
+def test_an_ecu_has_one_image_at_a_time(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory, ecu_of("radio"), ecu_of("brake"), ecu_of("cab", TRUCK))
+        kept = assignment_of("cab", "cab.img", TRUCK)
+        async with inventory.transaction() as changes:
+            for assignment in (assignment_of("radio", "old.img"), assignment_of("brake", "b/é 1.img"), kept):
+                await changes.assign(assignment)
+            await changes.assign(assignment_of("radio", "new.img"))
+        async with inventory.transaction() as changes:
+            expected = [assignment_of("brake", "b/é 1.img"), assignment_of("radio", "new.img")]
+            assert list(await changes.assignments(CAR)) == expected
+            await changes.clear_assignments(CAR)
+        async with inventory.transaction() as reader:
+            assert list(await reader.assignments(CAR)) == []
+            assert list(await reader.assignments(TRUCK)) == [kept]
+
+    tell(story)
+
+
+def test_an_error_in_the_context_takes_back_everything(tell: Tell) -> None:
+    class Stop(Exception):
+        pass
+
+    async def story(inventory: InventoryDatabase) -> None:
+        brake = ecu_of("brake")
+        await register(inventory, brake)
+        async with inventory.transaction() as changes:
+            await changes.assign(assignment_of("brake", "a.img"))
+        before = await contents(inventory)
+        with pytest.raises(Stop):
+            async with inventory.transaction() as changes:
+                await changes.add_vehicle(VehicleRecord(vehicle=VehicleIdentifier("bus")))
+                await changes.update_vehicle(VehicleRecord(vehicle=CAR, manifest_counter=5))
+                await changes.add_ecu(ecu_of("radio"))
+                await changes.add_report(replace(brake, report_counter=3), report_of(3))
+                await changes.assign(assignment_of("brake", "b.img"))
+                await changes.clear_assignments(CAR)
+                with pytest.raises(AlreadyRegisteredError):
+                    await changes.add_ecu(brake)
+                raise Stop
+        assert await contents(inventory) == before
+
+    tell(story)
+
+
+def test_a_cancelled_request_leaves_nothing_and_blocks_nobody(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory)
+        before = await contents(inventory)
+        written = asyncio.Event()
+
+        async def request() -> None:
+            async with inventory.transaction() as changes:
+                await changes.update_vehicle(VehicleRecord(vehicle=CAR, manifest_counter=5))
+                written.set()
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(request())
+        await written.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await contents(inventory) == before
+
+    tell(story)
+
+
+def test_a_request_cancelled_at_any_moment_leaves_all_or_nothing(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory, ecu_of("brake"))
+        for moment in range(40):
+
+            async def request(moment: int = moment) -> None:
+                async with inventory.transaction() as changes:
+                    await changes.update_vehicle(VehicleRecord(vehicle=CAR, manifest_counter=moment))
+                    await changes.assign(assignment_of("brake", f"{moment}.img"))
+
+            task = asyncio.create_task(request())
+            for _ in range(moment):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            async with inventory.transaction() as reader:
+                record = await reader.vehicle(CAR)
+                paths = [assignment.path for assignment in await reader.assignments(CAR)]
+            assert record is not None
+            assert paths in ([f"{record.manifest_counter}.img"], [])
+            assert bool(paths) or record.manifest_counter == 0
+
+    tell(story)
+
+
+def test_manifests_of_one_vehicle_that_arrive_together_are_counted_one_after_the_other(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory)
+
+        async def count() -> None:
+            async with inventory.transaction() as changes:
+                record = await changes.vehicle(CAR)
+                assert record is not None
+                await asyncio.sleep(0)
+                await changes.update_vehicle(replace(record, manifest_counter=record.manifest_counter + 1))
+
+        await asyncio.gather(*(count() for _ in range(25)))
+        async with inventory.transaction() as reader:
+            record = await reader.vehicle(CAR)
+        assert record is not None
+        assert record.manifest_counter == 25
+
+    tell(story)
+
+
+def test_whoever_waits_too_long_for_a_turn_is_told(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory)
+        async with inventory.transaction() as first:
+            with pytest.raises(StorageError):
+                async with inventory.transaction():
+                    pytest.fail("two transactions at once")
+            await first.update_vehicle(VehicleRecord(vehicle=CAR, manifest_counter=2))
+        async with inventory.transaction() as reader:
+            assert await reader.vehicle(CAR) == VehicleRecord(vehicle=CAR, manifest_counter=2)
+
+    tell(story)
+
+
+def test_a_transaction_cannot_be_used_after_its_end(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        async with inventory.transaction() as changes:
+            await changes.add_vehicle(VehicleRecord(vehicle=CAR))
+        with pytest.raises(StorageError):
+            await changes.vehicle(CAR)
+        with pytest.raises(StorageError):
+            await changes.add_vehicle(VehicleRecord(vehicle=TRUCK))
+        async with inventory.transaction() as reader:
+            assert list(await reader.vehicles()) == [CAR]
+
+    tell(story)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_come_back_as_they_were(tell: Tell, name: str) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        vehicle = VehicleIdentifier(name)
+        record = replace(ecu_of(name, vehicle), hardware_id=HardwareIdentifier(name))
+        await register(inventory)
+        async with inventory.transaction() as changes:
+            await changes.add_vehicle(VehicleRecord(vehicle=vehicle, manifest=name.encode()))
+            await changes.add_ecu(record)
+            await changes.add_report(record, report_of(1, attacks=name))
+            await changes.assign(assignment_of(name, name, vehicle))
+        async with inventory.transaction() as reader:
+            assert await reader.vehicles() == sorted([CAR, TRUCK, vehicle])
+            assert await reader.vehicle(vehicle) == VehicleRecord(vehicle=vehicle, manifest=name.encode())
+            assert await reader.ecus(vehicle) == [record]
+            assert await reader.reports(vehicle, record.ecu, 1) == [report_of(1, attacks=name)]
+            assert await reader.assignments(vehicle) == [assignment_of(name, name, vehicle)]
+
+    tell(story)
+
+
+def test_times_of_any_zone_are_kept_in_utc(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        tokyo = NOW.astimezone(timezone(timedelta(hours=9)))
+        brake = ecu_of("brake")
+        await register(inventory, brake)
+        async with inventory.transaction() as changes:
+            await changes.update_vehicle(VehicleRecord(vehicle=CAR, manifest_received=tokyo))
+            await changes.add_report(replace(brake, report_received=tokyo), report_of(1, received=tokyo))
+        async with inventory.transaction() as reader:
+            car, ecu = await reader.vehicle(CAR), await reader.ecu(brake.ecu)
+            (report,) = await reader.reports(CAR, brake.ecu, 1)
+        assert car is not None
+        assert ecu is not None
+        for time in (car.manifest_received, ecu.report_received, report.received):
+            assert time == NOW
+            assert time is not None
+            assert time.tzinfo is UTC
+
+    tell(story)
+
+
+def test_what_no_database_can_keep_is_refused_and_nothing_else_is_lost(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        brake = ecu_of("brake")
+        await register(inventory, brake)
+        before = await contents(inventory)
+        async with inventory.transaction() as changes:
+            for attempt in (
+                lambda: changes.update_vehicle(VehicleRecord(vehicle=CAR, manifest_counter=MAX_COUNTER + 1)),
+                lambda: changes.update_vehicle(VehicleRecord(vehicle=CAR, manifest_counter=-1)),
+                lambda: changes.update_vehicle(VehicleRecord(vehicle=CAR, manifest_received=NOW.replace(tzinfo=None))),
+                lambda: changes.add_report(replace(brake, report_counter=10**400), report_of(1)),
+                lambda: changes.add_report(brake, report_of(MAX_COUNTER + 1)),
+                lambda: changes.add_report(brake, report_of(1, attacks="nul \0")),
+                lambda: changes.add_report(brake, report_of(1, attacks="half \ud800")),
+            ):
+                with pytest.raises(StorageError) as refused:
+                    await attempt()
+                assert refused.value.facts["field"]
+        assert await contents(inventory) == before
+
+    tell(story)
