@@ -45,19 +45,19 @@ def check_match(director: Image, image_repository: Image) -> None:
 
 def check_hardware(image: Image, ecu: EcuIdentifier, facts: EcuFacts) -> None:
     """Raises HardwareMismatchError when the image is for other hardware (STD-5.4.3.4-3)."""
-    allowed = image.custom.must_match.hardware_ids
-    directed = image.custom.ecus.get(ecu)
-    wrong = allowed is not None and facts.hardware_id is not None and facts.hardware_id not in allowed
-    stated = None if directed is None else directed.hardware_id
-    if wrong or (stated is not None and facts.hardware_id is not None and stated != facts.hardware_id):
-        raise HardwareMismatchError(
-            f"image {image.file.path} is for {', '.join(allowed or (str(stated),))}, "
-            f"and ECU {ecu} is {facts.hardware_id}",
-            ecu=ecu,
-            image=image.file.path,
-            expected=facts.hardware_id,
-            offered=allowed or stated,
-        )
+    if facts.hardware_id is None:
+        return
+    assignment = image.custom.ecus.get(ecu)
+    stated = None if assignment is None or assignment.hardware_id is None else (assignment.hardware_id,)
+    for meant_for in (image.custom.must_match.hardware_ids, stated):
+        if meant_for is not None and facts.hardware_id not in meant_for:
+            raise HardwareMismatchError(
+                f"image {image.file.path} is for {', '.join(meant_for)}, and ECU {ecu} is {facts.hardware_id}",
+                ecu=ecu,
+                image=image.file.path,
+                expected=facts.hardware_id,
+                offered=meant_for,
+            )
 
 
 def check_release_counter(image: Image, ecu: EcuIdentifier, facts: EcuFacts) -> None:
@@ -74,7 +74,6 @@ def check_release_counter(image: Image, ecu: EcuIdentifier, facts: EcuFacts) -> 
 
 
 def hardware_of(image: Image, ecus: Mapping[EcuIdentifier, EcuFacts]) -> frozenset[HardwareIdentifier] | None:
-    """The hardware of all ECUs that shall install the image, or None when one of them is not known."""
-    known = [ecus.get(ecu, EcuFacts()).hardware_id for ecu in image.custom.ecus]
-    found = frozenset(hardware for hardware in known if hardware is not None)
-    return found if found and len(known) == sum(hardware is not None for hardware in known) else None
+    """The hardware of the ECUs that shall install the image, as far as it is known; None when none of it is."""
+    known = (ecus.get(ecu, EcuFacts()).hardware_id for ecu in image.custom.ecus)
+    return frozenset(hardware for hardware in known if hardware is not None) or None
