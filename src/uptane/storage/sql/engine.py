@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,13 +48,16 @@ def open_engine(url_or_path: str | Path, *, wait_seconds: float = WAIT_SECONDS) 
     try:
         if url.get_backend_name() == "sqlite":
             return _sqlite_engine(url, wait_seconds)
-        return create_async_engine(url, hide_parameters=True, pool_pre_ping=True, pool_timeout=wait_seconds)
+        engine = create_async_engine(url, hide_parameters=True, pool_pre_ping=True, pool_timeout=wait_seconds)
     except (ImportError, SQLAlchemyError) as error:
         raise StorageError(
             f"no driver for the database {url.render_as_string()}: {error}",
             next_step="Install the driver, or use a file name to keep the inventory in SQLite.",
             database=url.render_as_string(),
         ) from error
+    if engine.dialect.name == "postgresql":
+        event.listen(engine.sync_engine, "connect", _postgresql_set_up(wait_seconds))
+    return engine
 
 
 def database_name(engine: AsyncEngine) -> str:
@@ -114,6 +117,16 @@ def _sqlite_engine(url: URL, wait_seconds: float) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", _set_up_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_immediate)
     return engine
+
+
+def _postgresql_set_up(wait_seconds: float) -> Callable[[DBAPIConnection, ConnectionPoolEntry], None]:
+    def set_up(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"SET lock_timeout = {round(wait_seconds * 1000)}")
+        cursor.close()
+        connection.commit()
+
+    return set_up
 
 
 def _make_private_file(path: str) -> None:
