@@ -265,3 +265,13 @@ def test_a_truncated_file_is_named_with_the_kind_it_claims_to_be(
     shown = Shown(capsys, file)
     assert shown.code == 1
     assert shown.err.startswith(f"uptane: {file} is not {world.profile.name} metadata: ")
+
+
+def test_a_broken_report_is_named_with_its_own_fault(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = sign(world.profile, _report(), [new_signer()])
+    (tmp_path / "report").write_bytes(raw.replace(b"firmware.img", b"firmware\x7fimg"))
+    shown = Shown(capsys, tmp_path / "report")
+    assert shown.code == 1
+    assert "control" in shown.err

@@ -1,6 +1,7 @@
 """`uptane metadata show`: any metadata file, readably, and whether it verifies under a Root."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ from uptane.verification.threshold import check_threshold
 
 MAX_FILE_BYTES = 256_000_000
 """Bytes read of a file: more than any repository may publish as one file."""
+
+_KIND_FIELDS = ("_type", "type")
+"""The fields that say of what kind a signed object is, in `json` and `der`."""
 
 _ROLES: dict[type[Payload], Role] = {
     Root: Role.ROOT,
@@ -164,14 +168,16 @@ def check_under_root(read: MetadataText, file: Path, root: Path) -> None:
 
 
 def _nothing(file: Path, wire: Format, reasons: Mapping[str, FormatError]) -> FormatError:
-    """The error that tells most: why it is not of the kind that the file claims to be."""
-    claimed = {title: error.what for title, error in reasons.items() if error.facts.get("field") != "_type"}
+    """The one error that tells most: of the kind that the file is named after, else the most frequent one.
+
+    That something is of another kind tells least.
+    """
+    claimed = {title: error.what for title, error in reasons.items() if error.facts.get("field") not in _KIND_FIELDS}
     role = file.name.split(".")[-2:-1]
     named = [what for title, what in claimed.items() if role == [title.split()[0].lower()]]
-    if named or len(set(claimed.values())) == 1:
-        return FormatError(f"{file} is not {wire.name} metadata: {(*named, *claimed.values())[0]}", field="file")
-    tried = "; ".join(f"as {title}: {what}" for title, what in claimed.items())
-    return FormatError(f"{file} is not {wire.name} metadata of any kind ({tried})", field="file")
+    whats = named or list(claimed.values()) or [error.what for error in reasons.values()]
+    reason, _ = Counter(whats).most_common(1)[0]
+    return FormatError(f"{file} is not {wire.name} metadata: {reason}", field="file")
 
 
 def _as_json(
