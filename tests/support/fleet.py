@@ -1,46 +1,95 @@
 """A vehicle, a Director and an Image repository without a network: the real systems over stand-ins of their stores."""
 
-import asyncio
 import itertools
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from links import Links, SecondaryLink, wait
+from world import DIRECTOR, IMAGES, NOW, PRIMARY, TCU, VIN, new_signer
 
 from uptane.director.director import Director
+from uptane.director.ports import InventoryDatabase, StoredReport
 from uptane.formats.profile import Profile
+from uptane.formats.profiles import PROFILES
 from uptane.image_repository.repository import ImageRepository
 from uptane.metadata.digests import Digests
-from uptane.metadata.errors import UnreachableError
-from uptane.metadata.identifiers import EcuIdentifier, ImagePath, PathPattern, RepositoryName, VehicleIdentifier
+from uptane.metadata.errors import SecurityError, UptaneError
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, RepositoryName, VehicleIdentifier
 from uptane.metadata.keys import KeyType
 from uptane.metadata.repository_map import MappedRepository, RepositoryKind, RepositoryMap
 from uptane.metadata.root import Role
-from uptane.metadata.targets import NO_CUSTOM, Custom, Image, ImageFile
+from uptane.metadata.targets import NO_CUSTOM, Custom, Image, ImageFile, MustMatch
+from uptane.metadata.vehicle_manifest import VehicleVersionManifest
+from uptane.metadata.version_report import EcuVersionReport
 from uptane.signing.publish import new_root
-from uptane.signing.signer import KeySigner
+from uptane.signing.sign import sign
+from uptane.signing.signer import KeySigner, Signer
 from uptane.storage.memory import MemoryEcuStore, MemoryImages, MemoryImageSlots, MemoryPublished
 from uptane.storage.memory_inventory import MemoryInventory
 from uptane.timeserver.timeserver import Timeserver
 from uptane.vehicle.installation import INSTALLED
 from uptane.vehicle.memory import EcuMemory, Provisioning, provision
+from uptane.vehicle.ports import EcuStore, ImageSlots
 from uptane.vehicle.primary import Primary
 from uptane.vehicle.primary import World as PrimaryWorld
-from uptane.vehicle.secondaries import Secondaries
 from uptane.vehicle.secondary import Secondary, SecondaryWorld
-from world import DIRECTOR, IMAGES, NOW, PRIMARY, TCU, VIN, new_signer
 
-ResultT = TypeVar("ResultT")
 FACTORY = b"factory image"
 FRESH = b"Fresh firmware image"
 EVIL = b"evil content"
-__all__ = ["EVIL", "FACTORY", "FRESH", "Fleet", "PathPattern", "Vehicle"]
+PATH = "firmware.img"
 
 
-def wait(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Runs a coroutine of the server side."""
-    return asyncio.run(coroutine)
+@pytest.fixture(params=["json", "der"])
+def profile(request: pytest.FixtureRequest) -> Profile:
+    """Each wire format in turn; the folders' conftest files offer it."""
+    return PROFILES[request.param]
+
+
+def custom(counter: int | None = None, hardware: tuple[str, ...] | None = None) -> Custom:
+    """Must-match data of an image."""
+    ids = None if hardware is None else tuple(map(HardwareIdentifier, hardware))
+    return Custom(must_match=MustMatch(release_counter=counter, hardware_ids=ids))
+
+
+def factory_file() -> ImageFile:
+    """The image that every ECU is made with."""
+    return ImageFile(
+        path=ImagePath("factory.img"), length=len(FACTORY), digests=Digests.of(FACTORY, ("sha256", "sha512"))
+    )
+
+
+def signed_report(
+    profile: Profile, signer: Signer, ecu: EcuIdentifier, *, counter: int, nonce: int = 0, attacks: str = ""
+) -> bytes:
+    """A version report as whoever holds `signer` can make one."""
+    report = EcuVersionReport(
+        ecu=ecu,
+        installed=factory_file(),
+        attacks_detected=attacks,
+        time=NOW,
+        previous_time=NOW,
+        counter=counter,
+        nonce=nonce,
+    )
+    return sign(profile, report, [signer])
+
+
+def signed_manifest(
+    profile: Profile,
+    signer: Signer,
+    *reports: bytes,
+    counter: int,
+    vin: VehicleIdentifier = VIN,
+    primary: EcuIdentifier = PRIMARY,
+) -> bytes:
+    """A vehicle version manifest as whoever holds `signer` can make one."""
+    envelopes = tuple(profile.format.decode(EcuVersionReport, raw) for raw in reports)
+    manifest = VehicleVersionManifest(vehicle=vin, primary=primary, reports=envelopes, counter=counter)
+    return sign(profile, manifest, [signer])
 
 
 class Fleet:
@@ -49,10 +98,18 @@ class Fleet:
     Args:
         profile: the wire format.
         kind: the kind of every key of the repositories.
+        keys, threshold: how many keys each role has, and how many must sign.
+        inventory: the Director's database.
     """
 
     def __init__(
-        self, profile: Profile, kind: KeyType = KeyType.ED25519, *, keys: int = 1, threshold: int = 1
+        self,
+        profile: Profile,
+        kind: KeyType = KeyType.ED25519,
+        *,
+        keys: int = 1,
+        threshold: int = 1,
+        inventory: InventoryDatabase | None = None,
     ) -> None:
         self.profile = profile
         self.now = NOW
@@ -61,21 +118,31 @@ class Fleet:
         self.director_keys = {role: [new_signer(kind) for _ in range(keys)] for role in Role}
         self.image_metadata = MemoryPublished()
         self.image_store = MemoryImages()
-        self.images = ImageRepository(profile=profile, metadata=self.image_metadata, images=self.image_store)
-        self.images.add_signers(signer for signers in self.image_keys.values() for signer in signers)
+        self.images = self.open_images()
         self.images.stage_root(new_root(self.image_keys, self.thresholds))
         wait(self.images.publish(self.now))
         self.metadata: dict[VehicleIdentifier, MemoryPublished] = {}
-        self.inventory = MemoryInventory()
-        self.director = Director(
-            profile=profile,
+        self.inventory = inventory or MemoryInventory()
+        self.director = self.open_director()
+        self.time_key = new_signer()
+        self.timeserver = Timeserver(profile, self.time_key)
+
+    def open_images(self) -> ImageRepository:
+        """The Image repository as after a restart: over its stores, with its keys."""
+        images = ImageRepository(profile=self.profile, metadata=self.image_metadata, images=self.image_store)
+        images.add_signers(signer for signers in self.image_keys.values() for signer in signers)
+        return images
+
+    def open_director(self) -> Director:
+        """The Director as after a restart: over its stores, with its keys."""
+        director = Director(
+            profile=self.profile,
             inventory=self.inventory,
             metadata=lambda vin: self.metadata.setdefault(vin, MemoryPublished()),
             root=new_root(self.director_keys, self.thresholds),
         )
-        self.director.add_signers(signer for signers in self.director_keys.values() for signer in signers)
-        self.time_key = new_signer()
-        self.timeserver = Timeserver(profile, self.time_key)
+        director.add_signers(signer for signers in self.director_keys.values() for signer in signers)
+        return director
 
     def later(self, **delta: float) -> None:
         """Moves the servers' clock."""
@@ -98,96 +165,133 @@ class Fleet:
         wait(self.director.assign(vin, ecu, image))
         wait(self.director.publish(vin, self.now))
 
+    def clear(self, vin: VehicleIdentifier = VIN) -> None:
+        """The Director gives nobody anything and publishes that."""
+        wait(self.director.clear_assignments(vin))
+        wait(self.director.publish(vin, self.now))
+
     def release(self, path: str, content: bytes, ecu: EcuIdentifier = TCU, custom: Custom = NO_CUSTOM) -> Image:
         """Both repositories sign for one image."""
         image = self.add_image(path, content, custom)
         self.direct(image, ecu)
         return image
 
+    def rotate_director(self, *roles: Role) -> None:
+        """The Director's Root names new keys for these roles."""
+        for role in roles:
+            self.director_keys[role] = [new_signer() for _ in self.director_keys[role]]
+            self.director.add_signers(self.director_keys[role])
+        wait(self.director.change_keys(new_root(self.director_keys, self.thresholds), self.now))
+
+    def rotate_images(self, *roles: Role) -> None:
+        """The Image repository's Root names new keys for these roles."""
+        for role in roles:
+            self.image_keys[role] = [new_signer() for _ in self.image_keys[role]]
+            self.images.add_signers(self.image_keys[role])
+        self.images.stage_root(new_root(self.image_keys, self.thresholds))
+        wait(self.images.renew())
+        wait(self.images.publish(self.now))
+
+    def file(self, repository: RepositoryName, role: str, vin: VehicleIdentifier = VIN) -> bytes:
+        """The newest published file of a role."""
+        store = self.metadata[vin] if repository == DIRECTOR else self.image_metadata
+        raw = wait(store.read(self.profile.metadata_name(role)))
+        assert raw is not None
+        return raw
+
+    def reports(self, ecu: EcuIdentifier) -> list[StoredReport]:
+        """What the Director accepted of an ECU, newest first."""
+        return list(wait(self.director.reports(ecu)))
+
     def roles(self, vin: VehicleIdentifier) -> dict[RepositoryName, dict[Role, bytes]]:
         """What is published now, for provisioning."""
-        stores = {DIRECTOR: self.metadata[vin], IMAGES: self.image_metadata}
-        found: dict[RepositoryName, dict[Role, bytes]] = {}
-        for name, store in stores.items():
-            found[name] = {}
-            for role in Role:
-                raw = wait(store.read(self.profile.metadata_name(role)))
-                assert raw is not None
-                found[name][role] = raw
-        return found
+        return {name: {role: self.file(name, role, vin) for role in Role} for name in (DIRECTOR, IMAGES)}
+
+    def provisioning(
+        self, vin: VehicleIdentifier, ecu: EcuIdentifier, nonce: int, hardware: HardwareIdentifier | None = None
+    ) -> Provisioning:
+        """What an ECU gets in the factory now."""
+        repositories = {
+            name: MappedRepository(name=name, kind=kind, urls=("http://127.0.0.1/",))
+            for name, kind in ((DIRECTOR, RepositoryKind.DIRECTOR), (IMAGES, RepositoryKind.IMAGE))
+        }
+        return Provisioning(
+            vehicle=vin,
+            ecu=ecu,
+            repository_map=RepositoryMap.basic(director=repositories[DIRECTOR], image_repository=repositories[IMAGES]),
+            timeserver_key=self.time_key.key,
+            roles=self.roles(vin),
+            time=self.now,
+            counter=int(self.now.timestamp() * 1_000_000),
+            nonce=nonce,
+            installed=factory_file(),
+            hardware_id=hardware,
+        )
 
 
 @dataclass
-class Links:
-    """The ways of one vehicle to the servers; each can be cut, and what passes can be altered."""
+class Device:
+    """What an ECU is made of and what survives its restart: its memory, its flash and its key."""
 
-    fleet: Fleet
-    vehicle: VehicleIdentifier
-    down: set[str] = field(default_factory=set)
-    manifests: list[bytes] = field(default_factory=list)
-    swapped_images: dict[str, bytes] = field(default_factory=dict)
-    nonces: list[int] = field(default_factory=list)
+    store: EcuStore
+    slots: ImageSlots
+    signer: KeySigner
 
-    def _check(self, peer: str) -> None:
-        if peer in self.down:
-            raise UnreachableError(f"the {peer} does not answer")
+    def running(self) -> bytes:
+        """The image that runs."""
+        chunks = self.slots.chunks(INSTALLED)
+        assert chunks is not None
+        return b"".join(chunks)
 
-    def fetch(self, repository: RepositoryName, name: str, limit: int) -> bytes | None:
-        self._check(repository)
-        store = self.fleet.metadata[self.vehicle] if repository == DIRECTOR else self.fleet.image_metadata
-        return wait(store.read(name))
-
-    @contextmanager
-    def stream(self, name: str, limit: int) -> Iterator[Iterator[bytes] | None]:
-        self._check("images")
-        data = self.swapped_images.get(name) or wait(self.fleet.image_store.read(name))
-        yield None if data is None else iter([data[i : i + 7] for i in range(0, len(data), 7)])
-
-    def submit_manifest(self, vehicle: VehicleIdentifier, primary: EcuIdentifier, manifest: bytes) -> None:
-        self._check("Director")
-        self.manifests.append(manifest)
-        wait(self.fleet.director.receive_manifest(vehicle, primary, manifest, self.fleet.now))
-
-    def register_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, key: bytes, *, is_primary: bool) -> None:
-        decoded = self.fleet.profile.format.decode_key(key)
-        wait(self.fleet.director.register_ecu(vehicle=vehicle, ecu=ecu, key=decoded, is_primary=is_primary))
-
-    def attest(self, nonces: Sequence[int]) -> bytes:
-        self._check("Timeserver")
-        self.nonces = list(nonces)
-        return self.fleet.timeserver.attest(nonces, self.fleet.now)
+    def trusted(self) -> dict[str, bytes]:
+        """What it trusts of both repositories, byte for byte."""
+        return {name: self.store.read(name) or b"" for name in self.store.names("repository/")}
 
 
-class SecondaryLink:
-    """The way from a Secondary to its Primary."""
+def new_device() -> Device:
+    """A device without any memory."""
+    return Device(MemoryEcuStore(), MemoryImageSlots(), new_signer())
 
-    def __init__(self, secondaries: Secondaries) -> None:
-        self.secondaries = secondaries
-        self.swapped_image: tuple[str, bytes] | None = None
-        self.swapped_bundle: bytes | None = None
-        self.swapped_attestation: bytes | None = None
 
-    def register_secondary(self, ecu: EcuIdentifier, key: bytes) -> None:
-        self.secondaries.register_new_secondary(ecu, key)
+class SecondaryEcu:
+    """A Secondary in a vehicle, and its way to the Primary."""
 
-    def submit_report(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, nonce: int, report: bytes) -> None:
-        self.secondaries.register_ecu_manifest(vehicle, ecu, nonce, report)
+    def __init__(self, vehicle: "Vehicle", ecu: EcuIdentifier, device: Device, hardware: HardwareIdentifier | None):
+        self.ecu, self.device, self._vehicle = ecu, device, vehicle
+        vehicle.provision(ecu, device, hardware)
+        self.link = SecondaryLink(vehicle.primary.secondaries)
+        self.secondary = self.start()
 
-    def time_attestation(self, ecu: EcuIdentifier) -> bytes:
-        return self.swapped_attestation or self.secondaries.get_time_attestation_for_ecu(ecu)
+    def start(self) -> Secondary:
+        """It comes up from its memory."""
+        world = SecondaryWorld(
+            primary=self.link,
+            slots=self.device.slots,
+            new_nonce=self._vehicle.new_nonce,
+            say=self._vehicle.said.append,
+        )
+        memory = EcuMemory(self.device.store, self._vehicle.fleet.profile)
+        self.secondary = Secondary(memory, self.device.signer, world)
+        return self.secondary
 
-    def metadata(self, ecu: EcuIdentifier) -> bytes:
-        return self.swapped_bundle or self.secondaries.get_metadata(ecu)
-
-    def update_exists(self, ecu: EcuIdentifier) -> bool:
-        return self.secondaries.update_exists_for_ecu(ecu)
-
-    def image(self, ecu: EcuIdentifier) -> tuple[str, bytes] | None:
-        return self.swapped_image or self.secondaries.get_image(ecu)
+    def register(self) -> None:
+        """It makes itself known to Director and Primary, and reports for the first time."""
+        key = self._vehicle.fleet.profile.format.encode_key(self.device.signer.key)
+        self._vehicle.links.register_ecu(self._vehicle.vin, self.ecu, key, is_primary=False)
+        self.link.register_secondary(self.ecu, key)
+        self.secondary.send_report()
 
 
 class Vehicle:
-    """A Primary and one Secondary, provisioned from what a fleet has published, and registered."""
+    """A Primary and one Secondary, provisioned from what a fleet has published, and registered.
+
+    Args:
+        fleet: the servers.
+        vin, primary, secondary: the identities.
+        refetch_images: as on `Primary`.
+        hardware: of the first Secondary, if it knows its own.
+        device: makes the parts of each ECU.
+    """
 
     def __init__(
         self,
@@ -197,89 +301,152 @@ class Vehicle:
         secondary: EcuIdentifier = TCU,
         *,
         refetch_images: bool = False,
+        hardware: HardwareIdentifier | None = None,
+        device: Callable[[], Device] = new_device,
     ) -> None:
         if vin not in fleet.metadata:
             fleet.add_vehicle(vin)
-        self.fleet, self.vin = fleet, vin
+        self.fleet, self.vin, self.primary_ecu = fleet, vin, primary
         self.links = Links(fleet, vin)
         self.said: list[str] = []
         self._nonces = itertools.count(1)
-        self.primary_store, self.primary_slots = MemoryEcuStore(), MemoryImageSlots()
-        self.primary_signer, self.secondary_signer = new_signer(), new_signer()
-        memory = self.provision(primary, self.primary_store, self.primary_slots)
-        self.primary_world = PrimaryWorld(
-            repositories=self.links,
-            mirrors=[self.links],
-            director=self.links,
-            timeserver=self.links,
-            slots=self.primary_slots,
-            new_nonce=lambda: next(self._nonces),
-            say=self.said.append,
-        )
+        self._new_device = device
         self.refetch_images = refetch_images
-        self.primary = Primary(memory, self.primary_signer, self.primary_world, refetch_images=refetch_images)
-        key = fleet.profile.format.encode_key(self.primary_signer.key)
+        self.secondaries: list[SecondaryEcu] = []
+        self.device = device()
+        self.provision(primary, self.device)
+        self.primary = self.restart_primary()
+        key = fleet.profile.format.encode_key(self.device.signer.key)
         self.links.register_ecu(vin, primary, key, is_primary=True)
-        self.secondary_store, self.secondary_slots = MemoryEcuStore(), MemoryImageSlots()
-        self.link = SecondaryLink(self.primary.secondaries)
-        memory = self.provision(secondary, self.secondary_store, self.secondary_slots)
-        world = SecondaryWorld(
-            primary=self.link,
-            slots=self.secondary_slots,
-            new_nonce=lambda: next(self._nonces),
-            say=self.said.append,
-        )
-        self.secondary = Secondary(memory, self.secondary_signer, world)
-        key = fleet.profile.format.encode_key(self.secondary_signer.key)
-        self.links.register_ecu(vin, secondary, key, is_primary=False)
-        self.link.register_secondary(secondary, key)
-        self.secondary.send_report()
+        self.tcu = self.add_secondary(secondary, hardware)
 
-    def provision(self, ecu: EcuIdentifier, store: MemoryEcuStore, slots: MemoryImageSlots) -> EcuMemory:
+    def new_nonce(self) -> int:
+        """Nonces that tests can foresee."""
+        return next(self._nonces)
+
+    @property
+    def secondary(self) -> Secondary:
+        """The first Secondary."""
+        return self.tcu.secondary
+
+    @property
+    def link(self) -> SecondaryLink:
+        """The first Secondary's way to the Primary."""
+        return self.tcu.link
+
+    def add_secondary(self, ecu: EcuIdentifier, hardware: HardwareIdentifier | None = None) -> SecondaryEcu:
+        """One more Secondary, registered."""
+        added = SecondaryEcu(self, ecu, self._new_device(), hardware)
+        self.secondaries.append(added)
+        added.register()
+        return added
+
+    def provision(self, ecu: EcuIdentifier, device: Device, hardware: HardwareIdentifier | None = None) -> EcuMemory:
         """Makes an ECU in the factory."""
-        moment: datetime = self.fleet.now
-        what = Provisioning(
-            vehicle=self.vin,
-            ecu=ecu,
-            repository_map=RepositoryMap.basic(
-                director=MappedRepository(name=DIRECTOR, kind=RepositoryKind.DIRECTOR, urls=("http://127.0.0.1/",)),
-                image_repository=MappedRepository(
-                    name=IMAGES, kind=RepositoryKind.IMAGE, urls=("http://127.0.0.1/",)
-                ),
-            ),
-            timeserver_key=self.fleet.time_key.key,
-            roles=self.fleet.roles(self.vin),
-            time=moment,
-            counter=int(moment.timestamp() * 1_000_000),
-            nonce=next(self._nonces),
-            installed=ImageFile(
-                path=ImagePath("factory.img"), length=len(FACTORY), digests=Digests.of(FACTORY, ("sha256", "sha512"))
-            ),
-        )
-        with slots.receive(INSTALLED) as writer:
+        with device.slots.receive(INSTALLED) as writer:
             writer.write(FACTORY)
             writer.keep()
-        return provision(store, self.fleet.profile, what)
+        what = self.fleet.provisioning(self.vin, ecu, self.new_nonce(), hardware)
+        return provision(device.store, self.fleet.profile, what)
 
-    def restart_primary(self) -> None:
-        """The Primary comes up again from its memory."""
-        memory = EcuMemory(self.primary_store, self.fleet.profile)
-        self.primary = Primary(
-            memory, self.primary_signer, self.primary_world, refetch_images=self.refetch_images
+    def restart_primary(self) -> Primary:
+        """The Primary comes up from its memory."""
+        world = PrimaryWorld(
+            repositories=self.links,
+            mirrors=self.links.mirrors,
+            director=self.links,
+            timeserver=self.links,
+            slots=self.device.slots,
+            new_nonce=self.new_nonce,
+            say=self.said.append,
         )
-        self.link.secondaries = self.primary.secondaries
+        memory = EcuMemory(self.device.store, self.fleet.profile)
+        self.primary = Primary(memory, self.device.signer, world, refetch_images=self.refetch_images)
+        for each in self.secondaries:
+            each.link.secondaries = self.primary.secondaries
+        return self.primary
 
-    def running(self, slots: MemoryImageSlots | None = None) -> bytes:
-        """The image that the Secondary (or the ECU with these slots) runs."""
-        chunks = (slots or self.secondary_slots).chunks(INSTALLED)
-        assert chunks is not None
-        return b"".join(chunks)
+    def cycle(self) -> None:
+        """A clean cycle of every ECU; the Secondaries' reports reach the Director with the next one."""
+        self.primary.update_cycle()
+        for each in self.secondaries:
+            each.secondary.update_cycle()
+
+    def running(self) -> bytes:
+        """The image that the first Secondary runs."""
+        return self.tcu.device.running()
 
     def trusted(self) -> dict[str, bytes]:
         """What the Primary trusts of both repositories, byte for byte."""
-        return {name: self.primary_store.read(name) or b"" for name in self.primary_store.names("repository/")}
+        return self.device.trusted()
 
+    @contextmanager
+    def primary_refuses(
+        self, expected: type[UptaneError], *, undo: Callable[[], object] = bool, new_roots: bool = False
+    ) -> Iterator[list[UptaneError]]:
+        """The block is the attack. The Primary refuses it, trusts and runs what it did, reports it, and goes on.
 
-def signer_of(vehicle: Vehicle) -> KeySigner:
-    """The Primary's key."""
-    return vehicle.primary_signer
+        Args:
+            expected: exactly the error that its cycle ends with.
+            undo: what else has to happen than that all links are honest again, before a clean cycle.
+            new_roots: genuine new Roots come with the attack, and are kept.
+        """
+        errors: list[UptaneError] = []
+        with self._refused(self.device, self.primary.update_cycle, expected, errors, new_roots):
+            yield errors
+        self.links.restore()
+        undo()
+        told = len(self.fleet.reports(self.primary_ecu))
+        self.cycle()
+        newest = self.fleet.reports(self.primary_ecu)
+        assert len(newest) == told + 1
+        self._was_told(errors[0], newest[0])
+        assert self.primary.memory.state.attacks == ()
+
+    @contextmanager
+    def secondary_refuses(
+        self, expected: type[UptaneError], *, undo: Callable[[], object] = bool, new_roots: bool = False
+    ) -> Iterator[list[UptaneError]]:
+        """The block is the attack. The Secondary refuses it, trusts and runs what it did, reports it, and goes on."""
+        errors: list[UptaneError] = []
+        with self._refused(self.tcu.device, self.secondary.update_cycle, expected, errors, new_roots):
+            yield errors
+        self.link.restore()
+        undo()
+        if self.secondary.memory.state.attacks:
+            self.secondary.send_report()
+        self.primary.update_cycle()
+        self._was_told(errors[0], self.fleet.reports(self.tcu.ecu)[0])
+        self.cycle()
+        assert self.secondary.memory.state.attacks == ()
+
+    @contextmanager
+    def _refused(
+        self,
+        device: Device,
+        cycle: Callable[[], object],
+        expected: type[UptaneError],
+        errors: list[UptaneError],
+        new_roots: bool,
+    ) -> Iterator[None]:
+        before, running = device.trusted(), device.running()
+        everybody = [each.device.running() for each in self.secondaries]
+        yield
+        with pytest.raises(UptaneError) as caught:
+            cycle()
+        assert type(caught.value) is expected, repr(caught.value)
+        errors.append(caught.value)
+        after = device.trusted()
+        if new_roots:
+            after = {name: raw for name, raw in after.items() if "/root" not in name}
+            assert after.items() <= before.items()
+        else:
+            assert after == before
+        assert device.running() == running
+        assert [each.device.running() for each in self.secondaries] == everybody
+
+    def _was_told(self, error: UptaneError, report: StoredReport) -> None:
+        if not isinstance(error, SecurityError):
+            return
+        assert error.code in report.attacks_detected
+        assert error.attack is None or str(error.attack) in report.attacks_detected
