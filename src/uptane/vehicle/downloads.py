@@ -11,9 +11,23 @@ from uptane.verification.verify_image import ImageCheck
 
 
 def download(
-    image: Image, mirrors: Sequence[ImageSource], slots: ImageSlots, profile: Profile, say: Callable[[str], None]
+    image: Image,
+    mirrors: Sequence[ImageSource],
+    slots: ImageSlots,
+    profile: Profile,
+    *,
+    say: Callable[[str], None],
+    note: Callable[[SecurityError], None],
 ) -> None:
     """Stores the image in its slot once every byte of it is verified; what is refused is dropped.
+
+    Args:
+        image: what signed metadata lists.
+        mirrors: the hosts, in the order they are asked.
+        slots: where the image is stored.
+        profile: the names of files.
+        say: is told what happens, line by line.
+        note: is told of every attack, also when a later mirror has the genuine image.
 
     Raises:
         SecurityError: no mirror gave the listed bytes; of several reasons the first attack is told.
@@ -29,6 +43,8 @@ def download(
         except (SecurityError, UnreachableError) as error:
             say(f"Update failed: {type(error).__name__}: {error}")
             reasons.append(error)
+            if isinstance(error, SecurityError):
+                note(error)
     attacks = [reason for reason in reasons if isinstance(reason, SecurityError)]
     say(f"Failed to update {image.file.path} from all mirrors: {[type(reason).__name__ for reason in reasons]}")
     raise (

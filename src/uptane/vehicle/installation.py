@@ -1,7 +1,7 @@
 """Installs a verified image: what is written into the slot is judged again while it is copied."""
 
-from uptane.metadata.errors import StorageError
-from uptane.metadata.targets import Image
+from uptane.metadata.errors import SecurityError, StorageError
+from uptane.metadata.targets import Image, ImageFile
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import ImageSlots
 from uptane.verification.match_images import check_hardware, check_release_counter
@@ -31,13 +31,46 @@ def install(memory: EcuMemory, slots: ImageSlots, image: Image) -> None:
     chunks = slots.chunks(slot_of(image))
     if chunks is None:
         raise StorageError(f"image {image.file.path} is not stored", next_step="Run the update cycle again.")
+    offered, before = image.custom.must_match.release_counter, memory.state.release_counter
+    highest = before if offered is None else max(offered, before or 0)
     check = ImageCheck(image.file)
     with slots.receive(INSTALLED) as writer:
         for chunk in chunks:
             check.update(chunk)
             writer.write(chunk)
         check.finish()
+        memory.change(installing=image.file, installing_counter=highest)
         writer.keep()
-    offered, before = image.custom.must_match.release_counter, memory.state.release_counter
-    highest = before if offered is None else max(offered, before or 0)
-    memory.change(installed=image.file, release_counter=highest)
+    memory.change(installed=image.file, release_counter=highest, installing=None, installing_counter=None)
+
+
+def settle(memory: EcuMemory, slots: ImageSlots) -> None:
+    """After an installation that was cut off: remembers which image really runs, the one before or the new one."""
+    with memory.lock:
+        state = memory.state
+        if state.installing is None:
+            return
+        if holds(slots, INSTALLED, state.installing):
+            memory.change(
+                installed=state.installing,
+                release_counter=state.installing_counter,
+                installing=None,
+                installing_counter=None,
+            )
+        else:
+            memory.change(installing=None, installing_counter=None)
+
+
+def holds(slots: ImageSlots, name: str, file: ImageFile) -> bool:
+    """Whether the slot has exactly that image, every byte of it."""
+    chunks = slots.chunks(name)
+    if chunks is None:
+        return False
+    check = ImageCheck(file)
+    try:
+        for chunk in chunks:
+            check.update(chunk)
+        check.finish()
+    except SecurityError:
+        return False
+    return True

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from uptane.formats.canonical_json import compact, decode_strict
+from uptane.formats.canonical_json import Json, compact, decode_strict
 from uptane.formats.json_fields import Fields, read_time, write_time
 from uptane.formats.json_images import read_file, write_file
 from uptane.formats.profile import Profile
@@ -14,14 +14,17 @@ from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, Repos
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.repository_map import RepositoryKind, RepositoryMap
 from uptane.metadata.root import Role, Root
-from uptane.metadata.targets import ImageFile
+from uptane.metadata.snapshot import Snapshot
+from uptane.metadata.targets import ImageFile, Targets
+from uptane.metadata.timestamp import Timestamp
+from uptane.metadata.version_report import MAX_ATTACKS_BYTES
 from uptane.vehicle.ports import EcuStore
 from uptane.verification.match_images import EcuFacts
 from uptane.verification.steps import Commit, Keep
 from uptane.verification.trusted import Context, Held
 
-MAX_ATTACKS_TEXT = 1000
-"""Characters of attack descriptions kept for the next report; the first ones seen stay."""
+SEPARATOR = "; "
+"""Between attack descriptions in a report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,8 @@ class EcuState:
         installed: the image that runs.
         release_counter: the highest release counter ever installed; None before the first.
         attacks: descriptions of attacks seen and not yet reported.
+        installing, installing_counter: the image that is being installed and what `release_counter` will be then,
+            so that a power cut leaves no doubt about which image runs; None at all other times.
     """
 
     counter: int
@@ -46,38 +51,52 @@ class EcuState:
     installed: ImageFile
     release_counter: int | None = None
     attacks: tuple[str, ...] = ()
+    installing: ImageFile | None = None
+    installing_counter: int | None = None
 
     def encode(self) -> bytes:
         """The state as JSON."""
-        return compact(
-            {
-                "counter": self.counter,
-                "manifest_counter": self.manifest_counter,
-                "time": write_time(self.time),
-                "previous_time": write_time(self.previous_time),
-                "nonce": self.nonce,
-                "installed": {"path": str(self.installed.path), **write_file(self.installed)},
-                "release_counter": self.release_counter,
-                "attacks": list(self.attacks),
-            }
-        )
+        members: dict[str, Json] = {
+            "counter": self.counter,
+            "manifest_counter": self.manifest_counter,
+            "time": write_time(self.time),
+            "previous_time": write_time(self.previous_time),
+            "nonce": self.nonce,
+            "installed": _write(self.installed),
+            "release_counter": self.release_counter,
+            "attacks": list(self.attacks),
+            "installing": None if self.installing is None else _write(self.installing),
+            "installing_counter": self.installing_counter,
+        }
+        return compact({name: value for name, value in members.items() if value is not None})
 
     @classmethod
     def decode(cls, raw: bytes) -> "EcuState":
         """The inverse of `encode`; raises FormatError."""
         fields = Fields(decode_strict(raw), "ECU state")
-        installed = fields.take("installed", dict)
-        counter = fields.members.pop("release_counter", None)
+        installing = fields.optional("installing", dict)
         return cls(
             counter=fields.take("counter", int),
             manifest_counter=fields.take("manifest_counter", int),
             time=read_time(fields.take("time", str), "time"),
             previous_time=read_time(fields.take("previous_time", str), "previous_time"),
             nonce=fields.take("nonce", int),
-            installed=read_file(installed.pop("path"), installed),
-            release_counter=counter,
+            installed=_read(fields.take("installed", dict)),
+            release_counter=fields.optional("release_counter", int),
             attacks=fields.texts("attacks", str),
+            installing=None if installing is None else _read(installing),
+            installing_counter=fields.optional("installing_counter", int),
         )
+
+
+def _write(file: ImageFile) -> dict[str, Json]:
+    return {"path": str(file.path), **write_file(file)}
+
+
+def _read(members: dict[str, Json]) -> ImageFile:
+    file = Fields(members, "image")
+    path = file.take("path", str)
+    return read_file(path, file.members)
 
 
 class EcuMemory:
@@ -107,8 +126,8 @@ class EcuMemory:
         self.image_repository = self.map.of_kind(RepositoryKind.IMAGE).name
         self.timeserver_key: PublicKey = profile.format.decode_key(self.require("key/timeserver"))
         for repository in (self.director, self.image_repository):
-            for role in Role:
-                self.require(role_name(repository, role))
+            # Other roles may be gone for good reason: a new Root makes the ECU forget those whose keys have changed.
+            self.require(role_name(repository, Role.ROOT))
 
     def require(self, name: str) -> bytes:
         """A value that must be there; ProvisioningError otherwise."""
@@ -148,11 +167,11 @@ class EcuMemory:
         return EcuFacts(hardware_id=self.hardware_id, release_counter=self.state.release_counter)
 
     def note_attack(self, description: str) -> None:
-        """Remembers an attack for the next report; the same one again changes nothing."""
+        """Remembers an attack for the next report; the same one again, or one too many, changes nothing."""
         with self.lock:
-            attacks = self.state.attacks
-            if description not in attacks and sum(map(len, attacks)) + len(description) <= MAX_ATTACKS_TEXT:
-                self.change(attacks=(*attacks, description))
+            attacks = (*self.state.attacks, description)
+            if description not in attacks[:-1] and len(SEPARATOR.join(attacks).encode()) <= MAX_ATTACKS_BYTES:
+                self.change(attacks=attacks)
 
     def forget_attacks(self, reported: tuple[str, ...]) -> None:
         """Drops attacks that were reported and acknowledged; ones seen since then stay."""
@@ -256,5 +275,8 @@ def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemor
             changes[role_name(repository.name, role)] = roles[role]
         root = profile.format.decode(Root, roles[Role.ROOT]).payload
         changes[root_name(repository.name, root.version)] = roles[Role.ROOT]
+        profile.format.decode(Timestamp, roles[Role.TIMESTAMP])
+        profile.format.decode(Snapshot, roles[Role.SNAPSHOT])
+        profile.format.decode(Targets, roles[Role.TARGETS])
     store.write(changes)
     return EcuMemory(store, profile)

@@ -12,7 +12,7 @@ from uptane.metadata.version_report import EcuVersionReport
 from uptane.signing.sign import sign
 from uptane.signing.signer import Signer
 from uptane.vehicle.downloads import download
-from uptane.vehicle.installation import INSTALLED, install, slot_of
+from uptane.vehicle.installation import INSTALLED, holds, install, settle, slot_of
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import DirectorLink, ImageSlots, ImageSource, TimeLink
 from uptane.vehicle.secondaries import Secondaries
@@ -77,6 +77,7 @@ class Primary:
         self._signer = signer
         self._world = world
         self._refetch_images = refetch_images
+        settle(memory, world.slots)
 
     @property
     def director(self) -> DirectorLink:
@@ -93,7 +94,7 @@ class Primary:
             SecurityError: a check failed. It goes into the next report; what was trusted before is unchanged.
             UnreachableError: a server does not answer.
         """
-        refusal = self._step("the vehicle manifest", self.send_manifest)
+        refusal = self._offer(self.make_manifest())
         with self._noting():
             self.load_time()
             bundle = self.verify_metadata()
@@ -104,14 +105,15 @@ class Primary:
             raise refusal
         return CycleResult(images=dict(bundle.images), fetched=fetched, installed=installed)
 
-    def _step(self, what: str, step: Callable[[], object]) -> UptaneError | None:
+    def _offer(self, manifest: bytes) -> UptaneError | None:
         try:
-            step()
+            self._world.director.submit_manifest(self.memory.vehicle, self.memory.ecu, manifest)
         except UnreachableError:
             raise
         except UptaneError as error:
-            self._world.say(f"The Director refused {what}: {error}")
+            self._world.say(f"The Director refused the vehicle manifest: {error}")
             return error
+        self._accepted(manifest)
         return None
 
     @contextmanager
@@ -119,12 +121,16 @@ class Primary:
         try:
             yield
         except SecurityError as error:
-            self.memory.note_attack(describe(error))
+            self._note(error)
             raise
+
+    def _note(self, error: SecurityError) -> None:
+        self.memory.note_attack(describe(error))
 
     def make_manifest(self) -> bytes:
         """A signed vehicle version manifest of the latest report of every ECU, the Primary's own among them."""
         with self.memory.lock:
+            settle(self.memory, self._world.slots)
             own = make_report(self.memory, self._signer)
             counter = self.memory.change(manifest_counter=self.memory.state.manifest_counter + 1).manifest_counter
             decode = self.memory.profile.format.decode
@@ -136,11 +142,15 @@ class Primary:
 
     def send_manifest(self, manifest: bytes | None = None) -> None:
         """Step 1: sends a manifest to the Director; attacks that it reports are forgotten once it was accepted."""
-        attacks = self.memory.state.attacks
         raw = manifest if manifest is not None else self.make_manifest()
         self._world.director.submit_manifest(self.memory.vehicle, self.memory.ecu, raw)
-        if manifest is None:
-            self.memory.forget_attacks(attacks)
+        self._accepted(raw)
+
+    def _accepted(self, manifest: bytes) -> None:
+        reports = self.memory.profile.format.decode(VehicleVersionManifest, manifest).payload.reports
+        told = "".join(report.payload.attacks_detected for report in reports if report.payload.ecu == self.memory.ecu)
+        self.memory.forget_attacks(tuple(attack for attack in self.memory.state.attacks if attack in told))
+        self.secondaries.delivered(report for report in reports if report.payload.ecu != self.memory.ecu)
 
     def load_time(self) -> None:
         """Step 2: a fresh time attestation over our nonce and those of the Secondaries."""
@@ -169,13 +179,13 @@ class Primary:
         return run(procedure, self._world.repositories, memory)
 
     def download_images(self, bundle: VerifiedBundle) -> tuple[ImageFile, ...]:
-        """Step 4: downloads and verifies every image that is not there yet (STD-5.4.2.4)."""
+        """Step 4: downloads and verifies every image that is not there yet, every byte of it (STD-5.4.2.4)."""
         slots, fetched = self._world.slots, {}
         wanted = {slot_of(image): image for image in bundle.images.values()}
         for slot, image in sorted(wanted.items()):
-            if not self._refetch_images and slots.chunks(slot) is not None:
+            if not self._refetch_images and holds(slots, slot, image.file):
                 continue
-            download(image, self._world.mirrors, slots, self.memory.profile, self._world.say)
+            download(image, self._world.mirrors, slots, self.memory.profile, say=self._world.say, note=self._note)
             fetched[slot] = image.file
         slots.keep_only(frozenset(wanted) | {INSTALLED})
         return tuple(fetched.values())

@@ -1,5 +1,7 @@
 """A Primary's side of its Secondaries: their keys, their latest reports, and what is ready for them."""
 
+from collections.abc import Iterable
+
 from uptane.metadata.envelope import Envelope
 from uptane.metadata.errors import SpoofingError, UnknownEcuError, UnknownVehicleError, UnreachableError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
@@ -10,6 +12,7 @@ from uptane.vehicle.distribution import bundle_of
 from uptane.vehicle.installation import slot_of
 from uptane.vehicle.memory import EcuMemory, role_name
 from uptane.vehicle.ports import ImageSlots
+from uptane.vehicle.version_reports import described
 from uptane.verification.check_manifest import KnownEcu, check_report
 
 _NO_KEY = b""
@@ -32,7 +35,10 @@ class Secondaries:
             self._restore()
 
     def _restore(self) -> None:
-        """After a restart, what was verified before is available again."""
+        """After a restart, what was verified before is available again, unless a new Root made part of it worthless."""
+        for repository in (self._memory.director, self._memory.image_repository):
+            if any(self._memory.read(role_name(repository, role)) is None for role in Role):
+                return
         raw = self._memory.require(role_name(self._memory.director, Role.TARGETS))
         targets = self._memory.profile.format.decode(Targets, raw).payload
         self.publish({ecu: image for image in targets.images.values() for ecu in image.custom.ecus})
@@ -45,7 +51,8 @@ class Secondaries:
             key: its public key in the vehicle's format; without one its reports cannot be accepted yet.
 
         Raises:
-            SpoofingError: another key was registered for it, or it is the Primary.
+            SpoofingError: another key was registered for it, the key is that of another Secondary, or it is the
+                Primary.
             FormatError: not a key.
         """
         offered = (
@@ -56,6 +63,7 @@ class Secondaries:
         with self._memory.lock:
             if ecu == self._memory.ecu:
                 raise SpoofingError(f"ECU {ecu} is the Primary itself", ecu=ecu)
+            self._require_own_key(ecu, offered)
             known = self._memory.read(_key_name(ecu))
             if known is None or (known == _NO_KEY and offered):
                 self._memory.write({_key_name(ecu): offered})
@@ -66,6 +74,16 @@ class Secondaries:
                     ecu=ecu,
                 )
 
+    def _require_own_key(self, ecu: EcuIdentifier, offered: bytes) -> None:
+        for other in self.known():
+            if offered and other != ecu and self._memory.read(_key_name(other)) == offered:
+                raise SpoofingError(
+                    f"the key of ECU {ecu} is that of Secondary {other}",
+                    next_step="Make a key for this ECU alone.",
+                    ecu=ecu,
+                    owner=other,
+                )
+
     def known(self) -> tuple[EcuIdentifier, ...]:
         """Every registered Secondary."""
         return tuple(
@@ -74,6 +92,8 @@ class Secondaries:
 
     def register_ecu_manifest(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, nonce: int, report: bytes) -> None:
         """Verifies and stores a Secondary's version report, durably (STD-5.4.3.6-2).
+
+        Attacks in an earlier report that the Director has not got yet are told by the Primary instead.
 
         Raises:
             UnknownVehicleError, UnknownEcuError: not ours.
@@ -89,10 +109,26 @@ class Secondaries:
         self._require(ecu)
         envelope = self._memory.profile.format.decode(EcuVersionReport, report)
         with self._memory.lock:
-            check_report(envelope, ecu, self._known(ecu), may_repeat=True)
+            fresh = check_report(envelope, ecu, self._known(ecu), may_repeat=True)
             if envelope.payload.nonce != nonce:
                 raise SpoofingError(f"the nonce sent for {ecu} is not the one in its signed report", ecu=ecu)
-            self._memory.write({_report_name(ecu): report})
+            if fresh:
+                self._keep_attacks(ecu)
+                self._memory.write({_report_name(ecu): report})
+
+    def _keep_attacks(self, ecu: EcuIdentifier) -> None:
+        raw = self._memory.read(_report_name(ecu))
+        last = None if raw is None else self._decode(raw).payload
+        if last is not None and last.attacks_detected and raw != self._memory.read(_delivered_name(ecu)):
+            self._memory.note_attack(described(f"{ecu} reported: {last.attacks_detected}"))
+
+    def delivered(self, reports: Iterable[Envelope[EcuVersionReport]]) -> None:
+        """The Director has accepted these reports: the attacks in them need not be told again."""
+        told = {
+            _delivered_name(report.payload.ecu): report.raw for report in reports if report.payload.attacks_detected
+        }
+        if told:
+            self._memory.write(told)
 
     def _known(self, ecu: EcuIdentifier) -> KnownEcu:
         raw = self._memory.require(_key_name(ecu))
@@ -170,3 +206,7 @@ def _key_name(ecu: EcuIdentifier) -> str:
 
 def _report_name(ecu: EcuIdentifier) -> str:
     return f"secondary/{ecu}/report"
+
+
+def _delivered_name(ecu: EcuIdentifier) -> str:
+    return f"secondary/{ecu}/delivered"

@@ -4,11 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from uptane.metadata.errors import BadTimeAttestationError, RepositoryMismatchError, SecurityError, UnreachableError
+from uptane.metadata.errors import (
+    BadTimeAttestationError,
+    RepositoryMismatchError,
+    SecurityError,
+    UnreachableError,
+    UptaneError,
+)
 from uptane.metadata.targets import Image
+from uptane.metadata.time_attestation import TimeAttestation
 from uptane.signing.signer import Signer
 from uptane.vehicle.distribution import Bundle
-from uptane.vehicle.installation import INSTALLED, install, slot_of
+from uptane.vehicle.installation import INSTALLED, install, settle, slot_of
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import ImageSlots, PrimaryLink
 from uptane.vehicle.version_reports import SignedReport, describe, make_report
@@ -64,6 +71,7 @@ class Secondary:
         self.memory = memory
         self._signer = signer
         self._world = world
+        settle(memory, world.slots)
 
     @property
     def primary(self) -> PrimaryLink:
@@ -79,8 +87,9 @@ class Secondary:
         """
         try:
             result = self._update()
-        except SecurityError as error:
-            self.memory.note_attack(describe(error))
+        except UptaneError as error:
+            if isinstance(error, SecurityError):
+                self.memory.note_attack(describe(error))
             self._report_after_failure()
             raise
         self.send_report()
@@ -89,7 +98,7 @@ class Secondary:
     def _report_after_failure(self) -> None:
         try:
             self.send_report()
-        except (SecurityError, UnreachableError) as error:
+        except UptaneError as error:
             self._world.say(f"The version report was not delivered: {error}")
 
     def _update(self) -> SecondaryResult:
@@ -124,6 +133,9 @@ class Secondary:
     def load_time(self) -> None:
         """Step 1: takes over the attested time if it answers our nonce; otherwise the last trusted time stands.
 
+        An attestation without our nonce is ordinary: the Primary has not asked again since we reported. One that
+        answers our nonce with a time in the past is noted as an attack.
+
         Raises:
             BadSignatureError: the attestation is forged. It is noted, and the cycle ends.
         """
@@ -139,6 +151,8 @@ class Secondary:
             )
         except BadTimeAttestationError as error:
             self._world.say(f"The time stays {state.time:%Y-%m-%dT%H:%M:%SZ}: {error}")
+            if state.nonce in self.memory.profile.format.decode(TimeAttestation, raw).payload.nonces:
+                self.memory.note_attack(describe(error))
             return
         self.memory.change(time=attested.value.time, previous_time=state.time, nonce=self._world.new_nonce())
 
@@ -178,6 +192,7 @@ class Secondary:
 
     def make_report(self, extra_attack: str = "") -> SignedReport:
         """A new signed version report."""
+        settle(self.memory, self._world.slots)
         return make_report(self.memory, self._signer, extra_attack)
 
     def send_report(self, report: SignedReport | None = None) -> None:

@@ -1,12 +1,16 @@
 """An ECU makes its signed version report, and says in it which attacks it saw."""
 
+import unicodedata
 from dataclasses import dataclass
 
 from uptane.metadata.errors import SecurityError
-from uptane.metadata.version_report import EcuVersionReport
+from uptane.metadata.version_report import MAX_ATTACKS_BYTES, EcuVersionReport
 from uptane.signing.sign import sign
 from uptane.signing.signer import Signer
-from uptane.vehicle.memory import EcuMemory
+from uptane.vehicle.memory import SEPARATOR, EcuMemory
+
+MAX_DESCRIPTION_BYTES = 300
+"""Bytes of UTF-8 in the description of one attack, so that a report has room for several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +38,11 @@ def make_report(memory: EcuMemory, signer: Signer, extra_attack: str = "") -> Si
     """
     with memory.lock:
         state = memory.change(counter=memory.state.counter + 1)
-        described = (*state.attacks, extra_attack) if extra_attack else state.attacks
+        described = (*state.attacks, plain(extra_attack)) if extra_attack else state.attacks
         report = EcuVersionReport(
             ecu=memory.ecu,
             installed=state.installed,
-            attacks_detected=cut("; ".join(described)),
+            attacks_detected=cut(SEPARATOR.join(described)),
             time=state.time,
             previous_time=state.previous_time,
             counter=state.counter,
@@ -51,10 +55,19 @@ def make_report(memory: EcuMemory, signer: Signer, extra_attack: str = "") -> Si
 def describe(error: SecurityError) -> str:
     """An error as it stands in a report: code, attack, what happened; on one line."""
     attack = f" {error.attack}" if error.attack else ""
-    text = f"{error.code}{attack}: {error.what}"
-    return cut("".join(c if c.isprintable() else " " for c in text), 300)
+    return described(f"{error.code}{attack}: {error.what}")
 
 
-def cut(text: str, limit: int = 1024) -> str:
+def described(text: str) -> str:
+    """`text` as the description of one attack in a report."""
+    return cut(plain(text), MAX_DESCRIPTION_BYTES)
+
+
+def plain(text: str) -> str:
+    """`text` as a report may hold it, whatever an attacker put into it: one printable line in NFC (STD-5.2-2)."""
+    return unicodedata.normalize("NFC", "".join(c if c.isprintable() else " " for c in text))
+
+
+def cut(text: str, limit: int = MAX_ATTACKS_BYTES) -> str:
     """`text`, shortened to at most `limit` bytes of UTF-8."""
     return text.encode()[:limit].decode(errors="ignore")
