@@ -88,17 +88,6 @@ def test_image_paths_with_dots_blanks_and_percent_signs_are_paths_all_the_same(t
     assert "/" not in path.file
 
 
-@pytest.mark.parametrize("text", ["2.root", "1.targets", "10.supplier.x", "0.a"])
-def test_a_role_cannot_be_named_like_a_version_of_another_roles_file(text: str) -> None:
-    with pytest.raises(FormatError):
-        RoleName(text)
-
-
-@pytest.mark.parametrize("text", ["v2.root", "supplier.1", "2root", "2"])
-def test_a_role_name_may_hold_numbers_elsewhere(text: str) -> None:
-    assert RoleName(text) == text
-
-
 @pytest.mark.parametrize("text", ["", "-a", "_a", "A", "a/b", "a.b", "..", "a b", "a\n", "x" * 65, "\u00e9"])
 def test_a_repository_name_is_a_plain_folder_name(text: str) -> None:
     with pytest.raises(FormatError):

@@ -220,6 +220,18 @@ def test_a_delegated_role_cannot_take_the_name_of_a_top_level_role(role: Role) -
         delegation(str(role), SIGNERS)
 
 
+@pytest.mark.parametrize("name", ["2.root", "1.targets", "10.supplier.x", "0.a"])
+def test_a_delegated_role_cannot_be_named_like_a_version_of_another_roles_file(name: str) -> None:
+    """Its file would replace version 2 of Root, which every client asks for."""
+    with pytest.raises(FormatError):
+        delegation(name, SIGNERS)
+
+
+@pytest.mark.parametrize("name", ["v2.root", "supplier.1", "2root", "2"])
+def test_a_delegated_role_may_have_numbers_elsewhere(name: str) -> None:
+    assert delegation(name, SIGNERS).roles[0].name == name
+
+
 def test_delegations_name_each_role_and_group_once_and_list_its_keys() -> None:
     one, group = delegation("c", SIGNERS[2:]), delegation(PAIR, group="g", agree=2)
     assert [role.name for role in delegations(SIGNERS, one, group).roles] == ["c", "a", "b"]

@@ -27,7 +27,6 @@ _ORDINARY = re.compile(r"[ -~]*")
 _WINDOWS_DRIVE = re.compile(r"[A-Za-z]:")
 _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _KEY_ID = re.compile(r"[0-9a-f]{64}")
-_VERSIONED = re.compile(r"[0-9]+\.")
 _WILDCARDS = re.compile(r"[*?]")
 
 
@@ -94,19 +93,10 @@ class HardwareIdentifier(_Name):
 
 
 class RoleName(_Name):
-    """The name of a Targets role: `targets` or a delegated role (STD-5.2.3.2-9).
-
-    It does not begin with a number and a dot: the file of a role `2.root` would be version 2 of Root.
-    """
+    """The name of a Targets role: `targets` or a delegated role (STD-5.2.3.2-9)."""
 
     __slots__ = ()
     kind = "role name"
-
-    def __new__(cls, value: str) -> Self:
-        name = super().__new__(cls, value)
-        if _VERSIONED.match(name):
-            raise FormatError(f"role name must not begin with a number and a dot: {value!r}", field=cls.kind)
-        return name
 
 
 class RepositoryName(str):

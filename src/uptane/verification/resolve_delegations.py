@@ -1,11 +1,11 @@
 """How to resolve delegations (5.4.4.7): which role's word counts for an image, in the order of priority."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from uptane.metadata.delegations import TARGETS_ROLE, DelegatedRole, Delegation
-from uptane.metadata.errors import DelegationError, ImageNotListedError, UnreachableError
+from uptane.metadata.errors import BadSignatureError, DelegationError, ImageNotListedError, UnreachableError
 from uptane.metadata.identifiers import HardwareIdentifier, ImagePath, RoleName
 from uptane.metadata.root import Root
 from uptane.metadata.snapshot import MetadataFile, Snapshot
@@ -13,6 +13,7 @@ from uptane.metadata.targets import Image, Targets
 from uptane.verification.check_targets import check_targets, listed_file, load_held_targets
 from uptane.verification.multi_role import agree
 from uptane.verification.steps import Fetch, Procedure
+from uptane.verification.threshold import check_threshold
 from uptane.verification.trusted import Context, Trusted
 
 
@@ -43,12 +44,18 @@ class TargetsOfRepository:
 
 @dataclass(slots=True)
 class _Search:
-    """One image on its way through the delegations."""
+    """One image on its way through the delegations.
+
+    Args:
+        steps: one for each delegated role that may still be visited for this image.
+        visited: pairs of delegating and delegated role, none of which is followed twice.
+    """
 
     repository: TargetsOfRepository
     path: ImagePath
     path_sha256: str
     hardware_ids: frozenset[str] | None
+    steps: Iterator[int]
     visited: set[tuple[str, str]] = field(default_factory=set)
 
 
@@ -70,7 +77,8 @@ def resolve(
         SecurityError: a delegated file failed a check; no other role is asked instead (STD-5.4.4.7-3).
     """
     digest = hashlib.sha256(path.encode()).hexdigest()
-    search = _Search(repository, path, digest, None if hardware_ids is None else frozenset(map(str, hardware_ids)))
+    hardware = None if hardware_ids is None else frozenset(map(str, hardware_ids))
+    search = _Search(repository, path, digest, hardware, iter(range(repository.context.limits.delegations)))
     found = yield from _visit(search, TARGETS_ROLE, repository.targets, 0)
     if isinstance(found, Image):
         return found
@@ -106,7 +114,7 @@ def _descend(
         return None
     search.visited.add((parent, role.name))
     limits = search.repository.context.limits
-    if depth >= limits.delegation_depth or len(search.visited) > limits.delegations:
+    if depth >= limits.delegation_depth or next(search.steps, None) is None:
         raise DelegationError(
             f"the delegations for {search.path} are deeper than {limits.delegation_depth} or more than "
             f"{limits.delegations}",
@@ -123,7 +131,8 @@ def _ask_group(
 ) -> Procedure[Image | None]:
     answers: list[Image | None] = []
     for role in delegation.roles:
-        found = yield from _descend(search, parent, delegator, role, depth)
+        alone = replace(search, visited=set(search.visited))  # what one member found must not be hidden from the next
+        found = yield from _descend(alone, parent, delegator, role, depth)
         answers.append(found if isinstance(found, Image) else None)
     return agree(answers, delegation.min_roles_in_agreement)
 
@@ -155,10 +164,23 @@ def _load(
         role_keys=role.keys,
         snapshot=repository.snapshot,
         raw=raw,
-        held=held,
+        held=_floor(context, held, delegator, role),
     )
     repository.files[name] = raw
     return checked
+
+
+def _floor(
+    context: Context, held: Trusted[Targets] | None, delegator: Trusted[Targets], role: DelegatedRole
+) -> Trusted[Targets] | None:
+    """The held file, unless the role has other keys now: a thief of the old ones may have raised its version (AMB-7)."""
+    if held is not None:
+        keys = delegator.value.delegations.keys
+        try:
+            check_threshold(held.envelope, keys, role.keys, repository=context.repository, role=role.name)
+        except BadSignatureError:
+            return None
+    return held
 
 
 def _same(raw: bytes, listed: MetadataFile) -> bool:
