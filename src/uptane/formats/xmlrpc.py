@@ -132,7 +132,7 @@ def encode_response(value: object) -> bytes:
 
 def encode_fault(code: int, text: str) -> bytes:
     """A fault as bytes; characters that XML cannot carry become question marks."""
-    fault = stdlib.Fault(code, _NOT_IN_XML.sub("?", text))
+    fault = stdlib.Fault(int(code), _NOT_IN_XML.sub("?", text))
     return stdlib.dumps(fault, methodresponse=True).encode()
 
 
