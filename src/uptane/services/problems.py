@@ -1,0 +1,69 @@
+"""Errors as HTTP answers: problem details after RFC 9457, with the status of each class of error in one table."""
+
+import json
+from http import HTTPStatus
+
+from uptane.metadata.errors import (
+    AlreadyRegisteredError,
+    BadSignatureError,
+    EndlessDataError,
+    FormatError,
+    ImageNotListedError,
+    ProvisioningError,
+    ReplayedMetadataError,
+    ReplayedReportError,
+    SecurityError,
+    SlowRetrievalError,
+    SpoofingError,
+    StorageError,
+    UnknownEcuError,
+    UnknownVehicleError,
+    UnreachableError,
+    UptaneError,
+    WrongVehicleError,
+)
+from uptane.services.asgi import Answer, Headers
+
+CONTENT_TYPE = "application/problem+json"
+
+STATUS: dict[type[UptaneError], HTTPStatus] = {
+    FormatError: HTTPStatus.BAD_REQUEST,
+    BadSignatureError: HTTPStatus.FORBIDDEN,
+    SpoofingError: HTTPStatus.FORBIDDEN,
+    WrongVehicleError: HTTPStatus.FORBIDDEN,
+    ReplayedMetadataError: HTTPStatus.CONFLICT,
+    ReplayedReportError: HTTPStatus.CONFLICT,
+    EndlessDataError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    SlowRetrievalError: HTTPStatus.REQUEST_TIMEOUT,
+    ImageNotListedError: HTTPStatus.NOT_FOUND,
+    SecurityError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    UnknownVehicleError: HTTPStatus.NOT_FOUND,
+    UnknownEcuError: HTTPStatus.NOT_FOUND,
+    AlreadyRegisteredError: HTTPStatus.CONFLICT,
+    ProvisioningError: HTTPStatus.CONFLICT,
+    UnreachableError: HTTPStatus.BAD_GATEWAY,
+    StorageError: HTTPStatus.INSUFFICIENT_STORAGE,
+    UptaneError: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+"""The status of each class; a class that is not here has that of its nearest ancestor."""
+
+
+def status_of(error: UptaneError) -> HTTPStatus:
+    """The HTTP status for an error."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def problem(error: UptaneError) -> Answer:
+    """An error as an answer; `code`, `attack` and `next_step` are extension members."""
+    extensions = {"code": error.code, "attack": error.attack, "next_step": error.next_step}
+    return _answer(status_of(error), f"{error.what}.", {name: value for name, value in extensions.items() if value})
+
+
+def refusal(status: HTTPStatus, detail: str, *, headers: Headers = ()) -> Answer:
+    """A request that HTTP itself forbids here: the wrong method, place, size or host."""
+    return _answer(status, detail, {}, headers)
+
+
+def _answer(status: HTTPStatus, detail: str, extensions: dict[str, str], headers: Headers = ()) -> Answer:
+    members = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail, **extensions}
+    return Answer(status=status.value, content_type=CONTENT_TYPE, body=json.dumps(members).encode(), headers=headers)
