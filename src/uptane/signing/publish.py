@@ -53,13 +53,7 @@ class Published:
 
     def keys_for(self, name: RoleName) -> RoleKeys | None:
         """The keys of a Targets role: from Root, or from the first role that delegates to it; None for nobody's."""
-        if name == TARGETS_ROLE:
-            return self.root.payload.roles[Role.TARGETS]
-        for targets in self.targets.values():
-            for role in targets.payload.delegations.roles:
-                if role.name == name:
-                    return role.keys
-        return None
+        return _keys_for(name, self.root.payload, (envelope.payload for envelope in self.targets.values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +143,9 @@ class Publisher:
     async def publish(self, before: Published | None, draft: Draft, now: datetime) -> Published:
         """Signs what changed, and a new Snapshot and Timestamp in any case.
 
+        Top-level Targets is signed again when Root names other keys for it; a delegated role is not: what its
+        old keys signed may be a thief's.
+
         Args:
             before: what is published; None for a new repository, whose draft must hold a Root.
             now: UTC; expiry times are counted from it.
@@ -201,20 +198,20 @@ class Publisher:
     async def _sign_targets(self, state: Published, draft: Draft, now: datetime) -> dict[RoleName, Envelope[Targets]]:
         roles = {name: envelope for name, envelope in state.targets.items() if name not in draft.removed}
         pending = dict(draft.targets)
+        signed = {name: self.profile.format.decode(Targets, raw) for name, raw in draft.signed.items()}
         if TARGETS_ROLE not in roles and TARGETS_ROLE not in pending:
             pending[TARGETS_ROLE] = Targets(version=1, expires=now)
-        for name in sorted(pending, key=lambda name: name != TARGETS_ROLE):
-            content = pending[name]
-            keys = replace(state, targets=roles).keys_for(name)
+        if TARGETS_ROLE not in pending and _has_other_keys(roles[TARGETS_ROLE], state.root.payload):
+            pending[TARGETS_ROLE] = roles[TARGETS_ROLE].payload
+        payloads = {name: envelope.payload for name, envelope in (roles | signed).items()} | pending
+        for name, content in pending.items():
+            keys = _keys_for(name, state.root.payload, payloads.values())
             if keys is None:
                 raise ProvisioningError(f"nobody delegates to role {name}", next_step="Delegate to it first.")
-            last = roles[name].payload.version if name in roles else 0
-            version = await self._free_version(name, last)
+            version = await self._free_version(name, roles[name].payload.version if name in roles else 0)
             payload = replace(content, version=version, expires=now + self.lifetimes.targets, vehicle=self.vehicle)
             roles[name] = self._sign(payload, keys, name)
-        for name, raw in draft.signed.items():
-            roles[name] = self.profile.format.decode(Targets, raw)
-        return roles
+        return roles | signed
 
     def _sign(self, payload: PayloadT, keys: RoleKeys, role: str) -> Envelope[PayloadT]:
         raw = sign(self.profile, payload, list(self._signers(keys, role).values()))
@@ -259,6 +256,19 @@ class Publisher:
         mutable = {name(Role.ROOT): root.raw} | {name(role): envelope.raw for role, envelope in roles.items()}
         mutable |= {name(Role.SNAPSHOT): snapshot.raw, name(Role.TIMESTAMP): timestamp.raw}
         await self.store.publish(files, mutable)
+
+
+def _keys_for(name: RoleName, root: Root, targets: Iterable[Targets]) -> RoleKeys | None:
+    if name == TARGETS_ROLE:
+        return root.roles[Role.TARGETS]
+    delegated = (role for payload in targets for role in payload.delegations.roles)
+    return next((role.keys for role in delegated if role.name == name), None)
+
+
+def _has_other_keys(targets: Envelope[Targets], root: Root) -> bool:
+    """Whether Root gave the Targets role other keys since it was signed: a rotation that was cut off goes on then."""
+    keys = root.roles[Role.TARGETS]
+    return len({signature.key_id for signature in targets.signatures} & set(keys.key_ids)) < keys.threshold
 
 
 def _listed(envelope: Envelope[Targets] | Envelope[Snapshot]) -> MetadataFile:
