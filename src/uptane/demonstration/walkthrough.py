@@ -1,5 +1,6 @@
 """The whole walkthrough on its own: three processes, free ports, a folder of its own, and a verdict."""
 
+import importlib.util
 import json
 import socket
 import sys
@@ -14,6 +15,7 @@ from uptane.demonstration.script import STEPS, SUPPLIER_STEPS, Call, Step
 from uptane.demonstration.settings import HOST, Ports, Settings, environment_of
 from uptane.demonstration.windows import Window
 from uptane.formats.profiles import profile_of
+from uptane.metadata.errors import UptaneError
 
 WINDOWS = {"di": "services", "dd": "services", "dt": "services", "dp": "primary", "ds": "secondary"}
 
@@ -52,7 +54,15 @@ def run(format: str, json_output: bool, pause: bool) -> int:
 
     Returns:
         0 when every banner was the expected one, 1 otherwise.
+
+    Raises:
+        UptaneError: the server libraries are missing, or a window could not start.
     """
+    if importlib.util.find_spec("sqlalchemy") is None:
+        raise UptaneError(
+            "the demonstration runs servers, whose libraries are not installed",
+            next_step="Install the package with its extra: pip install 'uptane[server]'.",
+        )
     started = time.monotonic()
     show: Callable[[str], None] = (lambda line: None) if json_output else _show
     results = list(_sections(format, show, pause))
@@ -75,14 +85,23 @@ def _sections(format: str, show: Callable[[str], None], pause: bool) -> Iterator
         for window in windows.values():
             window.ready()
         for name in ("di.clean_slate", "dd.clean_slate", "dt.listen"):
-            windows["services"].call(name, (), {})
+            errors = windows["services"].call(name, (), {}).errors
+            if errors:
+                raise UptaneError(f"{name}() failed in the services window: {errors[0]}")
         for step in (*STEPS, *SUPPLIER_STEPS):
             show("")
             show(f"=== {step.section}  {step.title}")
             show(f"    {step.why}")
             if pause:
-                input("    Press Enter to go on. ")
+                _wait_for_enter()
             yield _run_step(step, windows, show)
+
+
+def _wait_for_enter() -> None:
+    try:
+        input("    Press Enter to go on. ")
+    except EOFError:
+        print("(there is no keyboard to wait for)")
 
 
 def _run_step(step: Step, windows: Mapping[str, Window], show: Callable[[str], None]) -> StepResult:
