@@ -1,0 +1,179 @@
+"""Entries of Targets metadata in DER: images and their custom data."""
+
+from collections.abc import Iterator, Mapping
+
+from uptane.formats.der_fields import (
+    check_order,
+    optional_list,
+    read_digests,
+    read_extensions,
+    read_optional_list,
+    refusing,
+    write_digests,
+    write_extensions,
+)
+from uptane.formats.der_schema import (
+    WireCustom,
+    WireEcuAssignment,
+    WireEncryptedImage,
+    WireImage,
+    WireImageFile,
+    WireMustMatch,
+    WireWrappedKey,
+)
+from uptane.metadata.errors import FormatError
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath
+from uptane.metadata.targets import (
+    NO_CUSTOM,
+    Custom,
+    EcuAssignment,
+    EncryptedImage,
+    Image,
+    ImageFile,
+    MustMatch,
+    WrappedKey,
+)
+
+_NO_MUST_MATCH = MustMatch()
+
+
+def write_file(file: ImageFile) -> WireImageFile:
+    """Name, length and hashes of an image."""
+    return WireImageFile(path=file.path, length=file.length, hashes=write_digests(file.digests))
+
+
+def read_file(entry: WireImageFile) -> ImageFile:
+    """The inverse of `write_file`."""
+    return ImageFile(path=ImagePath(entry.path), length=entry.length, digests=read_digests(entry.hashes))
+
+
+def write_images(images: Mapping[ImagePath, Image]) -> list[WireImage]:
+    """The images in the order of their names."""
+    return [_write_image(path, image) for path, image in sorted(images.items(), key=lambda item: item[0])]
+
+
+def _write_image(path: ImagePath, image: Image) -> WireImage:
+    if image.file.path != path:
+        raise FormatError(f"image {image.file.path!r} is listed under another name: {path!r}", field="images")
+    return WireImage(file=write_file(image.file), custom=_write_custom(image.custom))
+
+
+def read_images(entries: list[WireImage]) -> Mapping[ImagePath, Image]:
+    """The inverse of `write_images`: names, order, lengths and hashes are checked, custom data when looked up."""
+    check_order([entry.file.path for entry in entries], "images")
+    return LazyImages({(file := read_file(entry.file)).path: (file, entry.custom) for entry in entries})
+
+
+class LazyImages(Mapping[ImagePath, Image]):
+    """Images by name; the custom data of one becomes a value, or a FormatError, when it is looked up."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self, entries: Mapping[ImagePath, tuple[ImageFile, WireCustom | None]]) -> None:
+        self._entries = entries
+
+    def __getitem__(self, path: ImagePath) -> Image:
+        file, custom = self._entries[path]
+        if custom is None:
+            return Image(file=file)
+        with refusing("custom data"):
+            return Image(file=file, custom=_read_custom(custom))
+
+    def __iter__(self) -> Iterator[ImagePath]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._entries
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} images)"
+
+
+def _write_custom(custom: Custom) -> WireCustom | None:
+    if custom == NO_CUSTOM:
+        return None
+    must_match = custom.must_match
+    return WireCustom(
+        must_match=None if must_match == _NO_MUST_MATCH else _write_must_match(must_match),
+        ecus=optional_list([_write_assignment(ecu, custom.ecus[ecu]) for ecu in sorted(custom.ecus)]),
+        url=custom.url,
+        extensions=write_extensions(custom.extensions),
+    )
+
+
+def _read_custom(entry: WireCustom) -> Custom:
+    ecus = read_optional_list(entry.ecus, "ECUs")
+    check_order([ecu.ecu for ecu in ecus], "ECUs")
+    custom = Custom(
+        must_match=_NO_MUST_MATCH if entry.must_match is None else _read_must_match(entry.must_match),
+        ecus={EcuIdentifier(ecu.ecu): _read_assignment(ecu) for ecu in ecus},
+        url=entry.url,
+        extensions=read_extensions(entry.extensions),
+    )
+    if custom == NO_CUSTOM:
+        raise FormatError("empty custom data must be absent", field="custom")
+    return custom
+
+
+def _write_must_match(must_match: MustMatch) -> WireMustMatch:
+    hardware = must_match.hardware_ids
+    return WireMustMatch(
+        release_counter=must_match.release_counter,
+        hardware_ids=None if hardware is None else list(hardware),
+        extensions=write_extensions(must_match.extensions),
+    )
+
+
+def _read_must_match(entry: WireMustMatch) -> MustMatch:
+    hardware = entry.hardware_ids
+    check_order(hardware or [], "hardware identifiers")
+    must_match = MustMatch(
+        release_counter=entry.release_counter,
+        hardware_ids=None if hardware is None else tuple(HardwareIdentifier(value) for value in hardware),
+        extensions=read_extensions(entry.extensions),
+    )
+    if must_match == _NO_MUST_MATCH:
+        raise FormatError("an empty mustMatch must be absent", field="custom")
+    return must_match
+
+
+def _write_assignment(ecu: EcuIdentifier, assignment: EcuAssignment) -> WireEcuAssignment:
+    return WireEcuAssignment(
+        ecu=ecu,
+        hardware_id=assignment.hardware_id,
+        encrypted=None if assignment.encrypted is None else _write_encrypted(assignment.encrypted),
+        extensions=write_extensions(assignment.extensions),
+    )
+
+
+def _read_assignment(entry: WireEcuAssignment) -> EcuAssignment:
+    return EcuAssignment(
+        hardware_id=None if entry.hardware_id is None else HardwareIdentifier(entry.hardware_id),
+        encrypted=None if entry.encrypted is None else _read_encrypted(entry.encrypted),
+        extensions=read_extensions(entry.extensions),
+    )
+
+
+def _write_encrypted(encrypted: EncryptedImage) -> WireEncryptedImage:
+    wrapped = encrypted.wrapped_key
+    return WireEncryptedImage(
+        file=write_file(encrypted.file),
+        method=encrypted.method,
+        nonce=encrypted.nonce,
+        wrapped_key=None if wrapped is None else WireWrappedKey(method=wrapped.method, value=wrapped.value),
+        extensions=write_extensions(encrypted.extensions),
+    )
+
+
+def _read_encrypted(entry: WireEncryptedImage) -> EncryptedImage:
+    wrapped = entry.wrapped_key
+    return EncryptedImage(
+        file=read_file(entry.file),
+        method=entry.method,
+        nonce=entry.nonce,
+        wrapped_key=None if wrapped is None else WrappedKey(method=wrapped.method, value=wrapped.value),
+        extensions=read_extensions(entry.extensions),
+    )
