@@ -1,0 +1,146 @@
+"""Files from the mirrors of a repository, over HTTP, within limits of size and speed."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TypeVar
+from urllib.parse import quote, urlsplit
+
+from uptane.metadata.errors import EndlessDataError, FormatError, SlowRetrievalError, UnreachableError
+from uptane.transport.exchange import Exchange, Request, exchange
+from uptane.transport.limits import TransferLimits
+
+NOT_THERE = frozenset({403, 404})
+"""Statuses that say that there is no such file; some object stores answer 403 for one (STD-5.4.4.3-2)."""
+
+FoundT = TypeVar("FoundT")
+
+
+class RepositoryClient:
+    """The mirrors of one repository.
+
+    Args:
+        base_urls: where the mirrors are, `http` or `https`, in the order in which they are asked.
+        limits: of each transfer.
+        name: of the repository, for messages.
+        on_event: is told of every download, a line at a time.
+
+    Raises:
+        FormatError: a base URL is none, or there is no mirror at all.
+    """
+
+    def __init__(
+        self,
+        base_urls: Sequence[str],
+        *,
+        limits: TransferLimits,
+        name: str,
+        on_event: Callable[[str], None] | None = None,
+    ) -> None:
+        if not base_urls:
+            raise FormatError(f"the repository {name} has no mirror", field="urls")
+        self._base_urls = [_base_url(url) for url in base_urls]
+        self._limits = limits
+        self._name = name
+        self._say = on_event or (lambda line: None)
+
+    def fetch(self, path: str, limit: int) -> bytes | None:
+        """A file of at most `limit` bytes, from the first mirror that gives it whole.
+
+        Args:
+            path: relative, with `/` between components, not percent-encoded.
+            limit: bytes.
+
+        Returns:
+            The bytes, or None where mirrors answer and none of those has it.
+
+        Raises:
+            UnreachableError: no mirror answers as it should.
+            EndlessDataError: more than `limit` bytes.
+            SlowRetrievalError: slower than the limits allow.
+        """
+        relative = _encoded(path)
+
+        def attempt(base: str) -> bytes | None:
+            with self._download(base + relative, limit, f"an upper limit of {limit}") as chunks:
+                return None if chunks is None else b"".join(chunks)
+
+        return self._first(attempt)
+
+    @contextmanager
+    def stream(self, path: str, limit: int) -> Iterator[Iterator[bytes] | None]:
+        """The bytes of a file in pieces, from the first mirror that has it; see `fetch`.
+
+        Args:
+            path: relative, with `/` between components, not percent-encoded.
+            limit: bytes that the file is expected to have.
+
+        Raises:
+            UnreachableError, EndlessDataError, SlowRetrievalError: on opening or while iterating. A body that breaks
+                off is not continued from another mirror.
+        """
+        relative = _encoded(path)
+        with ExitStack() as stack:
+            yield self._first(
+                lambda base: stack.enter_context(self._download(base + relative, limit, f"the expected {limit}"))
+            )
+
+    def _first(self, attempt: Callable[[str], FoundT | None]) -> FoundT | None:
+        troubles: list[UnreachableError] = []
+        for base in self._base_urls:
+            try:
+                found = attempt(base)
+            except UnreachableError as error:
+                troubles.append(error)
+                continue
+            if found is not None:
+                return found
+        if len(troubles) == len(self._base_urls):
+            raise troubles[-1]
+        return None
+
+    @contextmanager
+    def _download(self, url: str, limit: int, out_of: str) -> Iterator[Iterator[bytes] | None]:
+        self._say(f"Downloading: {url}")
+
+        def unreachable(why: str) -> UnreachableError:
+            self._say(f"Could not download URL: {url} ({why})")
+            return UnreachableError(
+                f"{url} cannot be fetched: {why}",
+                next_step=f"Is the server of the repository {self._name} running?",
+                url=url,
+                repository=self._name,
+            )
+
+        with exchange(Request(method="GET", url=url, headers={}), self._limits, unreachable) as answer:
+            if answer.status in NOT_THERE:
+                self._say(f"Could not download URL: {url} (there is no such file)")
+                yield None
+            elif answer.status != 200:
+                raise unreachable(f"the server answers with HTTP status {answer.status}")
+            else:
+                yield self._told(answer, url, limit, out_of)
+
+    def _told(self, answer: Exchange, url: str, limit: int, out_of: str) -> Iterator[bytes]:
+        received = 0
+        try:
+            for chunk in answer.chunks(limit):
+                received += len(chunk)
+                yield chunk
+        except (EndlessDataError, SlowRetrievalError) as error:
+            self._say(f"Could not download URL: {url} ({error.attack})")
+            raise
+        self._say(f"Downloaded {received} bytes out of {out_of} bytes.")
+
+
+def _base_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise FormatError(f"{url!r} is not the URL of a mirror", next_step="Write http://HOST:PORT/PATH.", field="urls")
+    return url.rstrip("/") + "/"
+
+
+def _encoded(path: str) -> str:
+    components = path.split("/")
+    if any(component in ("", ".", "..") for component in components):
+        raise FormatError(f"{path!r} is not a relative path", field="path")
+    return "/".join(quote(component, safe="") for component in components)
