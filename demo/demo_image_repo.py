@@ -15,6 +15,7 @@ delegate = _console.delegate
 add_target_to_role = _console.add_target_to_role
 revoke_delegated_keys = _console.revoke_delegated_keys
 sign_with_stolen_supplier_key_attack = _console.sign_with_stolen_supplier_key_attack
+undo_sign_with_stolen_supplier_key_attack = _console.undo_sign_with_stolen_supplier_key_attack
 mitm_arbitrary_package_attack = _console.mitm_arbitrary_package_attack
 undo_mitm_arbitrary_package_attack = _console.undo_mitm_arbitrary_package_attack
 keyed_arbitrary_package_attack = _console.keyed_arbitrary_package_attack

@@ -12,3 +12,10 @@ submit_vehicle_manifest_to_director = _console.submit_vehicle_manifest_to_direct
 looping_update = _console.looping_update
 clean_up_temp_folder = _console.clean_up_temp_folder
 try_banners = _console.try_banners
+
+
+def __getattr__(name: str) -> object:
+    """`most_recent_signed_vehicle_manifest` changes, so it is looked up when it is asked for."""
+    if name == "most_recent_signed_vehicle_manifest":
+        return _console.most_recent_signed_vehicle_manifest
+    raise AttributeError(f"module {__name__} has no attribute {name}")

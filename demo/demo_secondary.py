@@ -13,3 +13,10 @@ ATTACK_send_corrupt_manifest_to_primary = _console.ATTACK_send_corrupt_manifest_
 looping_update = _console.looping_update
 clean_up_temp_folder = _console.clean_up_temp_folder
 try_banners = _console.try_banners
+
+
+def __getattr__(name: str) -> object:
+    """`most_recent_signed_ecu_manifest` changes, so it is looked up when it is asked for."""
+    if name == "most_recent_signed_ecu_manifest":
+        return _console.most_recent_signed_ecu_manifest
+    raise AttributeError(f"module {__name__} has no attribute {name}")

@@ -47,10 +47,6 @@ def command(
             return function(console, *args, **kwargs)
         except UptaneError as error:
             _report(console, f"{type(error).__name__}: {error}")
-        except TypeError as error:
-            if error.__traceback__ is not None and error.__traceback__.tb_next is None:
-                raise
-            _report(console, f"{type(error).__name__}: {error}. Set UPTANE_TRACEBACK=1 to see where.")
         except Exception as error:  # noqa: BLE001 - a console user sees one line, not our stack
             _report(console, f"{type(error).__name__}: {error}. Set UPTANE_TRACEBACK=1 to see where.")
         return None

@@ -6,7 +6,8 @@ from uptane.assembly.servers import RunningDirector, director_over_folder, direc
 from uptane.demonstration.console import command, say
 from uptane.demonstration.desk import Desk, now, wipe
 from uptane.demonstration.director_attacks import DirectorAttacks
-from uptane.demonstration.image_repository_console import EVIL, FRESH, custom_of, read_image, write_image
+from uptane.demonstration.image_repository_attacks import EVIL
+from uptane.demonstration.image_repository_console import FRESH, custom_of, read_image, write_image
 from uptane.demonstration.readable import readable_manifest, readable_report
 from uptane.demonstration.settings import KNOWN_VEHICLES, Settings
 from uptane.director.director import Director

@@ -1,12 +1,11 @@
 """`di`: the Image repository as the services window types it."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from uptane.assembly.servers import folder_site, image_repository_over_folder
-from uptane.demonstration import intruder
 from uptane.demonstration.console import command, say
 from uptane.demonstration.desk import Desk, now, wipe
+from uptane.demonstration.image_repository_attacks import EVIL, ImageRepositoryAttacks
 from uptane.demonstration.settings import Settings
 from uptane.image_repository.repository import ImageRepository
 from uptane.metadata.delegations import DelegatedRole, Delegation
@@ -26,10 +25,9 @@ KEYS = {
 FIRST_IMAGES = ("INFO1.0.txt", "TCU1.0.txt", "TCU1.1.txt", "TCU1.2.txt", "BCU1.0.txt", "BCU1.1.txt", "BCU1.2.txt")
 UNLISTED = ("file1.txt", "infotainment_firmware.txt")
 FRESH = "Fresh firmware image"
-EVIL = "evil content"
 
 
-class ImageRepositoryConsole:
+class ImageRepositoryConsole(ImageRepositoryAttacks):
     """The functions of the Image repository.
 
     Args:
@@ -41,6 +39,7 @@ class ImageRepositoryConsole:
         self._desk = desk
         self._repository: ImageRepository | None = None
         self._signers: dict[Role, KeySigner] = {}
+        self._supplier_keys: dict[RoleName, KeySigner] = {}
         self._rotations = 0
 
     @property
@@ -57,7 +56,7 @@ class ImageRepositoryConsole:
         if use_new_keys:
             self._desk.replace_keys(*KEYS.values())
         self._signers = {role: self._desk.signer(name) for role, name in KEYS.items()}
-        self._rotations = 0
+        self._rotations, self._supplier_keys = 0, {}
         self._repository = image_repository_over_folder(self.settings.profile, self.settings.image_repository)
         self._repository.add_signers(self._signers.values())
         self._repository.stage_root(new_root({role: [signer] for role, signer in self._signers.items()}))
@@ -160,6 +159,7 @@ class ImageRepositoryConsole:
         )
         self.repository.add_signers([signer])
         self._desk.run(self.repository.publish(now()))
+        self._supplier_keys.setdefault(RoleName(role), signer)
 
     @command
     def add_target_to_role(
@@ -190,32 +190,6 @@ class ImageRepositoryConsole:
         self._desk.run(self.repository.publish(now()))
 
     @command
-    def sign_with_stolen_supplier_key_attack(self, role: str, target_filepath: str) -> None:
-        """Signs an evil image with the key of a delegated role, and publishes that."""
-        path = ImagePath(target_filepath)
-        self._desk.run(self.repository.add_image(path, EVIL.encode(), role=RoleName(role)))
-        self._desk.run(self.repository.publish(now()))
-
-    @command
-    def mitm_arbitrary_package_attack(self, target_filepath: str) -> None:
-        """3.2: alters the image on the Image repository, without any key, and removes it from the Director."""
-        image = ImagePath(target_filepath)
-        here, there = self._targets(), self._director_targets()
-        intruder.check_attackable(image, here)
-        intruder.overwrite(here, image, intruder.EVIL_IMAGES)
-        for folder in there:
-            intruder.hide(folder, image)
-
-    @command
-    def undo_mitm_arbitrary_package_attack(self, target_filepath: str) -> None:
-        """Undoes it."""
-        image = ImagePath(target_filepath)
-        folders = [self._targets(), *self._director_targets()]
-        intruder.check_attacked(image, *folders)
-        for folder in folders:
-            intruder.restore(folder, image)
-
-    @command
     def keyed_arbitrary_package_attack(self, target_filepath: str) -> None:
         """3.5: signs an evil image with the stolen Targets key."""
         self._add_and_write(target_filepath, EVIL)
@@ -242,12 +216,6 @@ class ImageRepositoryConsole:
         self.repository.stage_root(new_root({role: [signer] for role, signer in self._signers.items()}))
         self._desk.run(self.repository.renew())
         self._desk.run(self.repository.publish(now()))
-
-    def _targets(self) -> Path:
-        return self.settings.image_repository / "targets"
-
-    def _director_targets(self) -> list[Path]:
-        return sorted(self.settings.director.glob("*/targets"))
 
 
 def _role(name: str, signer: KeySigner) -> DelegatedRole:

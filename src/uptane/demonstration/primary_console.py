@@ -13,6 +13,7 @@ from uptane.demonstration.factory import ecu_signer, key_name, make_ecu, new_fol
 from uptane.demonstration.settings import DEFAULT_PRIMARY, DEFAULT_VEHICLE, Settings
 from uptane.metadata.errors import (
     BadSignatureError,
+    ForeignEcuError,
     ReplayedMetadataError,
     RepositoryMismatchError,
     SecurityError,
@@ -48,6 +49,7 @@ class PrimaryConsole:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.most_recent_signed_vehicle_manifest: bytes | None = None
+        self._sent = False
         self._primary: Primary | None = None
         self._folder: EcuFolder | None = None
         self._close: Callable[[], None] = lambda: None
@@ -120,6 +122,7 @@ class PrimaryConsole:
         self._cycle()
 
     def _cycle(self) -> CycleResult | None:
+        self._sent = True  # a cycle sends a newer manifest, after which the Director refuses an older one
         try:
             result = self.primary.update_cycle()
         except SecurityError as error:
@@ -144,15 +147,18 @@ class PrimaryConsole:
 
     def _make_manifest(self) -> bytes:
         self.most_recent_signed_vehicle_manifest = self.primary.make_manifest()
+        self._sent = False
         return self.most_recent_signed_vehicle_manifest
 
     @command
     def submit_vehicle_manifest_to_director(self, signed_vehicle_manifest: bytes | None = None) -> None:
-        """Sends a manifest, by default the most recent one that was made."""
-        self._send(signed_vehicle_manifest or self.most_recent_signed_vehicle_manifest or self._make_manifest())
+        """Sends a manifest, by default the most recent one that was made and not sent, or else a new one."""
+        waiting = None if self._sent else self.most_recent_signed_vehicle_manifest
+        self._send(signed_vehicle_manifest or waiting or self._make_manifest())
 
     def _send(self, manifest: bytes) -> None:
         self.primary.send_manifest(manifest)
+        self._sent = True
         say("The Director accepted the vehicle version manifest.")
 
     @command
@@ -201,6 +207,8 @@ def _banner_for(error: SecurityError) -> tuple[Banner, str]:
         return Banner.REPLAY, REPLAYED if of_timestamp else str(error)
     if isinstance(error, BadSignatureError) and of_timestamp:
         return Banner.DEFENDED, UNTRUSTED
+    if isinstance(error, ForeignEcuError):
+        return Banner.DEFENDED, f"{error} If it is yours: start its Secondary, which registers with this Primary."
     if isinstance(error, RepositoryMismatchError):
         return Banner.DEFENDED, error.what
     if "image" in error.facts:

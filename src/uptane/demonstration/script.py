@@ -190,18 +190,21 @@ SUPPLIER_STEPS: tuple[Step, ...] = (
         (
             Call("di.sign_with_stolen_supplier_key_attack", ("supplier", SUPPLIED)),
             _primary(Banner.DEFENDED),
+            Call("di.undo_sign_with_stolen_supplier_key_attack"),
         ),
     ),
     Step(
         "revoked",
         "The supplier's key is revoked",
-        "Whoever delegated the role trusts a new key in place of the stolen one, and signs the good image again.",
+        "Whoever delegated it trusts a new key instead. The good image is signed again; the thief tries once more.",
         (
             Call("di.revoke_delegated_keys", ("supplier",)),
             Call("di.add_target_to_role", ("supplier", FIRMWARE, SUPPLIED)),
             Call("di.write_to_live"),
             PRIMARY,
             _secondary(Banner.NO_UPDATE_NEEDED),
+            Call("di.sign_with_stolen_supplier_key_attack", ("supplier", SUPPLIED)),
+            _primary(Banner.DEFENDED),
         ),
     ),
 )

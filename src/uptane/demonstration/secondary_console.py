@@ -138,6 +138,7 @@ class SecondaryConsole:
         """Sends a version report, by default the most recent one that was made."""
         if signed_ecu_manifest is None:
             self._submit(self._signed or self._generate())
+            self._signed = None
         else:
             report = self._decode(signed_ecu_manifest)
             self._submit(SignedReport(raw=signed_ecu_manifest, nonce=report.payload.nonce, attacks=()))
