@@ -62,7 +62,7 @@ class Director:
         """Registers a vehicle and publishes its first, empty metadata; AlreadyRegisteredError if it exists."""
         await register_vehicle(self._inventory, vehicle)
         async with self._locks[vehicle]:
-            await issue(self._inventory, self._publisher(vehicle), vehicle, now, root=self._root)
+            await self._issue(vehicle, now)
 
     async def register_ecu(
         self,
@@ -115,14 +115,14 @@ class Director:
     async def publish(self, vehicle: VehicleIdentifier, now: datetime) -> Published:
         """Publishes the vehicle's metadata; see `issuing.issue`."""
         async with self._locks[vehicle]:
-            return await issue(self._inventory, self._publisher(vehicle), vehicle, now)
+            return await self._issue(vehicle, now)
 
     async def change_keys(self, root: Root, now: datetime) -> None:
         """Publishes a new Root for every vehicle, signed by its own and the present root keys."""
         self._root = root
         for vehicle in await self.vehicles():
             async with self._locks[vehicle]:
-                await issue(self._inventory, self._publisher(vehicle), vehicle, now, root=root)
+                await self._issue(vehicle, now, root)
 
     async def vehicles(self) -> Sequence[VehicleIdentifier]:
         """Every vehicle, sorted."""
@@ -150,6 +150,10 @@ class Director:
         record = await self.ecu(ecu)
         async with self._inventory.transaction() as transaction:
             return await transaction.reports(record.vehicle, ecu, limit)
+
+    async def _issue(self, vehicle: VehicleIdentifier, now: datetime, root: Root | None = None) -> Published:
+        publisher = self._publisher(vehicle)
+        return await issue(self._inventory, publisher, vehicle, now, first_root=self._root, root=root)
 
     def _publisher(self, vehicle: VehicleIdentifier) -> Publisher:
         return Publisher(

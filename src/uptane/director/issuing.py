@@ -9,7 +9,8 @@ from uptane.metadata.errors import UnknownVehicleError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.root import Root
 from uptane.metadata.targets import Targets
-from uptane.signing.publish import Draft, Published, Publisher, load_published
+from uptane.signing.publish import Draft, Published, Publisher
+from uptane.verification.own_metadata import OwnMetadata, verify_own_metadata
 
 
 async def issue(
@@ -18,26 +19,51 @@ async def issue(
     vehicle: VehicleIdentifier,
     now: datetime,
     *,
+    first_root: Root,
     root: Root | None = None,
 ) -> Published:
     """Publishes what the vehicle's ECUs are assigned (STD-5.3.2.1-16).
 
     Targets gets a new version when what it says has changed, or with a new Root; Snapshot and Timestamp always.
 
+    Args:
+        inventory: knows the vehicle and what its ECUs are assigned.
+        publisher: signs for the vehicle.
+        vehicle: the vehicle.
+        now: UTC; expiry times are counted from it.
+        first_root: the Root of a vehicle that has none yet.
+        root: a new Root.
+
     Raises:
         UnknownVehicleError: no such vehicle.
         ProvisioningError: a private key is not at hand.
-        StorageError: a file could not be written; the vehicle sees what was published before.
+        StorageError: what is published was altered, or a file could not be written; the vehicle sees what was
+            published before.
     """
     async with inventory.transaction() as transaction:
         if await transaction.vehicle(vehicle) is None:
             raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
         targets = plan_targets(await transaction.assignments(vehicle), await transaction.ecus(vehicle))
-    before = await load_published(publisher.store, publisher.profile)
-    changed = before is None or root is not None or not _same(before.targets[TARGETS_ROLE].payload, targets)
+    before = _published(await verify_own_metadata(publisher.store, publisher.profile, vehicle))
+    if before is None:
+        root = first_root if root is None else root
+    changed = root is not None or not _same(before, targets)
     draft = Draft(root=root, targets={TARGETS_ROLE: targets} if changed else {})
     return await publisher.publish(before, draft, now)
 
 
-def _same(published: Targets, planned: Targets) -> bool:
-    return dict(published.images) == dict(planned.images)
+def _same(before: Published | None, planned: Targets) -> bool:
+    """Whether that is published already; not so where an earlier publication was cut off after its Root."""
+    published = None if before is None else before.targets.get(TARGETS_ROLE)
+    return published is not None and dict(published.payload.images) == dict(planned.images)
+
+
+def _published(own: OwnMetadata | None) -> Published | None:
+    if own is None:
+        return None
+    return Published(
+        root=own.root,
+        targets=own.targets,
+        snapshot_version=own.snapshot_version,
+        timestamp_version=own.timestamp_version,
+    )

@@ -28,7 +28,7 @@ async def register_ecu(
 
     Raises:
         UnknownVehicleError: no such vehicle.
-        SpoofingError: the identifier is in use with another key or vehicle, the key is in use by another ECU,
+        SpoofingError: the identifier is in use with another key, vehicle or hardware, the key is in use by another ECU,
             or the vehicle has another Primary. Nothing was changed.
     """
     async with inventory.transaction() as transaction:
@@ -36,10 +36,11 @@ async def register_ecu(
             raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
         known = await transaction.ecu(ecu)
         if known is not None:
-            if (known.vehicle, known.key, known.is_primary) == (vehicle, key, is_primary):
+            same_hardware = hardware_id is None or hardware_id == known.hardware_id
+            if same_hardware and (known.vehicle, known.key, known.is_primary) == (vehicle, key, is_primary):
                 return False
             raise SpoofingError(
-                f"ECU {ecu} is registered already, with another key, vehicle or part",
+                f"ECU {ecu} is registered already, with another key, vehicle, hardware or part",
                 next_step="Choose another serial, or have the OEM replace the ECU in the inventory.",
                 ecu=ecu,
                 expected=known.key.key_id,

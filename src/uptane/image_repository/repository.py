@@ -8,18 +8,20 @@ from datetime import UTC, datetime
 
 from uptane.formats.profile import Profile
 from uptane.image_repository.ports import ImageStore
-from uptane.metadata.delegations import TARGETS_ROLE, DelegatedRole, Delegation, Delegations
+from uptane.metadata.delegations import TARGETS_ROLE, DelegatedRole, Delegation
 from uptane.metadata.errors import ProvisioningError, UptaneError
-from uptane.metadata.identifiers import ImagePath, KeyId, RoleName
+from uptane.metadata.identifiers import HardwareIdentifier, ImagePath, KeyId, RoleName
 from uptane.metadata.keys import PublicKey
-from uptane.metadata.root import RoleKeys, Root
+from uptane.metadata.root import Root
 from uptane.metadata.targets import NO_CUSTOM, Custom, Image, ImageFile, Targets
 from uptane.signing.ports import MetadataStore
-from uptane.signing.publish import Draft, Lifetimes, Published, Publisher, load_published
+from uptane.signing.publish import Draft, Lifetimes, Published, Publisher
 from uptane.signing.signer import Signer
+from uptane.verification.own_metadata import verify_own_metadata
 
 DEFAULT_LIFETIMES = Lifetimes()
-_FAR = datetime(9999, 1, 1, tzinfo=UTC)
+_EMPTY = Targets(version=1, expires=datetime(9999, 1, 1, tzinfo=UTC))
+"""What a role lists before its first publication, which sets version and expiry."""
 
 
 class ImageRepository:
@@ -57,7 +59,7 @@ class ImageRepository:
 
     async def published(self) -> Published:
         """What is published now; ProvisioningError for an empty repository."""
-        found = await load_published(self._metadata, self._profile)
+        found = await self._load()
         if found is None:
             raise ProvisioningError("the Image repository is empty", next_step="Create it with a Root first.")
         return found
@@ -76,119 +78,158 @@ class ImageRepository:
         """Stores an image and lists it in a role with the next publication, in place of an earlier one.
 
         Raises:
-            ProvisioningError: nobody delegates to that role, or not for that path.
+            ProvisioningError: no chain of delegations leads to that role for that path and hardware (STD-5.3.1-5).
             StorageError: the image could not be stored; nothing is listed.
         """
-        targets = await self._content(role)
-        if role != TARGETS_ROLE:
-            await self._check_authority(role, path)
-        image = Image(file=await self.store_image(path, data), custom=custom)
-        self._pending[role] = replace(targets, images=dict(targets.images) | {path: image})
-        return image
+        async with self._lock:
+            contents = await self._contents()
+            targets = _content(contents, role)
+            if role not in _with_authority(contents, path, custom.must_match.hardware_ids):
+                raise ProvisioningError(
+                    f"role {role} has no authority over {path}",
+                    next_step="Delegate a pattern that covers this path to it, and to every role above it.",
+                    role=role,
+                    image=path,
+                )
+            image = Image(file=await self.store_image(path, data), custom=custom)
+            self._pending[role] = replace(targets, images=dict(targets.images) | {path: image})
+            return image
 
     async def delegate(
         self, delegation: Delegation, keys: Iterable[PublicKey], *, delegator: RoleName = TARGETS_ROLE
     ) -> None:
         """Lets other roles sign, with the next publication; appended at the lowest priority.
 
-        The roles start empty, signed by their keys at hand.
+        Roles that nobody delegated to before start empty, signed by their keys at hand.
+
+        Raises:
+            ProvisioningError: nobody delegates to the delegator.
+            UptaneError: the delegator delegates to that role already.
         """
-        targets = await self._content(delegator)
-        known = targets.delegations
-        taken = {role.name for role in known.roles} & {role.name for role in delegation.roles}
-        if taken:
-            raise UptaneError(
-                f"{delegator} delegates to role {sorted(taken)[0]} already",
-                next_step="Revoke it first, or choose another name.",
+        async with self._lock:
+            contents = await self._contents()
+            targets = _content(contents, delegator)
+            known = targets.delegations
+            taken = {role.name for role in known.roles} & {role.name for role in delegation.roles}
+            if taken:
+                raise UptaneError(
+                    f"{delegator} delegates to role {sorted(taken)[0]} already",
+                    next_step="Revoke it first, or choose another name.",
+                )
+            delegations = replace(
+                known,
+                keys=dict(known.keys) | {key.key_id: key for key in keys},
+                delegations=(*known.delegations, delegation),
             )
-        delegations = replace(
-            known,
-            keys=dict(known.keys) | {key.key_id: key for key in keys},
-            delegations=(*known.delegations, delegation),
-        )
-        self._pending[delegator] = replace(targets, delegations=delegations)
-        for role in delegation.roles:
-            self._pending.setdefault(role.name, Targets(version=1, expires=_FAR))
+            delegated = {role.name for content in contents.values() for role in content.delegations.roles}
+            self._pending[delegator] = replace(targets, delegations=delegations)
+            for role in delegation.roles:
+                if role.name not in delegated:
+                    self._pending[role.name] = _EMPTY
 
     async def replace_role_keys(
         self, role: RoleName, keys: Mapping[KeyId, PublicKey], *, delegator: RoleName = TARGETS_ROLE
     ) -> None:
         """Revokes the keys of a delegated role and trusts these instead, with the next publication.
 
-        The role lists no image then: what the old keys signed may be a thief's, so its owner adds again what it
-        vouches for.
+        The threshold stays. The role lists no image and delegates to nobody then: what the old keys signed may be
+        a thief's, so its owner adds again what it vouches for.
+
+        Raises:
+            ProvisioningError: the delegator does not delegate to that role.
+            FormatError: fewer keys than the role's threshold.
         """
-        targets = await self._content(delegator)
-        changed = tuple(
-            replace(delegation, roles=tuple(_with_keys(r, role, keys) for r in delegation.roles))
-            for delegation in targets.delegations.delegations
-        )
-        if changed == targets.delegations.delegations:
-            raise ProvisioningError(f"{delegator} does not delegate to role {role}", role=role)
-        used = {key_id for delegation in changed for r in delegation.roles for key_id in r.keys.key_ids}
-        known = {key_id: key for key_id, key in targets.delegations.keys.items() if key_id in used} | dict(keys)
-        delegations = Delegations(keys=known, delegations=changed, extensions=targets.delegations.extensions)
-        content = await self._content(role)
-        self._pending[delegator] = replace(targets, delegations=delegations)
-        self._pending[role] = replace(content, images={})
+        async with self._lock:
+            targets = _content(await self._contents(), delegator)
+            if all(r.name != role for r in targets.delegations.roles):
+                raise ProvisioningError(
+                    f"{delegator} does not delegate to role {role}",
+                    next_step="Name the role that delegates to it.",
+                    role=role,
+                )
+            changed = tuple(
+                replace(delegation, roles=tuple(_with_keys(r, role, keys) for r in delegation.roles))
+                for delegation in targets.delegations.delegations
+            )
+            used = {key_id for delegation in changed for r in delegation.roles for key_id in r.keys.key_ids}
+            every = dict(targets.delegations.keys) | dict(keys)
+            known = {key_id: key for key_id, key in every.items() if key_id in used}
+            self._pending[delegator] = replace(
+                targets, delegations=replace(targets.delegations, keys=known, delegations=changed)
+            )
+            self._pending[role] = _EMPTY
 
     async def renew(self) -> None:
-        """Everything that the repository lists is signed anew with the next publication, as after new keys."""
-        published = await self.published()
-        for role in published.targets:
-            keys = published.keys_for(role)
-            if keys is not None and all(key_id in self._keyring for key_id in keys.key_ids):
-                self._pending.setdefault(role, published.targets[role].payload)
+        """Every role that can be signed here is signed anew with the next publication, as after new keys."""
+        async with self._lock:
+            published = await self.published()
+            for role in published.targets:
+                keys = published.keys_for(role)
+                if keys is not None and sum(key_id in self._keyring for key_id in keys.key_ids) >= keys.threshold:
+                    self._pending.setdefault(role, published.targets[role].payload)
 
     async def publish(self, now: datetime) -> Published:
         """Signs what was added, and a new Snapshot and Timestamp in any case.
 
         Raises:
             ProvisioningError: a private key is not at hand. What was added still waits.
-            StorageError: a file could not be written; readers see what was published before.
+            StorageError: what is published was altered, or a file could not be written; readers see what was published
+                before. What was added waits.
         """
         async with self._lock:
-            before = await load_published(self._metadata, self._profile)
+            before = await self._load()
             publisher = Publisher(
                 store=self._metadata, profile=self._profile, keyring=self._keyring, lifetimes=self._lifetimes
             )
             draft = Draft(root=self._root, targets=dict(self._pending))
             published = await publisher.publish(before, draft, now)
-            self._root = None
+            if self._root is draft.root:
+                self._root = None
             self._pending.clear()
             return published
 
-    async def _content(self, role: RoleName) -> Targets:
-        """What the role lists: as added, else as published, else nothing yet."""
-        if role in self._pending:
-            return self._pending[role]
-        published = await load_published(self._metadata, self._profile)
-        if published is not None and role in published.targets:
-            return published.targets[role].payload
-        if role == TARGETS_ROLE:
-            return Targets(version=1, expires=_FAR)
-        raise ProvisioningError(f"nobody delegates to role {role}", next_step="Delegate to it first.", role=role)
-
-    async def _check_authority(self, role: RoleName, path: ImagePath) -> None:
-        published = await load_published(self._metadata, self._profile)
-        roles = {name: envelope.payload for name, envelope in (published.targets if published else {}).items()}
-        for content in (roles | self._pending).values():
-            for delegation in content.delegations.delegations:
-                if any(r.name == role for r in delegation.roles) and delegation.covers(path, _sha256(path), None):
-                    return
-        raise ProvisioningError(
-            f"role {role} has no authority over {path}",
-            next_step="Delegate a pattern that covers this path to it.",
-            role=role,
-            image=path,
+    async def _load(self) -> Published | None:
+        """What is published, verified; StorageError when somebody altered it."""
+        own = await verify_own_metadata(self._metadata, self._profile)
+        if own is None:
+            return None
+        return Published(
+            root=own.root,
+            targets=own.targets,
+            snapshot_version=own.snapshot_version,
+            timestamp_version=own.timestamp_version,
         )
 
+    async def _contents(self) -> Mapping[RoleName, Targets]:
+        """What each role lists: as added, else as published."""
+        published = await self._load()
+        roles = {name: envelope.payload for name, envelope in (published.targets if published else {}).items()}
+        return {TARGETS_ROLE: _EMPTY} | roles | self._pending
 
-def _sha256(path: ImagePath) -> str:
-    return hashlib.sha256(path.encode()).hexdigest()
+
+def _content(contents: Mapping[RoleName, Targets], role: RoleName) -> Targets:
+    if role not in contents:
+        raise ProvisioningError(f"nobody delegates to role {role}", next_step="Delegate to it first.", role=role)
+    return contents[role]
+
+
+def _with_authority(
+    contents: Mapping[RoleName, Targets], path: ImagePath, hardware_ids: tuple[HardwareIdentifier, ...] | None
+) -> frozenset[RoleName]:
+    """Every role that a chain of delegations from the top leads to, each of which covers the image."""
+    digest = hashlib.sha256(path.encode()).hexdigest()
+    hardware = None if hardware_ids is None else frozenset(map(str, hardware_ids))
+    found, waiting = {TARGETS_ROLE}, [TARGETS_ROLE]
+    while waiting:
+        for delegation in contents.get(waiting.pop(), _EMPTY).delegations.delegations:
+            if delegation.covers(path, digest, hardware):
+                new = {role.name for role in delegation.roles} - found
+                found |= new
+                waiting += new
+    return frozenset(found)
 
 
 def _with_keys(found: DelegatedRole, role: RoleName, keys: Mapping[KeyId, PublicKey]) -> DelegatedRole:
     if found.name != role:
         return found
-    return replace(found, keys=RoleKeys(key_ids=tuple(keys), threshold=min(found.keys.threshold, len(keys))))
+    return replace(found, keys=replace(found.keys, key_ids=tuple(keys)))
