@@ -32,27 +32,29 @@ def canonical(value: Json) -> bytes:
     """The canonical JSON text: keys sorted, no blanks, only `\\` and `"` escaped.
 
     Raises:
-        FormatError: the value holds a floating-point number or is nested too deeply.
+        FormatError: the value holds a floating-point or huge number, or is nested too deeply.
     """
     try:
-        refuse_floats(value)
+        refuse_numbers(value)
         text = compact(value)
         return text if b"\\" not in text else _slow(value).encode()
     except (RecursionError, UnicodeEncodeError) as error:
         raise FormatError("nested too deeply, or not valid Unicode", field="json") from error
 
 
-def refuse_floats(value: Json) -> None:
-    """Raises FormatError when a floating-point number is anywhere within the value."""
+def refuse_numbers(value: Json) -> None:
+    """Raises FormatError when a floating-point number, or an integer of too many digits, is within the value."""
     if isinstance(value, float):
         raise FormatError("floating-point numbers have no canonical form", field="json")
+    if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
+        raise FormatError(f"an integer of more than {MAX_DIGITS} digits", field="json")
     if isinstance(value, dict):
         for member in value.values():
             if type(member) is not str:
-                refuse_floats(member)
+                refuse_numbers(member)
     elif isinstance(value, list | tuple):
         for member in value:
-            refuse_floats(member)
+            refuse_numbers(member)
 
 
 def _slow(value: Json) -> str:
@@ -78,15 +80,35 @@ def decode_strict(raw: bytes) -> Json:
         value = msgspec.json.decode(raw)
         if msgspec.json.encode(value, order="sorted") == raw:
             return value
-        return json.loads(
-            raw.decode(),
-            object_pairs_hook=_unique,
-            parse_int=_integer,
-            parse_float=_refuse_number,
-            parse_constant=_refuse_number,
-        )
+        return _decode_slowly(raw, escaped=True)
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise FormatError(f"not a well-formed JSON text: {error}", field="json") from error
+
+
+def decode_canonical(raw: bytes) -> Json:
+    """The value of a canonical text, in which control characters are not escaped, so that it may be no JSON.
+
+    Raises:
+        FormatError: it is not exactly the canonical form of a value.
+    """
+    try:
+        value = _decode_slowly(raw, escaped=False)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"not a canonical JSON text: {error}", field="json") from error
+    if canonical(value) != raw:
+        raise FormatError("not a canonical JSON text", field="json")
+    return value
+
+
+def _decode_slowly(raw: bytes, *, escaped: bool) -> Json:
+    return json.loads(
+        raw.decode(),
+        strict=escaped,
+        object_pairs_hook=_unique,
+        parse_int=_integer,
+        parse_float=_refuse_number,
+        parse_constant=_refuse_number,
+    )
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -97,7 +119,7 @@ def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > MAX_DIGITS:
+    if len(digits.lstrip("-")) > MAX_DIGITS:
         raise ValueError(f"an integer of more than {MAX_DIGITS} digits")
     return int(digits)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from uptane.formats.canonical_json import Json, canonical, decode_strict
+from uptane.formats.canonical_json import Json, canonical, decode_canonical
 from uptane.metadata.digests import Digests
 from uptane.metadata.errors import FormatError
 from uptane.metadata.extensions import NO_EXTENSIONS, Extensions
@@ -129,8 +129,5 @@ def add_extensions(members: dict[str, Json], extensions: Extensions) -> dict[str
     for name, raw in extensions:
         if name in members:
             raise FormatError(f"extension {name} has the name of a member", field=name)
-        value = decode_strict(raw)
-        if canonical(value) != raw:
-            raise FormatError(f"extension {name} is not canonical JSON", field=name)
-        members[name] = value
+        members[name] = decode_canonical(raw)
     return members
