@@ -3,93 +3,49 @@
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+from device import Device, new_device
 from links import Links, SecondaryLink, wait
-from world import DIRECTOR, IMAGES, NOW, PRIMARY, TCU, VIN, new_signer
+from signed import FACTORY, factory_file
+from world import DIRECTOR, IMAGES, NOW, PRIMARY, TCU, VIN, delegation, new_signer
 
 from uptane.director.director import Director
 from uptane.director.ports import InventoryDatabase, StoredReport
 from uptane.formats.profile import Profile
 from uptane.formats.profiles import PROFILES
 from uptane.image_repository.repository import ImageRepository
-from uptane.metadata.digests import Digests
+from uptane.metadata.delegations import TARGETS_ROLE
 from uptane.metadata.errors import SecurityError, UptaneError
-from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, RepositoryName, VehicleIdentifier
+from uptane.metadata.identifiers import (
+    EcuIdentifier,
+    HardwareIdentifier,
+    ImagePath,
+    RepositoryName,
+    RoleName,
+    VehicleIdentifier,
+)
 from uptane.metadata.keys import KeyType
 from uptane.metadata.repository_map import MappedRepository, RepositoryKind, RepositoryMap
 from uptane.metadata.root import Role
-from uptane.metadata.targets import NO_CUSTOM, Custom, Image, ImageFile, MustMatch
-from uptane.metadata.vehicle_manifest import VehicleVersionManifest
-from uptane.metadata.version_report import EcuVersionReport
+from uptane.metadata.targets import NO_CUSTOM, Custom, Image, Targets
 from uptane.signing.publish import new_root
-from uptane.signing.sign import sign
-from uptane.signing.signer import KeySigner, Signer
-from uptane.storage.memory import MemoryEcuStore, MemoryImages, MemoryImageSlots, MemoryPublished
+from uptane.signing.signer import KeySigner
+from uptane.storage.memory import MemoryImages, MemoryPublished
 from uptane.storage.memory_inventory import MemoryInventory
 from uptane.timeserver.timeserver import Timeserver
 from uptane.vehicle.installation import INSTALLED
 from uptane.vehicle.memory import EcuMemory, Provisioning, provision
-from uptane.vehicle.ports import EcuStore, ImageSlots
 from uptane.vehicle.primary import Primary
 from uptane.vehicle.primary import World as PrimaryWorld
 from uptane.vehicle.secondary import Secondary, SecondaryWorld
-
-FACTORY = b"factory image"
-FRESH = b"Fresh firmware image"
-EVIL = b"evil content"
-PATH = "firmware.img"
 
 
 @pytest.fixture(params=["json", "der"])
 def profile(request: pytest.FixtureRequest) -> Profile:
     """Each wire format in turn; the folders' conftest files offer it."""
     return PROFILES[request.param]
-
-
-def custom(counter: int | None = None, hardware: tuple[str, ...] | None = None) -> Custom:
-    """Must-match data of an image."""
-    ids = None if hardware is None else tuple(map(HardwareIdentifier, hardware))
-    return Custom(must_match=MustMatch(release_counter=counter, hardware_ids=ids))
-
-
-def factory_file() -> ImageFile:
-    """The image that every ECU is made with."""
-    return ImageFile(
-        path=ImagePath("factory.img"), length=len(FACTORY), digests=Digests.of(FACTORY, ("sha256", "sha512"))
-    )
-
-
-def signed_report(
-    profile: Profile, signer: Signer, ecu: EcuIdentifier, *, counter: int, nonce: int = 0, attacks: str = ""
-) -> bytes:
-    """A version report as whoever holds `signer` can make one."""
-    report = EcuVersionReport(
-        ecu=ecu,
-        installed=factory_file(),
-        attacks_detected=attacks,
-        time=NOW,
-        previous_time=NOW,
-        counter=counter,
-        nonce=nonce,
-    )
-    return sign(profile, report, [signer])
-
-
-def signed_manifest(
-    profile: Profile,
-    signer: Signer,
-    *reports: bytes,
-    counter: int,
-    vin: VehicleIdentifier = VIN,
-    primary: EcuIdentifier = PRIMARY,
-) -> bytes:
-    """A vehicle version manifest as whoever holds `signer` can make one."""
-    envelopes = tuple(profile.format.decode(EcuVersionReport, raw) for raw in reports)
-    manifest = VehicleVersionManifest(vehicle=vin, primary=primary, reports=envelopes, counter=counter)
-    return sign(profile, manifest, [signer])
 
 
 class Fleet:
@@ -176,6 +132,28 @@ class Fleet:
         self.direct(image, ecu)
         return image
 
+    def targets(self, role: str = Role.TARGETS) -> Targets:
+        """What a role of the Image repository lists, as published."""
+        return self.profile.format.decode(Targets, self.file(IMAGES, role)).payload
+
+    def grant(
+        self,
+        role: RoleName,
+        *patterns: str,
+        delegator: RoleName = TARGETS_ROLE,
+        keys: int = 1,
+        threshold: int = 1,
+        at_hand: bool = True,
+        hardware: tuple[str, ...] | None = None,
+    ) -> list[KeySigner]:
+        """The Image repository delegates to a role with the next publication; gives its keys."""
+        signers = [new_signer() for _ in range(keys)]
+        granted = delegation(role, signers, paths=patterns, threshold=threshold, hardware=hardware)
+        wait(self.images.delegate(granted, [signer.key for signer in signers], delegator=delegator))
+        if at_hand:
+            self.images.add_signers(signers)
+        return signers
+
     def rotate_director(self, *roles: Role) -> None:
         """The Director's Root names new keys for these roles."""
         for role in roles:
@@ -198,6 +176,11 @@ class Fleet:
         raw = wait(store.read(self.profile.metadata_name(role)))
         assert raw is not None
         return raw
+
+    def published(self, vin: VehicleIdentifier | None = None) -> dict[str, bytes]:
+        """Every file of metadata that the Image repository, or the Director for a vehicle, has published."""
+        store = self.image_metadata if vin is None else self.metadata[vin]
+        return dict(store._files)
 
     def reports(self, ecu: EcuIdentifier) -> list[StoredReport]:
         """What the Director accepted of an ECU, newest first."""
@@ -227,30 +210,6 @@ class Fleet:
             installed=factory_file(),
             hardware_id=hardware,
         )
-
-
-@dataclass
-class Device:
-    """What an ECU is made of and what survives its restart: its memory, its flash and its key."""
-
-    store: EcuStore
-    slots: ImageSlots
-    signer: KeySigner
-
-    def running(self) -> bytes:
-        """The image that runs."""
-        chunks = self.slots.chunks(INSTALLED)
-        assert chunks is not None
-        return b"".join(chunks)
-
-    def trusted(self) -> dict[str, bytes]:
-        """What it trusts of both repositories, byte for byte."""
-        return {name: self.store.read(name) or b"" for name in self.store.names("repository/")}
-
-
-def new_device() -> Device:
-    """A device without any memory."""
-    return Device(MemoryEcuStore(), MemoryImageSlots(), new_signer())
 
 
 class SecondaryEcu:

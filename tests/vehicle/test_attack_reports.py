@@ -1,7 +1,8 @@
 """Attacks that an ECU saw reach the Director, whatever an attacker wrote into them, and only then are forgotten."""
 
 import pytest
-from fleet import FRESH, PATH, Fleet, Vehicle
+from fleet import Fleet, Vehicle
+from signed import FRESH, PATH
 from world import PRIMARY, TCU
 
 from uptane.formats.profile import Profile

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from fleet import FACTORY, FRESH, PATH, Fleet, Vehicle, custom
+from fleet import Fleet, Vehicle
 from links import wait
+from signed import FACTORY, FRESH, PATH, custom
 from world import PRIMARY, TCU, image
 
 from uptane.formats.profile import Profile

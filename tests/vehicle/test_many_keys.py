@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from fleet import EVIL, FRESH, Fleet, Vehicle
+from fleet import Fleet, Vehicle
 from links import wait
+from signed import EVIL, FRESH
 from world import IMAGES, delegation, image, new_signer
 
 from uptane.formats.profile import Profile
@@ -16,6 +17,7 @@ from uptane.metadata.targets import Image, Targets
 from uptane.signing.publish import Draft, Publisher, load_published
 from uptane.signing.sign import sign
 from uptane.signing.signer import KeySigner
+from uptane.storage.memory import MemoryPublished
 
 OEM, SUPPLIER = RoleName("chassis"), RoleName("brakes")
 PATH = ImagePath("chassis/brakes/abs.img")
@@ -72,13 +74,18 @@ def test_an_image_of_a_suppliers_supplier_reaches_the_ecu_under_thresholds_of_tw
     assert {(len(keys.key_ids), keys.threshold) for keys in root.roles.values()} == {(3, 2)}
 
 
-def publish_signed(made: SignedBySuppliers, role: RoleName, raw: bytes) -> None:
-    """Whoever holds the online keys of the Image repository publishes a file that somebody else signed."""
-    fleet = made.fleet
+def offer(made: SignedBySuppliers, forged: Targets, thieves: list[KeySigner]) -> None:
+    """A thief of the online keys, and of some of the supplier's, shows the vehicle a repository with this in it."""
+    fleet, profile = made.fleet, made.fleet.profile
+    genuine, shown = fleet.published(), MemoryPublished()
+    wait(shown.publish([], genuine))
     keyring = {signer.key.key_id: signer for signers in fleet.image_keys.values() for signer in signers}
-    publisher = Publisher(store=fleet.image_metadata, profile=fleet.profile, keyring=keyring)
-    before = wait(load_published(fleet.image_metadata, fleet.profile))
-    wait(publisher.publish(before, Draft(signed={role: raw}), fleet.now))
+    publisher = Publisher(store=shown, profile=profile, keyring=keyring)
+    draft = Draft(signed={SUPPLIER: sign(profile, forged, thieves)})
+    wait(publisher.publish(wait(load_published(shown, profile)), draft, fleet.now))
+    for name, raw in shown._files.items():
+        if genuine.get(name) != raw:
+            made.car.links.altered[IMAGES, name] = raw
 
 
 @pytest.mark.parametrize("kind", [KeyType.RSA, KeyType.ECDSA])
@@ -92,7 +99,7 @@ def test_one_stolen_key_of_a_supplier_is_not_enough(profile: Profile, kind: KeyT
     old = profile.format.decode(Targets, fleet.file(IMAGES, SUPPLIER)).payload
     forged = replace(old, version=old.version + 1, images={evil.file.path: evil})
     with made.car.primary_refuses(BadSignatureError, undo=lambda: fleet.direct(made.release(FRESH))) as errors:
-        publish_signed(made, SUPPLIER, sign(profile, forged, made.keys[SUPPLIER][:1]))
+        offer(made, forged, made.keys[SUPPLIER][:1])
         fleet.direct(evil)
     assert errors[0].facts["offered"] == 1
     assert made.car.running() == FRESH
@@ -108,7 +115,7 @@ def test_a_supplier_whose_keys_are_stolen_signs_for_its_own_images_only(profile:
     old = profile.format.decode(Targets, fleet.file(IMAGES, SUPPLIER)).payload
     forged = replace(old, version=old.version + 1, images={evil.file.path: evil})
     with made.car.primary_refuses(RepositoryMismatchError, undo=lambda: fleet.direct(made.release(FRESH))):
-        publish_signed(made, SUPPLIER, sign(profile, forged, made.keys[SUPPLIER]))
+        offer(made, forged, made.keys[SUPPLIER])
         fleet.direct(evil)
     assert made.car.running() == FRESH
 
@@ -132,5 +139,5 @@ def test_a_suppliers_stolen_keys_are_worth_nothing_once_they_are_revoked(profile
     old = profile.format.decode(Targets, fleet.file(IMAGES, SUPPLIER)).payload
     forged = replace(old, version=old.version + 1, images={PATH: image(PATH, EVIL)})
     with made.car.primary_refuses(BadSignatureError, undo=lambda: fleet.direct(made.release(FRESH))):
-        publish_signed(made, SUPPLIER, sign(profile, forged, stolen))
+        offer(made, forged, stolen)
         fleet.direct(image(PATH, EVIL))

@@ -1,7 +1,8 @@
 """New Roots on their way to a vehicle: followed one by one, kept, handed on, and recovered from."""
 
 import pytest
-from fleet import FRESH, PATH, Fleet, Vehicle
+from fleet import Fleet, Vehicle
+from signed import FRESH, PATH
 from world import DIRECTOR, IMAGES
 
 from uptane.formats.profile import Profile

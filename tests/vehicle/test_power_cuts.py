@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import pytest
-from fleet import FACTORY, FRESH, PATH, Device, Fleet, Vehicle, custom, new_device
+from device import Device, new_device
+from fleet import Fleet, Vehicle
+from signed import FACTORY, FRESH, PATH, custom
 from world import PRIMARY, TCU
 
 from uptane.formats.profile import Profile

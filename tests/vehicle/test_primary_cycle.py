@@ -1,7 +1,8 @@
 """The Primary's seven steps: their order, what stops them, and that nothing trusted changes when they stop."""
 
 import pytest
-from fleet import FACTORY, FRESH, PATH, Fleet, Vehicle, signed_report
+from fleet import Fleet, Vehicle
+from signed import FACTORY, FRESH, PATH, signed_report
 from world import PRIMARY, TCU, new_signer
 
 from uptane.formats.profile import Profile
@@ -81,6 +82,12 @@ def test_images_that_no_mirror_gives_are_asked_again_in_the_next_cycle(car: Vehi
     with pytest.raises(UnreachableError):
         car.primary.update_cycle()
     assert car.secondary.update_cycle().outcome is Outcome.NO_UPDATE
+    car.restart_primary()
+    result = car.secondary.update_cycle()
+    assert (result.outcome, result.reason) == (
+        Outcome.NO_UPDATE,
+        "Primary reports that there is no update for this ECU.",
+    )
     car.links.restore()
     car.cycle()
     assert car.running() == FRESH

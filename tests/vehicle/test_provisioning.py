@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from fleet import FRESH, PATH, Fleet, Vehicle, new_device
+from device import new_device
+from fleet import Fleet, Vehicle
+from signed import FRESH, PATH
 from world import DIRECTOR, IMAGES, NOW, PRIMARY, TCU, VIN
 
 from uptane.formats.profile import Profile

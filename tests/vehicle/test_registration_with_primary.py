@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from fleet import FACTORY, FRESH, PATH, Fleet, Vehicle, factory_file, signed_report
+from fleet import Fleet, Vehicle
+from signed import FACTORY, FRESH, PATH, factory_file, signed_report
 from world import PRIMARY, TCU, VIN, new_signer
 
 from uptane.formats.profile import Profile

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from fleet import EVIL, FACTORY, FRESH, PATH, Fleet, Vehicle
+from fleet import Fleet, Vehicle
+from signed import EVIL, FACTORY, FRESH, PATH
 from world import DIRECTOR, IMAGES, NOW, TCU, new_signer
 
 from uptane.formats.profile import Profile

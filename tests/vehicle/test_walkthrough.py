@@ -1,8 +1,9 @@
 """The attacks of the walkthrough, 3.1 to 3.7, on the systems themselves."""
 
 import pytest
-from fleet import EVIL, FRESH, PATH, Fleet, Vehicle
+from fleet import Fleet, Vehicle
 from links import wait
+from signed import EVIL, FRESH, PATH
 from world import DIRECTOR, TCU, image
 
 from uptane.formats.profile import KINDS, Profile

@@ -20,7 +20,7 @@ _MONTH = (1980, 1, 1, 0, 0, 0)
 
 
 def bundle_of(memory: EcuMemory) -> bytes:
-    """Everything that is trusted of both repositories, each file under the name it is fetched by.
+    """Everything that is trusted of both repositories after a good cycle, each file under the name it is fetched by.
 
     Every Root that was ever trusted is in it, so that a Secondary that missed some can follow (STD-5.4.2.6-2).
     """
@@ -35,13 +35,11 @@ def bundle_of(memory: EcuMemory) -> bytes:
 
 
 def _names(profile: Profile, held: Held) -> Mapping[str, bytes]:
-    files: dict[str, bytes] = {}
-    if Role.TIMESTAMP in held.files:
-        files[profile.metadata_name(Role.TIMESTAMP)] = held.files[Role.TIMESTAMP]
-    if Role.SNAPSHOT not in held.files:
-        return files
     snapshot = profile.format.decode(Snapshot, held.files[Role.SNAPSHOT]).payload
-    files[profile.metadata_name(Role.SNAPSHOT, snapshot.version)] = held.files[Role.SNAPSHOT]
+    files = {
+        profile.metadata_name(Role.TIMESTAMP): held.files[Role.TIMESTAMP],
+        profile.metadata_name(Role.SNAPSHOT, snapshot.version): held.files[Role.SNAPSHOT],
+    }
     for role, listed in snapshot.files.items():
         if role in held.files:
             files[profile.metadata_name(role, listed.version)] = held.files[role]
