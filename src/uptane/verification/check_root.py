@@ -75,9 +75,11 @@ def update_root(context: Context, trusted: Trusted[Root]) -> Procedure[tuple[Tru
 def dropped_by(old: Root, new: Root) -> tuple[str, ...]:
     """The roles whose held files a change of keys makes worthless (STD-5.4.4.3-9, AMB-7).
 
-    A thief of the old keys may have raised version numbers out of reach; forgetting the files recovers from that.
+    A thief of the keys that were taken away may have raised version numbers out of reach; forgetting the files
+    recovers from that. Where those keys could not have signed on their own, as when a key is only added, the
+    files stay: forgetting them would open the way for a rollback.
     """
-    changed = {role for role in Role if old.keys_of(role) != new.keys_of(role)}
+    changed = {role for role in Role if len(old.keys_of(role) - new.keys_of(role)) >= old.roles[role].threshold}
     drop: set[str] = set()
     if changed & {Role.TIMESTAMP, Role.SNAPSHOT}:
         drop |= {Role.TIMESTAMP, Role.SNAPSHOT}

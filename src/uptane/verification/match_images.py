@@ -74,6 +74,9 @@ def check_release_counter(image: Image, ecu: EcuIdentifier, facts: EcuFacts) -> 
 
 
 def hardware_of(image: Image, ecus: Mapping[EcuIdentifier, EcuFacts]) -> frozenset[HardwareIdentifier] | None:
-    """The hardware of the ECUs that shall install the image, as far as it is known; None when none of it is."""
-    known = (ecus.get(ecu, EcuFacts()).hardware_id for ecu in image.custom.ecus)
+    """The hardware of the ECUs that shall install the image, as far as it is known; None when none of it is.
+
+    What is not known of an ECU here is taken from the Director, as a Primary does for its Secondaries.
+    """
+    known = (ecus.get(ecu, EcuFacts()).hardware_id or said.hardware_id for ecu, said in image.custom.ecus.items())
     return frozenset(hardware for hardware in known if hardware is not None) or None

@@ -173,7 +173,10 @@ def _load(
 def _floor(
     context: Context, held: Trusted[Targets] | None, delegator: Trusted[Targets], role: DelegatedRole
 ) -> Trusted[Targets] | None:
-    """The held file, unless the role has other keys now: a thief of the old ones may have raised its version (AMB-7)."""
+    """The held file, unless the role has other keys now: a thief of the old ones may have raised its version.
+
+    The Snapshot keeps its own floor for the role, so recovery from that takes new Snapshot keys as well (AMB-7).
+    """
     if held is not None:
         keys = delegator.value.delegations.keys
         try:

@@ -1,0 +1,52 @@
+"""Keys that are added beside the old ones take no floor away: an old, genuine file stays refused."""
+
+from dataclasses import replace
+
+import pytest
+from world import World, image, new_signer, targets
+
+from uptane.formats.profile import Profile
+from uptane.metadata.delegations import TARGETS_ROLE
+from uptane.metadata.errors import ReplayedMetadataError
+from uptane.metadata.root import Role
+from uptane.signing.publish import Draft, new_root
+
+ONLINE = (Role.TIMESTAMP, Role.SNAPSHOT, Role.TARGETS)
+
+
+@pytest.mark.standard("STD-5.4.4.3-9")
+def test_a_root_that_only_adds_keys_does_not_open_the_way_for_a_rollback(profile: Profile) -> None:
+    world = World(profile)
+    world.release("withdrawn.img", b"withdrawn")
+    world.primary.cycle()
+    old = dict(world.director.files)
+    world.director.publish(Draft(targets={TARGETS_ROLE: targets()}))
+    world.primary.cycle()
+    for role in ONLINE:
+        world.director.signers[role].append(new_signer())
+        world.director.keyring |= {s.key.key_id: s for s in world.director.signers[role]}
+    world.director.publish(Draft(root=new_root(world.director.signers)))
+    root = world.director.files[world.director.name(Role.ROOT, 2)]
+    world.director.files.clear()
+    world.director.files.update(old | {world.director.name(Role.ROOT, 2): root})
+    with pytest.raises(ReplayedMetadataError):
+        world.primary.cycle()
+
+
+@pytest.mark.standard("STD-5.4.4.3-9")
+def test_a_key_that_could_sign_alone_and_is_taken_away_takes_its_floors_with_it(profile: Profile) -> None:
+    world = World(profile)
+    world.release("firmware.img", b"fresh")
+    for role in ONLINE:
+        world.director.signers[role].append(new_signer())
+        world.director.keyring |= {s.key.key_id: s for s in world.director.signers[role]}
+    honest = world.director.publish(Draft(root=new_root(world.director.signers)))
+    world.director.published = replace(honest, timestamp_version=2**31 - 10, snapshot_version=2**31 - 10)
+    world.director.publish()
+    world.primary.cycle()
+    for role in ONLINE:
+        del world.director.signers[role][0]
+    listed = image("firmware.img", b"fresh", ecus=("TCUdemocar",))
+    world.director.published = honest
+    world.director.publish(Draft(root=new_root(world.director.signers), targets={TARGETS_ROLE: targets(listed)}))
+    assert world.primary.cycle().director.timestamp.value.version == honest.timestamp_version + 1
