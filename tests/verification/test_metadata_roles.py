@@ -25,6 +25,7 @@ from uptane.metadata.identifiers import RoleName, VehicleIdentifier
 from uptane.metadata.root import Role
 from uptane.metadata.snapshot import MetadataFile
 from uptane.signing.publish import Draft
+from uptane.verification.check_snapshot import check_listed_file
 from uptane.verification.check_targets import listed_file
 from uptane.verification.limits import Limits
 from uptane.verification.trusted import Trusted
@@ -308,6 +309,15 @@ def test_no_more_bytes_are_read_than_listed(world: World, repository: Repository
     with refused(world.primary, EndlessDataError):
         raw = repository.offer(role)
         repository.files[repository.name(role, repository.payload(role).version)] = raw + b" "
+
+
+@pytest.mark.standard("STD-5.4.4.5-1")
+def test_a_file_longer_than_listed_is_refused_whoever_brought_it(world: World) -> None:
+    """A Secondary is handed the files; nobody counted their bytes on the way."""
+    raw = world.images.files[world.images.name(Role.SNAPSHOT)]
+    with pytest.raises(EndlessDataError) as refusal:
+        check_listed_file(world.primary.context(IMAGES), Role.SNAPSHOT, raw + b" ", listed(raw, 2))
+    assert refusal.value.facts == {"repository": IMAGES, "role": "snapshot"}
 
 
 @pytest.mark.standard("STD-5.4.4.4-1")
