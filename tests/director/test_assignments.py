@@ -9,10 +9,11 @@ from signed import FACTORY, FRESH, PATH, custom
 from world import DIRECTOR, PRIMARY, TCU, VIN, image, new_signer
 
 from uptane.formats.profile import KINDS, Profile
-from uptane.metadata.errors import BadSignatureError, UnknownEcuError, UptaneError
+from uptane.metadata.delegations import TARGETS_ROLE
+from uptane.metadata.errors import BadSignatureError, UnknownEcuError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, VehicleIdentifier
 from uptane.metadata.root import Common, Role, Root
-from uptane.metadata.targets import Targets
+from uptane.metadata.targets import Image, Targets
 from uptane.signing.publish import Published, new_root
 from uptane.storage.memory import MemoryPublished
 from uptane.vehicle.secondary import Outcome
@@ -85,16 +86,12 @@ def test_an_ecu_has_one_image_the_one_that_was_assigned_last(car: Vehicle) -> No
 @pytest.mark.parametrize(
     "second", [image(PATH, b"other"), image(PATH, FRESH, counter=1), image(PATH, FRESH, hashes=("sha256",))]
 )
-def test_two_different_images_of_one_name_are_not_published(car: Vehicle, second: object) -> None:
-    first = car.fleet.release(PATH, FRESH)
-    before = car.fleet.published(VIN)
-    wait(car.fleet.director.assign(VIN, BCU, second))  # type: ignore[arg-type]
-    with pytest.raises(UptaneError) as caught:
-        wait(car.fleet.director.publish(VIN, car.fleet.now))
-    assert caught.value.facts["image"] == PATH
-    assert car.fleet.published(VIN) == before
-    car.fleet.direct(first, BCU)
+def test_another_image_of_the_same_name_replaces_it_for_every_ecu_of_the_vehicle(car: Vehicle, second: Image) -> None:
+    car.fleet.release(PATH, FRESH)
+    car.fleet.direct(second, BCU)
     assert directed(car.fleet) == {PATH: {TCU, BCU}}
+    published = wait(car.fleet.director.publish(VIN, car.fleet.now))
+    assert published.targets[TARGETS_ROLE].payload.images[PATH].file == second.file
 
 
 def test_an_ecu_of_another_vehicle_is_assigned_nothing(car: Vehicle) -> None:

@@ -215,13 +215,23 @@ def test_the_primary_of_another_car_cannot_speak_for_this_one(bench: Bench) -> N
 @pytest.mark.standard("STD-5.3.2.1-7")
 def test_an_ecu_of_another_car_cannot_be_brought_in(bench: Bench) -> None:
     foreign = bench.report(OTHER_TCU)
-    error = bench.refuses(UnknownEcuError, bench.manifest(bench.report(PRIMARY), foreign))
-    assert error.facts["ecu"] == OTHER_TCU
+    checked = bench.send(bench.manifest(bench.report(PRIMARY), foreign))
+    assert checked.strangers == (OTHER_TCU,)
+    assert [report.payload.ecu for report in checked.fresh] == [PRIMARY]
 
 
-def test_an_ecu_that_nobody_registered_drops_the_whole_manifest(bench: Bench) -> None:
+@pytest.mark.standard("STD-5.3.2.1-5")
+def test_an_ecu_that_nobody_registered_is_flagged_and_cannot_silence_the_vehicle(bench: Bench) -> None:
     unknown = signed_report(bench.profile, new_signer(), BCU, counter=1)
-    bench.refuses(UnknownEcuError, bench.manifest(bench.report(PRIMARY), bench.report(TCU), unknown))
+    checked = bench.send(bench.manifest(bench.report(PRIMARY), bench.report(TCU), unknown))
+    assert checked.strangers == (BCU,)
+    assert {report.payload.ecu for report in checked.fresh} == {PRIMARY, TCU}
+
+
+@pytest.mark.standard("STD-5.4.2.1.1-9")
+def test_a_manifest_without_the_primarys_own_report_is_refused(bench: Bench) -> None:
+    bench.refuses(FormatError, bench.manifest(bench.report(TCU)))
+    bench.refuses(FormatError, bench.manifest())
 
 
 @pytest.mark.standard("STD-5.3.2.1-7")

@@ -121,12 +121,31 @@ def test_roles_that_cannot_be_signed_here_are_left_as_they_are(fleet: Fleet) -> 
     assert fleet.targets().version == 3
 
 
-@pytest.mark.parametrize("action", ["add_image", "delegate", "revoke", "root"])
-def test_what_was_added_waits_while_a_key_is_missing(fleet: Fleet, action: str) -> None:
-    held = fleet.grant(SUPPLIER, "supplier/*", at_hand=action != "delegate")
-    fleet_keys: Sequence[KeySigner] = held
-    if action != "delegate":
+def test_a_supplier_whose_key_is_elsewhere_does_not_hold_up_the_publication(fleet: Fleet) -> None:
+    (key,) = fleet.grant(SUPPLIER, "supplier/*", at_hand=False)
+    wait(fleet.images.add_image(IMAGE, FRESH))
+    published = wait(fleet.images.publish(fleet.now))
+    assert set(published.targets) == {TARGETS_ROLE}
+    assert [role.name for role in published.targets[TARGETS_ROLE].payload.delegations.roles] == [SUPPLIER]
+    fleet.images.add_signers([key])
+    assert set(wait(fleet.images.publish(fleet.now)).targets) == {TARGETS_ROLE, SUPPLIER}
+
+
+def test_what_cannot_be_signed_can_be_discarded(fleet: Fleet) -> None:
+    fleet.grant(SUPPLIER, "supplier/*")
+    wait(fleet.images.publish(fleet.now))
+    key = new_signer().key
+    wait(fleet.images.replace_role_keys(SUPPLIER, {key.key_id: key}))
+    with pytest.raises(ProvisioningError):
         wait(fleet.images.publish(fleet.now))
+    wait(fleet.images.discard())
+    wait(fleet.images.publish(fleet.now))
+
+
+@pytest.mark.parametrize("action", ["add_image", "revoke", "root"])
+def test_what_was_added_waits_while_a_key_is_missing(fleet: Fleet, action: str) -> None:
+    fleet_keys: Sequence[KeySigner] = fleet.grant(SUPPLIER, "supplier/*")
+    wait(fleet.images.publish(fleet.now))
     if action == "add_image":
         fleet.images = fleet.open_images()
         wait(fleet.images.add_image(BRAKES, FRESH, role=SUPPLIER))

@@ -187,10 +187,10 @@ def test_one_report_that_its_ecu_did_not_sign_drops_the_whole_manifest(vehicle: 
     assert facts["signer"] == f"ECU {TCU}"
 
 
-def test_a_report_of_an_ecu_that_is_not_in_the_vehicle_is_refused(vehicle: Vehicle) -> None:
-    manifest = vehicle.manifest(vehicle.report(PRIMARY, 5), vehicle.report(STRANGER, 9))
-    facts = vehicle.refuses(manifest, UnknownEcuError)
-    assert facts["ecu"] == STRANGER
+def test_a_report_of_an_ecu_that_is_not_in_the_vehicle_is_set_aside(vehicle: Vehicle) -> None:
+    checked = vehicle.check(vehicle.manifest(vehicle.report(PRIMARY, 9), vehicle.report(STRANGER, 9)))
+    assert checked.strangers == (STRANGER,)
+    assert [report.payload.ecu for report in checked.fresh] == [PRIMARY]
 
 
 def test_a_primary_refuses_a_report_in_the_name_of_another_ecu(vehicle: Vehicle) -> None:

@@ -89,6 +89,8 @@ class Director:
     async def assign(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, image: Image) -> None:
         """An ECU shall have this image, from the next publication on, in place of an earlier one.
 
+        One name is one image: ECUs of the vehicle that were assigned another image of that name get this one too.
+
         Raises:
             UnknownVehicleError, UnknownEcuError: not in the inventory.
         """
@@ -103,6 +105,9 @@ class Director:
                     ecu=ecu,
                     vehicle=vehicle,
                 )
+            for other in await transaction.assignments(vehicle):
+                if other.path == image.file.path and other.ecu != ecu:
+                    await transaction.assign(assignment_of(vehicle, other.ecu, image))
             await transaction.assign(assignment_of(vehicle, ecu, image))
 
     async def clear_assignments(self, vehicle: VehicleIdentifier) -> None:

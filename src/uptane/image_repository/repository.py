@@ -100,7 +100,8 @@ class ImageRepository:
     ) -> None:
         """Lets other roles sign, with the next publication; appended at the lowest priority.
 
-        Roles that nobody delegated to before start empty, signed by their keys at hand.
+        Roles that nobody delegated to before start empty, where enough of their keys are at hand to sign that;
+        a role whose keys are elsewhere begins with the first file that its owner signs.
 
         Raises:
             ProvisioningError: nobody delegates to the delegator.
@@ -158,6 +159,9 @@ class ImageRepository:
                 targets, delegations=replace(targets.delegations, keys=known, delegations=changed)
             )
             self._pending[role] = _EMPTY
+            reached = {role.name for content in (await self._contents()).values() for role in content.delegations.roles}
+            for name in [name for name in self._pending if name not in reached and name != TARGETS_ROLE]:
+                del self._pending[name]  # what it was to list has no delegator any more, and could never be signed
 
     async def renew(self) -> None:
         """Every role that can be signed here is signed anew with the next publication, as after new keys."""
@@ -168,11 +172,17 @@ class ImageRepository:
                 if keys is not None and sum(key_id in self._keyring for key_id in keys.key_ids) >= keys.threshold:
                     self._pending.setdefault(role, published.targets[role].payload)
 
+    async def discard(self) -> None:
+        """Drops everything that waits, such as what cannot be signed here."""
+        async with self._lock:
+            self._pending.clear()
+            self._root = None
+
     async def publish(self, now: datetime) -> Published:
         """Signs what was added, and a new Snapshot and Timestamp in any case.
 
         Raises:
-            ProvisioningError: a private key is not at hand. What was added still waits.
+            ProvisioningError: a private key is not at hand. What was added still waits; `discard` drops it.
             StorageError: what is published was altered, or a file could not be written; readers see what was published
                 before. What was added waits.
         """
@@ -181,12 +191,25 @@ class ImageRepository:
             publisher = Publisher(
                 store=self._metadata, profile=self._profile, keyring=self._keyring, lifetimes=self._lifetimes
             )
-            draft = Draft(root=self._root, targets=dict(self._pending))
+            draft = Draft(root=self._root, targets=self._signable(before, await self._contents()))
             published = await publisher.publish(before, draft, now)
             if self._root is draft.root:
                 self._root = None
-            self._pending.clear()
+            self._pending = {name: waits for name, waits in self._pending.items() if name not in draft.targets}
             return published
+
+    def _signable(self, before: Published | None, contents: Mapping[RoleName, Targets]) -> dict[RoleName, Targets]:
+        """What waits, but for roles without a first file whose owners sign elsewhere."""
+        known = before.targets if before else {}
+        elsewhere = {
+            role.name
+            for content in contents.values()
+            for role in content.delegations.roles
+            if self._pending.get(role.name) is _EMPTY
+            and role.name not in known
+            and sum(key_id in self._keyring for key_id in role.keys.key_ids) < role.keys.threshold
+        }
+        return {name: content for name, content in self._pending.items() if name not in elsewhere}
 
     async def _load(self) -> Published | None:
         """What is published, verified; StorageError when somebody altered it."""

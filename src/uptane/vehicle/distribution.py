@@ -8,7 +8,8 @@ from uptane.formats.profile import Profile
 from uptane.metadata.errors import EndlessDataError, FormatError
 from uptane.metadata.identifiers import RepositoryName
 from uptane.metadata.root import Role
-from uptane.metadata.snapshot import Snapshot
+from uptane.metadata.snapshot import MetadataFile, Snapshot
+from uptane.metadata.targets import Targets
 from uptane.vehicle.memory import EcuMemory
 from uptane.verification.trusted import Held
 
@@ -16,6 +17,7 @@ MAX_BUNDLE_BYTES = 64_000_000
 """Bytes of all files in a bundle, unpacked."""
 
 MAX_BUNDLE_FILES = 10_000
+_END_RECORD = 22
 _MONTH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -41,9 +43,16 @@ def _names(profile: Profile, held: Held) -> Mapping[str, bytes]:
         profile.metadata_name(Role.SNAPSHOT, snapshot.version): held.files[Role.SNAPSHOT],
     }
     for role, listed in snapshot.files.items():
-        if role in held.files:
+        if role in held.files and _is_listed(profile, held.files[role], listed):
             files[profile.metadata_name(role, listed.version)] = held.files[role]
     return files
+
+
+def _is_listed(profile: Profile, raw: bytes, listed: MetadataFile) -> bool:
+    """Whether a held file is the one that is listed now; one that was not needed lately may be older."""
+    if listed.digests is not None:
+        return listed.digests.matches(raw)
+    return profile.format.decode(Targets, raw).payload.version == listed.version
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
@@ -53,6 +62,13 @@ def pack(files: Mapping[str, bytes]) -> bytes:
         for name in sorted(files):
             archive.writestr(zipfile.ZipInfo(name, _MONTH), files[name])
     return buffer.getvalue()
+
+
+def _entries(raw: bytes) -> int:
+    """The number of entries that the end record tells, which stands at the very end; a comment is not allowed."""
+    if len(raw) < _END_RECORD or raw[-_END_RECORD : -_END_RECORD + 4] != b"PK\x05\x06":
+        raise FormatError("not a metadata bundle: it has no end record", field="bundle")
+    return int.from_bytes(raw[-_END_RECORD + 10 : -_END_RECORD + 12], "little")
 
 
 class Bundle:
@@ -67,6 +83,10 @@ class Bundle:
     """
 
     def __init__(self, raw: bytes) -> None:
+        if len(raw) > MAX_BUNDLE_BYTES or _entries(raw) > MAX_BUNDLE_FILES:
+            raise EndlessDataError(
+                f"the metadata bundle is larger than {MAX_BUNDLE_BYTES} bytes, or holds too many files"
+            )
         try:
             with zipfile.ZipFile(io.BytesIO(raw)) as archive:
                 entries = archive.infolist()

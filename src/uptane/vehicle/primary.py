@@ -100,6 +100,7 @@ class Primary:
             bundle = self.verify_metadata()
             fetched = self.download_images(bundle)
             self.secondaries.publish(dict(bundle.images))
+            self._forget_other_images(bundle)
             installed = self.install_own(bundle)
         if refusal is not None:
             raise refusal
@@ -187,8 +188,11 @@ class Primary:
                 continue
             download(image, self._world.mirrors, slots, self.memory.profile, say=self._world.say, note=self._note)
             fetched[slot] = image.file
-        slots.keep_only(frozenset(wanted) | {INSTALLED})
         return tuple(fetched.values())
+
+    def _forget_other_images(self, bundle: VerifiedBundle) -> None:
+        """Frees what no Secondary can ask for any more, once the new bundle has taken the place of the old one."""
+        self._world.slots.keep_only(frozenset(slot_of(image) for image in bundle.images.values()) | {INSTALLED})
 
     def install_own(self, bundle: VerifiedBundle) -> ImageFile | None:
         """Installs the Primary's own image if it is to have another one."""

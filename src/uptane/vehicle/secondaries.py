@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from uptane.metadata.envelope import Envelope
-from uptane.metadata.errors import SpoofingError, UnknownEcuError, UnknownVehicleError, UnreachableError
+from uptane.metadata.errors import SpoofingError, UnknownEcuError, UnknownVehicleError, UnreachableError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.root import Role
 from uptane.metadata.targets import Image, Targets
@@ -14,6 +14,9 @@ from uptane.vehicle.memory import EcuMemory, role_name
 from uptane.vehicle.ports import ImageSlots
 from uptane.vehicle.version_reports import described
 from uptane.verification.check_manifest import KnownEcu, check_report
+
+MAX_SECONDARIES = 255
+"""Secondaries of one Primary; a vehicle has some 150 ECUs, and whoever can reach the door could add any number."""
 
 _NO_KEY = b""
 
@@ -53,6 +56,7 @@ class Secondaries:
         Raises:
             SpoofingError: another key was registered for it, the key is that of another Secondary, or it is the
                 Primary.
+            UptaneError: there are MAX_SECONDARIES already.
             FormatError: not a key.
         """
         offered = (
@@ -65,6 +69,12 @@ class Secondaries:
                 raise SpoofingError(f"ECU {ecu} is the Primary itself", ecu=ecu)
             self._require_own_key(ecu, offered)
             known = self._memory.read(_key_name(ecu))
+            if known is None and len(self.known()) >= MAX_SECONDARIES:
+                raise UptaneError(
+                    f"this Primary has {MAX_SECONDARIES} Secondaries, and cannot take {ecu}",
+                    next_step="Provision the Primary again if most of them are not real.",
+                    ecu=ecu,
+                )
             if known is None or (known == _NO_KEY and offered):
                 self._memory.write({_key_name(ecu): offered})
             elif offered and offered != known:

@@ -71,6 +71,7 @@ class Secondary:
         self.memory = memory
         self._signer = signer
         self._world = world
+        self._bundle = b""
         settle(memory, world.slots)
 
     @property
@@ -90,12 +91,13 @@ class Secondary:
         except UptaneError as error:
             if isinstance(error, SecurityError):
                 self.memory.note_attack(describe(error))
-            self._report_after_failure()
+            self._try_to_report()
             raise
-        self.send_report()
+        self._try_to_report()
         return result
 
-    def _report_after_failure(self) -> None:
+    def _try_to_report(self) -> None:
+        """A report that cannot be delivered changes nothing of what the cycle brought; the next one tells it."""
         try:
             self.send_report()
         except UptaneError as error:
@@ -159,7 +161,8 @@ class Secondary:
     def verify_metadata(self) -> Image | None:
         """Step 2: full verification of what the Primary gave us; our own image, or None."""
         memory, now = self.memory, self.memory.state.time
-        bundle = Bundle(self._world.primary.metadata(memory.ecu))
+        self._bundle = self._world.primary.metadata(memory.ecu)
+        bundle = Bundle(self._bundle)
         procedure = full_verification(
             director=memory.context(memory.director, now),
             director_held=memory.held(memory.director),
@@ -184,11 +187,23 @@ class Secondary:
             )
         check = ImageCheck(image.file)
         with self._world.slots.receive(slot_of(image)) as writer:
-            check.update(data)
+            try:
+                check.update(data)
+                check.finish()
+            except SecurityError:
+                self._refuse_if_outdated()
+                raise
             writer.write(data)
-            check.finish()
             writer.keep()
         self._world.slots.keep_only(frozenset({slot_of(image), INSTALLED}))
+
+    def _refuse_if_outdated(self) -> None:
+        """An image that differs is no attack where the Primary has finished another cycle since we asked."""
+        if self._world.primary.metadata(self.memory.ecu) != self._bundle:
+            raise UnreachableError(
+                "the Primary has newer metadata and images than this cycle began with",
+                next_step="Run the update cycle again.",
+            )
 
     def make_report(self, extra_attack: str = "") -> SignedReport:
         """A new signed version report."""

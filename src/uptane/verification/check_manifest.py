@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from uptane.metadata.envelope import Envelope
-from uptane.metadata.errors import ReplayedReportError, SpoofingError, UnknownEcuError, WrongVehicleError
+from uptane.metadata.errors import FormatError, ReplayedReportError, SpoofingError, UnknownEcuError, WrongVehicleError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
@@ -38,12 +38,14 @@ class CheckedManifest:
         fresh: reports that are new evidence.
         repeated: ECUs whose latest report came again, byte for byte: accepted, but no new evidence.
         missing: ECUs of the vehicle that the manifest says nothing of.
+        strangers: ECUs that are not on record for the vehicle; their reports are set aside, not believed.
     """
 
     manifest: VehicleVersionManifest
     fresh: tuple[Envelope[EcuVersionReport], ...]
     repeated: tuple[EcuIdentifier, ...]
     missing: tuple[EcuIdentifier, ...]
+    strangers: tuple[EcuIdentifier, ...]
 
 
 def check_manifest(
@@ -56,6 +58,9 @@ def check_manifest(
 ) -> CheckedManifest:
     """Checks identity, signatures and freshness; one bad report drops the whole manifest (STD-5.3.2.1-4).
 
+    A report of an ECU that is not on record for the vehicle is set aside instead: whoever can speak to a Primary
+    could otherwise silence the whole vehicle by adding one.
+
     Args:
         envelope: the manifest as received.
         vehicle, primary: who the sender says that it is.
@@ -65,7 +70,8 @@ def check_manifest(
     Raises:
         WrongVehicleError: the signed vehicle is another one.
         SpoofingError: the signed Primary is another one, or is not the vehicle's Primary.
-        UnknownEcuError: an ECU that is not on record for this vehicle.
+        UnknownEcuError: the Primary is not on record for this vehicle.
+        FormatError: the Primary's own report is missing (STD-5.4.2.1.1-9).
         BadSignatureError: not signed by the key on record.
         ReplayedReportError: the manifest, the Primary's own report or another report was used before.
     """
@@ -95,16 +101,25 @@ def check_manifest(
         )
     fresh: list[Envelope[EcuVersionReport]] = []
     repeated: list[EcuIdentifier] = []
+    strangers: list[EcuIdentifier] = []
     for report in manifest.reports:
         ecu = report.payload.ecu
         if ecu not in known:
-            raise UnknownEcuError(f"ECU {ecu} is not registered for vehicle {vehicle}", ecu=ecu, vehicle=vehicle)
-        if check_report(report, ecu, known[ecu], may_repeat=ecu != primary):
+            strangers.append(ecu)
+        elif check_report(report, ecu, known[ecu], may_repeat=ecu != primary):
             fresh.append(report)
         else:
             repeated.append(ecu)
     missing = tuple(sorted(set(known) - {report.payload.ecu for report in manifest.reports}))
-    return CheckedManifest(manifest=manifest, fresh=tuple(fresh), repeated=tuple(repeated), missing=missing)
+    if primary in missing:
+        raise FormatError(f"the manifest of vehicle {vehicle} lacks the Primary's own report", field="reports")
+    return CheckedManifest(
+        manifest=manifest,
+        fresh=tuple(fresh),
+        repeated=tuple(repeated),
+        missing=missing,
+        strangers=tuple(strangers),
+    )
 
 
 def check_report(report: Envelope[EcuVersionReport], ecu: EcuIdentifier, known: KnownEcu, *, may_repeat: bool) -> bool:
