@@ -15,6 +15,7 @@ from securesystemslib.formats import encode_canonical
 from uptane.formats.canonical_json import canonical, compact, decode_strict
 from uptane.formats.json_format import JSON
 from uptane.formats.profile import Payload
+from uptane.formats.profiles import profile_of
 from uptane.metadata.errors import FormatError
 from uptane.metadata.extensions import Extensions
 from uptane.metadata.identifiers import ImagePath
@@ -91,6 +92,14 @@ def test_blanks_escapes_and_the_order_of_members_do_not_change_what_was_signed(k
         assert envelope.message == JSON.encode(payload).message
         assert envelope.payload == payload
         assert envelope.raw == text.encode()
+
+
+def test_a_profile_is_chosen_by_its_name() -> None:
+    profile = profile_of("json")
+    assert (profile.name, profile.metadata_name("root", 2)) == ("json", "2.root.json")
+    with pytest.raises(FormatError) as refusal:
+        profile_of("xml")
+    assert "der, json" in refusal.value.next_step
 
 
 def test_keys_of_every_kind_come_back() -> None:

@@ -246,11 +246,17 @@ def test_keys_of_another_role_do_not_lower_the_floor(world: World, repository: R
         world.primary.cycle()
 
 
-def test_files_that_a_new_root_made_the_ecu_forget_are_kept_again(world: World, repository: Repository) -> None:
-    """A key is added, so that the same Timestamp stays valid: its version must stay the floor all the same."""
-    repository.signers[Role.TIMESTAMP].append(new_signer())
-    serve(repository, next_root(repository), repository.signers[Role.ROOT])
+@pytest.mark.parametrize("director", [True, False])
+def test_files_that_a_new_root_made_the_ecu_forget_are_kept_again(profile: Profile, director: bool) -> None:
+    """Two keys signed, one is taken away, and the same Timestamp stays valid: its version must stay the floor."""
+    world = World(profile, keys=2)
+    world.release("firmware.img", b"one")
+    world.primary.cycle()
+    repository = world.director if director else world.images
     before = dict(world.primary.held[names(repository)].files)
+    for role in (Role.TIMESTAMP, Role.SNAPSHOT, Role.TARGETS):
+        repository.signers[role].pop()
+    serve(repository, next_root(repository), repository.signers[Role.ROOT])
     world.primary.cycle()
     assert world.primary.held[names(repository)].files == before
 
