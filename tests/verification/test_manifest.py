@@ -12,6 +12,7 @@ from uptane.metadata.digests import Digests
 from uptane.metadata.envelope import Envelope
 from uptane.metadata.errors import (
     BadSignatureError,
+    FormatError,
     ReplayedReportError,
     SpoofingError,
     UnknownEcuError,
@@ -150,6 +151,12 @@ def test_a_manifest_of_another_vehicle_is_refused(vehicle: Vehicle) -> None:
     manifest = vehicle.manifest(vehicle.report(PRIMARY, 5), vehicle="othercar")
     facts = vehicle.refuses(manifest, WrongVehicleError)
     assert (facts["expected"], facts["offered"]) == (VIN, "othercar")
+
+
+@pytest.mark.standard("STD-5.4.2.1.1-9")
+def test_a_manifest_without_the_primarys_own_report_is_refused(vehicle: Vehicle) -> None:
+    facts = vehicle.refuses(vehicle.manifest(vehicle.report(TCU, 9)), FormatError)
+    assert facts["field"] == "reports"
 
 
 def test_a_manifest_in_the_name_of_another_primary_is_spoofing(vehicle: Vehicle) -> None:

@@ -25,8 +25,10 @@ from uptane.metadata.identifiers import RoleName, VehicleIdentifier
 from uptane.metadata.root import Role
 from uptane.metadata.snapshot import MetadataFile
 from uptane.signing.publish import Draft
+from uptane.verification.check_root import load_root
 from uptane.verification.check_snapshot import check_listed_file
 from uptane.verification.check_targets import listed_file
+from uptane.verification.check_timestamp import check_timestamp, load_held_timestamp
 from uptane.verification.limits import Limits
 from uptane.verification.trusted import Trusted
 
@@ -131,6 +133,11 @@ def test_a_newer_timestamp_cannot_list_an_older_snapshot(world: World, repositor
     world.primary.cycle()
     with refused(world.primary, ReplayedMetadataError) as refusal:
         repository.offer(Role.TIMESTAMP, snapshot=old)
+        listing = repository.files[repository.name(Role.TIMESTAMP)]
+    context, root = world.primary.context(name_of(repository)), world.primary.held[name_of(repository)]
+    held = load_held_timestamp(context, root.files[Role.TIMESTAMP])
+    with pytest.raises(ReplayedMetadataError):
+        check_timestamp(context, load_root(context, root.root), listing, held)
     assert (refusal.facts["role"], refusal.facts["expected"], refusal.facts["offered"]) == ("snapshot", 3, 2)
 
 
