@@ -30,6 +30,7 @@ class Mirror:
     name: str
     fleet: "Fleet"
     calls: list[str]
+    names: list[str]
     down: set[str]
     altered: dict[str, bytes | None] = field(default_factory=dict)
     chunk: int = 7
@@ -37,6 +38,7 @@ class Mirror:
     @contextmanager
     def stream(self, name: str, limit: int) -> Iterator[Iterator[bytes] | None]:
         self.calls.append(f"image {name.rpartition('.')[0].rpartition('.')[2]} from {self.name}")
+        self.names.append(name)
         if self.name in self.down:
             raise UnreachableError(f"the mirror {self.name} does not answer")
         data = wait(self.fleet.image_store.read(name))
@@ -54,6 +56,7 @@ class Links:
         down: servers that do not answer: `Director`, `Timeserver`, `director`, `imagerepo`, `mirror 1`, `mirror 2`.
         altered: metadata files by repository and name that are not what was published; None for a missing one.
         calls: what was asked, in order.
+        names: the files that were asked for, in order.
     """
 
     fleet: "Fleet"
@@ -64,9 +67,10 @@ class Links:
     manifests: list[bytes] = field(default_factory=list)
     nonces: list[int] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.mirrors = [Mirror(f"mirror {n}", self.fleet, self.calls, self.down) for n in (1, 2)]
+        self.mirrors = [Mirror(f"mirror {n}", self.fleet, self.calls, self.names, self.down) for n in (1, 2)]
 
     def restore(self) -> None:
         """Every server is up again and everything passes as it was sent."""
@@ -87,6 +91,7 @@ class Links:
 
     def fetch(self, repository: RepositoryName, name: str, limit: int) -> bytes | None:
         self.calls.append(f"{repository} {name.rpartition('.')[0].rpartition('.')[2]}")
+        self.names.append(name)
         self._check(repository)
         store = self.fleet.metadata[self.vehicle] if repository == DIRECTOR else self.fleet.image_metadata
         raw = self.altered.get((repository, name), wait(store.read(name)))
