@@ -1,4 +1,4 @@
-"""A Secondary in short: what it installs, what it refuses, what it reports. Runs alone: python tests/test_secondary.py"""
+"""A Secondary in short: what it installs, refuses and reports; also a program, `python tests/test_secondary.py`."""
 
 from typing import TYPE_CHECKING
 

@@ -8,9 +8,10 @@ from links import wait
 from signed import FACTORY, FRESH, PATH, custom
 from world import DIRECTOR, PRIMARY, TCU, VIN, image, new_signer
 
+from uptane.director.planning import assignment_of, plan_targets
 from uptane.formats.profile import KINDS, Profile
 from uptane.metadata.delegations import TARGETS_ROLE
-from uptane.metadata.errors import BadSignatureError, UnknownEcuError
+from uptane.metadata.errors import BadSignatureError, UnknownEcuError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, VehicleIdentifier
 from uptane.metadata.root import Common, Role, Root
 from uptane.metadata.targets import Image, Targets
@@ -92,6 +93,13 @@ def test_another_image_of_the_same_name_replaces_it_for_every_ecu_of_the_vehicle
     assert directed(car.fleet) == {PATH: {TCU, BCU}}
     published = wait(car.fleet.director.publish(VIN, car.fleet.now))
     assert published.targets[TARGETS_ROLE].payload.images[PATH].file == second.file
+
+
+def test_a_plan_with_two_different_images_of_one_name_is_no_plan() -> None:
+    one, two = image(PATH, FRESH), image(PATH, b"other")
+    with pytest.raises(UptaneError) as caught:
+        plan_targets([assignment_of(VIN, TCU, one), assignment_of(VIN, BCU, two)], [])
+    assert caught.value.facts["image"] == PATH
 
 
 def test_an_ecu_of_another_vehicle_is_assigned_nothing(car: Vehicle) -> None:

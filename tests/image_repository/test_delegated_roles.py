@@ -129,6 +129,19 @@ def test_a_role_whose_keys_are_revoked_vouches_for_nothing_until_its_owner_signs
     assert dict(fleet.targets(SUPPLIER).images) == {BRAKES: image}
 
 
+def test_what_a_revoked_role_was_about_to_delegate_is_dropped_with_it(fleet: Fleet) -> None:
+    fleet.grant(SUPPLIER, "supplier/*")
+    wait(fleet.images.publish(fleet.now))
+    fleet.grant(DEEPER, "supplier/*", delegator=SUPPLIER)
+    wait(fleet.images.add_image(BRAKES, FRESH, role=DEEPER))
+    new = new_signer()
+    fleet.images.add_signers([new])
+    wait(fleet.images.replace_role_keys(SUPPLIER, {new.key.key_id: new.key}))
+    published = wait(fleet.images.publish(fleet.now))
+    assert set(published.targets) == {TARGETS_ROLE, SUPPLIER}
+    assert not fleet.targets(SUPPLIER).delegations
+
+
 def test_the_keys_of_one_role_are_revoked_and_those_of_another_stay(fleet: Fleet) -> None:
     fleet.grant(SUPPLIER, "supplier/*")
     kept = fleet.grant(DEEPER, "supplier/*")

@@ -1,13 +1,21 @@
-"""What an ECU is made of, apart from its program."""
+"""ECUs of a vehicle: what one is made of and what survives its restart, and a Secondary with its way to the Primary."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from links import SecondaryLink
 from world import new_signer
 
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier
 from uptane.signing.signer import KeySigner
 from uptane.storage.memory import MemoryEcuStore, MemoryImageSlots
 from uptane.vehicle.installation import INSTALLED
+from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import EcuStore, ImageSlots
+from uptane.vehicle.secondary import Secondary, SecondaryWorld
+
+if TYPE_CHECKING:
+    from fleet import Vehicle
 
 
 @dataclass
@@ -32,3 +40,32 @@ class Device:
 def new_device() -> Device:
     """A device without any memory."""
     return Device(MemoryEcuStore(), MemoryImageSlots(), new_signer())
+
+
+class SecondaryEcu:
+    """A Secondary in a vehicle, and its way to the Primary."""
+
+    def __init__(self, vehicle: "Vehicle", ecu: EcuIdentifier, device: Device, hardware: HardwareIdentifier | None):
+        self.ecu, self.device, self._vehicle = ecu, device, vehicle
+        vehicle.provision(ecu, device, hardware)
+        self.link = SecondaryLink(vehicle.primary.secondaries)
+        self.secondary = self.start()
+
+    def start(self) -> Secondary:
+        """It comes up from its memory."""
+        world = SecondaryWorld(
+            primary=self.link,
+            slots=self.device.slots,
+            new_nonce=self._vehicle.new_nonce,
+            say=self._vehicle.said.append,
+        )
+        memory = EcuMemory(self.device.store, self._vehicle.fleet.profile)
+        self.secondary = Secondary(memory, self.device.signer, world)
+        return self.secondary
+
+    def register(self) -> None:
+        """It makes itself known to Director and Primary, and reports for the first time."""
+        key = self._vehicle.fleet.profile.format.encode_key(self.device.signer.key)
+        self._vehicle.links.register_ecu(self._vehicle.vin, self.ecu, key, is_primary=False)
+        self.link.register_secondary(self.ecu, key)
+        self.secondary.send_report()

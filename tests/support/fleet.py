@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from device import Device, new_device
+from device import Device, SecondaryEcu, new_device
 from links import Links, SecondaryLink, wait
 from signed import FACTORY, factory_file
 from world import DIRECTOR, IMAGES, NOW, PRIMARY, TCU, VIN, delegation, new_signer
@@ -39,7 +39,7 @@ from uptane.vehicle.installation import INSTALLED
 from uptane.vehicle.memory import EcuMemory, Provisioning, provision
 from uptane.vehicle.primary import Primary
 from uptane.vehicle.primary import World as PrimaryWorld
-from uptane.vehicle.secondary import Secondary, SecondaryWorld
+from uptane.vehicle.secondary import Secondary
 
 
 @pytest.fixture(params=["json", "der"])
@@ -210,35 +210,6 @@ class Fleet:
             installed=factory_file(),
             hardware_id=hardware,
         )
-
-
-class SecondaryEcu:
-    """A Secondary in a vehicle, and its way to the Primary."""
-
-    def __init__(self, vehicle: "Vehicle", ecu: EcuIdentifier, device: Device, hardware: HardwareIdentifier | None):
-        self.ecu, self.device, self._vehicle = ecu, device, vehicle
-        vehicle.provision(ecu, device, hardware)
-        self.link = SecondaryLink(vehicle.primary.secondaries)
-        self.secondary = self.start()
-
-    def start(self) -> Secondary:
-        """It comes up from its memory."""
-        world = SecondaryWorld(
-            primary=self.link,
-            slots=self.device.slots,
-            new_nonce=self._vehicle.new_nonce,
-            say=self._vehicle.said.append,
-        )
-        memory = EcuMemory(self.device.store, self._vehicle.fleet.profile)
-        self.secondary = Secondary(memory, self.device.signer, world)
-        return self.secondary
-
-    def register(self) -> None:
-        """It makes itself known to Director and Primary, and reports for the first time."""
-        key = self._vehicle.fleet.profile.format.encode_key(self.device.signer.key)
-        self._vehicle.links.register_ecu(self._vehicle.vin, self.ecu, key, is_primary=False)
-        self.link.register_secondary(self.ecu, key)
-        self.secondary.send_report()
 
 
 class Vehicle:

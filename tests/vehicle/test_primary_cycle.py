@@ -1,9 +1,11 @@
 """The Primary's seven steps: their order, what stops them, and that nothing trusted changes when they stop."""
 
+from dataclasses import replace
+
 import pytest
 from fleet import Fleet, Vehicle
 from signed import FACTORY, FRESH, PATH
-from world import PRIMARY, TCU
+from world import IMAGES, PRIMARY, TCU, listed
 
 from uptane.formats.profile import Profile
 from uptane.metadata.errors import (
@@ -14,7 +16,11 @@ from uptane.metadata.errors import (
     UnreachableError,
 )
 from uptane.metadata.identifiers import EcuIdentifier, ImagePath
+from uptane.metadata.root import Role
+from uptane.metadata.snapshot import MetadataFile, Snapshot
+from uptane.metadata.timestamp import Timestamp
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
+from uptane.signing.sign import sign
 from uptane.vehicle.installation import slot_of
 from uptane.vehicle.secondary import Outcome
 
@@ -235,4 +241,19 @@ def test_an_image_below_a_folder_is_found_under_its_hashed_name(car: Vehicle) ->
     image = car.fleet.release("supplier/brakes/firmware.img", FRESH)
     car.cycle()
     assert image.file.path == ImagePath("supplier/brakes/firmware.img")
+    assert car.running() == FRESH
+
+
+def test_a_snapshot_that_lists_versions_only_is_enough_for_primary_and_secondary(car: Vehicle) -> None:
+    car.fleet.release(PATH, FRESH)
+    profile, keys = car.fleet.profile, car.fleet.image_keys
+    snapshot = profile.format.decode(Snapshot, car.fleet.file(IMAGES, Role.SNAPSHOT)).payload
+    timestamp = profile.format.decode(Timestamp, car.fleet.file(IMAGES, Role.TIMESTAMP)).payload
+    bare = {name: MetadataFile(version=file.version) for name, file in snapshot.files.items()}
+    newer = replace(snapshot, version=snapshot.version + 1, files=bare)
+    raw = sign(profile, newer, keys[Role.SNAPSHOT])
+    top = replace(timestamp, version=timestamp.version + 1, snapshot=listed(raw, newer.version))
+    car.links.altered[IMAGES, profile.metadata_name(Role.SNAPSHOT, newer.version)] = raw
+    car.links.altered[IMAGES, profile.metadata_name(Role.TIMESTAMP)] = sign(profile, top, keys[Role.TIMESTAMP])
+    car.cycle()
     assert car.running() == FRESH
