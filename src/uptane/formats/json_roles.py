@@ -94,9 +94,7 @@ def read_root(value: Json) -> Root:
     named = Fields(fields.take("roles", dict), "roles of Root")
     for role in Role:
         entry = Fields(named.take(role, dict), f"role {role}")
-        roles[role] = RoleKeys(
-            key_ids=entry.texts("keyids", KeyId), threshold=entry.take("threshold", int)
-        )
+        roles[role] = RoleKeys(key_ids=entry.texts("keyids", KeyId), threshold=entry.take("threshold", int))
     return Root(
         version=fields.take("version", int),
         expires=fields.time("expires"),

@@ -5,7 +5,10 @@ from typing import Protocol
 
 
 class MetadataStore(Protocol):
-    """The published metadata of one Image repository, or of one vehicle on a Director."""
+    """The published metadata of one Image repository, or of one vehicle on a Director.
+
+    A publication is all or nothing: readers see the old set or the new one, also after a crash.
+    """
 
     async def read(self, name: str) -> bytes | None:
         """A file, or None."""
