@@ -50,3 +50,23 @@ def test_a_key_that_could_sign_alone_and_is_taken_away_takes_its_floors_with_it(
     world.director.published = honest
     world.director.publish(Draft(root=new_root(world.director.signers), targets={TARGETS_ROLE: targets(listed)}))
     assert world.primary.cycle().director.timestamp.value.version == honest.timestamp_version + 1
+
+
+@pytest.mark.standard("STD-5.4.4.3-9")
+def test_keys_that_are_replaced_one_by_one_take_the_floors_that_they_signed_with_them(profile: Profile) -> None:
+    world = World(profile, keys=3, threshold=2)
+    world.release("firmware.img", b"fresh")
+    honest = world.director.published
+    assert honest is not None
+    world.director.published = replace(honest, timestamp_version=2**31 - 10, snapshot_version=2**31 - 10)
+    world.director.publish()
+    world.primary.cycle()
+    world.director.published = honest
+    for stolen in range(3):
+        for role in ONLINE:
+            world.director.signers[role][stolen] = new_signer()
+            world.director.keyring |= {s.key.key_id: s for s in world.director.signers[role]}
+        listed = image("firmware.img", b"fresh", ecus=("TCUdemocar",))
+        root = new_root(world.director.signers, world.director.thresholds)
+        world.director.publish(Draft(root=root, targets={TARGETS_ROLE: targets(listed)}))
+    assert world.primary.cycle().director.timestamp.value.version == honest.timestamp_version + 3

@@ -1,7 +1,12 @@
 """How to check Timestamp metadata (5.4.4.4)."""
 
-from uptane.metadata.errors import ReplayedMetadataError
-from uptane.metadata.root import Common, Role, Root
+from collections.abc import Mapping
+from typing import TypeVar
+
+from uptane.metadata.errors import BadSignatureError, ReplayedMetadataError
+from uptane.metadata.identifiers import KeyId
+from uptane.metadata.keys import PublicKey
+from uptane.metadata.root import Common, Role, RoleKeys, Root
 from uptane.metadata.timestamp import Timestamp
 from uptane.verification.threshold import check_threshold
 from uptane.verification.trusted import Context, Trusted
@@ -47,6 +52,25 @@ def load_held_timestamp(context: Context, raw: bytes | None) -> Trusted[Timestam
         return None
     envelope = context.profile.format.decode(Timestamp, raw)
     return Trusted(envelope.payload, envelope)
+
+
+HeldT = TypeVar("HeldT", bound=Common)
+
+
+def floor(
+    context: Context, held: Trusted[HeldT] | None, keys: Mapping[KeyId, PublicKey], role_keys: RoleKeys, role: str
+) -> Trusted[HeldT] | None:
+    """The held file of a role, unless the role's present keys would not sign for it any more.
+
+    A thief of the keys that signed it may have raised its version out of reach (AMB-7).
+    """
+    if held is None:
+        return None
+    try:
+        check_threshold(held.envelope, keys, role_keys, repository=context.repository, role=role)  # type: ignore[arg-type]
+    except BadSignatureError:
+        return None
+    return held
 
 
 def check_not_older(context: Context, role: str, new: Trusted[Common], held: Trusted[Common] | None) -> None:

@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from uptane.metadata.delegations import TARGETS_ROLE, DelegatedRole, Delegation
-from uptane.metadata.errors import BadSignatureError, DelegationError, ImageNotListedError, UnreachableError
+from uptane.metadata.errors import DelegationError, ImageNotListedError, UnreachableError
 from uptane.metadata.identifiers import HardwareIdentifier, ImagePath, RoleName
 from uptane.metadata.root import Root
 from uptane.metadata.snapshot import MetadataFile, Snapshot
 from uptane.metadata.targets import Image, Targets
 from uptane.verification.check_targets import check_targets, listed_file, load_held_targets
+from uptane.verification.check_timestamp import floor
 from uptane.verification.multi_role import agree
 from uptane.verification.steps import Fetch, Procedure
-from uptane.verification.threshold import check_threshold
 from uptane.verification.trusted import Context, Trusted
 
 
@@ -140,7 +140,11 @@ def _ask_group(
 def _load(
     repository: TargetsOfRepository, delegator: Trusted[Targets], role: DelegatedRole
 ) -> Procedure[Trusted[Targets]]:
-    """The delegated role, checked with this delegator's keys even where another delegator's were good before."""
+    """The delegated role, checked with this delegator's keys even where another delegator's were good before.
+
+    The Snapshot keeps a floor of its own for the role: recovery from a version that a thief raised takes new
+    Snapshot keys as well (AMB-7).
+    """
     context, name = repository.context, role.name
     listed = listed_file(context, name, repository.snapshot)
     held = load_held_targets(context, repository.held.get(name))
@@ -164,26 +168,10 @@ def _load(
         role_keys=role.keys,
         snapshot=repository.snapshot,
         raw=raw,
-        held=_floor(context, held, delegator, role),
+        held=floor(context, held, delegator.value.delegations.keys, role.keys, name),
     )
     repository.files[name] = raw
     return checked
-
-
-def _floor(
-    context: Context, held: Trusted[Targets] | None, delegator: Trusted[Targets], role: DelegatedRole
-) -> Trusted[Targets] | None:
-    """The held file, unless the role has other keys now: a thief of the old ones may have raised its version.
-
-    The Snapshot keeps its own floor for the role, so recovery from that takes new Snapshot keys as well (AMB-7).
-    """
-    if held is not None:
-        keys = delegator.value.delegations.keys
-        try:
-            check_threshold(held.envelope, keys, role.keys, repository=context.repository, role=role.name)
-        except BadSignatureError:
-            return None
-    return held
 
 
 def _same(raw: bytes, listed: MetadataFile) -> bool:
