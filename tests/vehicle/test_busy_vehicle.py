@@ -3,11 +3,18 @@
 import pytest
 from fleet import Fleet, Vehicle
 from links import wait
-from signed import EVIL, FRESH, PATH
+from signed import EVIL, FRESH, PATH, custom
 from world import DIRECTOR, IMAGES, TCU, new_signer
 
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import BadHashError, EndlessDataError, FormatError, UnreachableError, UptaneError
+from uptane.metadata.errors import (
+    BadHashError,
+    EndlessDataError,
+    FormatError,
+    HardwareMismatchError,
+    UnreachableError,
+    UptaneError,
+)
 from uptane.metadata.identifiers import EcuIdentifier, RoleName, VehicleIdentifier
 from uptane.vehicle.distribution import Bundle
 from uptane.vehicle.secondaries import MAX_SECONDARIES
@@ -102,3 +109,13 @@ def test_a_bundle_that_announces_too_many_files_is_refused_unread() -> None:
     end = b"PK\x05\x06" + b"\0" * 4 + b"\xff\xff\xff\xff" + b"\0" * 10
     with pytest.raises(EndlessDataError):
         Bundle(end)
+
+
+@pytest.mark.standard("STD-5.4.3.4-3")
+def test_an_ecu_that_does_not_know_its_hardware_installs_nothing_that_is_for_some_hardware_only(car: Vehicle) -> None:
+    def again() -> None:
+        car.fleet.release(PATH, FRESH)
+
+    with car.secondary_refuses(HardwareMismatchError, undo=again):
+        car.fleet.release(PATH, FRESH, custom=custom(hardware=("brakes-v2",)))
+        car.primary.update_cycle()

@@ -125,8 +125,14 @@ class DirectorConsole(DirectorAttacks):
 
     def _publish(self, vin: str | None) -> None:
         vehicles = self._desk.run(self.director.vehicles()) if vin is None else [VehicleIdentifier(vin)]
+        failures: list[UptaneError] = []
         for vehicle in vehicles:
-            self._desk.run(self.director.publish(vehicle, now()))
+            try:
+                self._desk.run(self.director.publish(vehicle, now()))
+            except UptaneError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
 
     @command
     def add_target_to_director(

@@ -11,7 +11,7 @@ from uptane.assembly.vehicle import EcuFolder, new_nonce
 from uptane.demonstration.settings import Settings
 from uptane.metadata.digests import Digests
 from uptane.metadata.errors import ProvisioningError, UnknownVehicleError
-from uptane.metadata.identifiers import EcuIdentifier, ImagePath, RepositoryName, VehicleIdentifier
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, RepositoryName, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.repository_map import MappedRepository, RepositoryKind, RepositoryMap
 from uptane.metadata.root import Role
@@ -81,7 +81,13 @@ class MadeEcu:
 
 
 def make_ecu(
-    settings: Settings, folder: EcuFolder, *, vehicle: VehicleIdentifier, ecu: EcuIdentifier, image_name: str
+    settings: Settings,
+    folder: EcuFolder,
+    *,
+    vehicle: VehicleIdentifier,
+    ecu: EcuIdentifier,
+    image_name: str,
+    hardware_id: str | None = None,
 ) -> MadeEcu:
     """Provisions an ECU with what is published now (STD-5.4.1-4).
 
@@ -114,6 +120,7 @@ def make_ecu(
         counter=int(moment.timestamp() * 1_000_000),
         nonce=new_nonce(),
         installed=file,
+        hardware_id=None if hardware_id is None else HardwareIdentifier(hardware_id),
     )
     slots = folder.slots()
     with slots.receive(INSTALLED) as writer:

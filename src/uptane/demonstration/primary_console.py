@@ -66,7 +66,11 @@ class PrimaryConsole:
 
     @command
     def clean_slate(
-        self, use_new_keys: bool = False, vin: str = DEFAULT_VEHICLE, ecu_serial: str = DEFAULT_PRIMARY
+        self,
+        use_new_keys: bool = False,
+        vin: str = DEFAULT_VEHICLE,
+        ecu_serial: str = DEFAULT_PRIMARY,
+        hardware_id: str | None = None,
     ) -> None:
         """Makes a Primary that was never updated, opens its door for Secondaries, and registers it."""
         vehicle, ecu = VehicleIdentifier(vin), EcuIdentifier(ecu_serial)
@@ -74,14 +78,28 @@ class PrimaryConsole:
         folder = new_folder(self.settings, "primary")
         self._folder = folder
         try:
-            self._make(folder, vehicle, ecu, use_new_keys)
+            self._make(folder, vehicle, ecu, use_new_keys, hardware_id)
         except BaseException:
             self._clean_up()
             raise
 
-    def _make(self, folder: EcuFolder, vehicle: VehicleIdentifier, ecu: EcuIdentifier, use_new_keys: bool) -> None:
+    def _make(
+        self,
+        folder: EcuFolder,
+        vehicle: VehicleIdentifier,
+        ecu: EcuIdentifier,
+        use_new_keys: bool,
+        hardware_id: str | None,
+    ) -> None:
         ports, profile = self.settings.ports, self.settings.profile
-        made = make_ecu(self.settings, folder, vehicle=vehicle, ecu=ecu, image_name="primary_firmware.txt")
+        made = make_ecu(
+            self.settings,
+            folder,
+            vehicle=vehicle,
+            ecu=ecu,
+            image_name="primary_firmware.txt",
+            hardware_id=hardware_id,
+        )
         self._close = made.close
         name = key_name("primary", ecu, DEFAULT_PRIMARY)
         signer = ecu_signer(self.settings, name, use_new_keys=use_new_keys)

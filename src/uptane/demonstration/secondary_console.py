@@ -8,11 +8,11 @@ from uptane.assembly.vehicle import EcuFolder, connect_director, connect_seconda
 from uptane.demonstration import banners
 from uptane.demonstration.banners import Banner
 from uptane.demonstration.console import command, say
-from uptane.demonstration.factory import ecu_signer, key_name, make_ecu, new_folder, remove
+from uptane.demonstration.factory import MadeEcu, ecu_signer, key_name, make_ecu, new_folder, remove
 from uptane.demonstration.primary_console import loop
 from uptane.demonstration.settings import DEFAULT_SECONDARY, DEFAULT_VEHICLE, HOST, Settings
 from uptane.metadata.envelope import Envelope
-from uptane.metadata.errors import SecurityError, UptaneError
+from uptane.metadata.errors import ReplayedMetadataError, SecurityError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.version_report import EcuVersionReport
 from uptane.signing.signer import KeySigner
@@ -23,6 +23,9 @@ from uptane.vehicle.version_reports import SignedReport
 
 EVIL = b"evil content"
 FACTORY_NAME = "secondary_firmware.txt"
+NEWER_THAN_PRIMARY = (
+    " If this Secondary was made after the Primary's last cycle, it was given newer metadata: run dp.update_cycle()."
+)
 COMPROMISED = (
     "A malicious update has been installed! Arbitrary package attack successful: "
     "this Secondary has been compromised! Image: "
@@ -61,6 +64,7 @@ class SecondaryConsole:
         ecu_serial: str = DEFAULT_SECONDARY,
         primary_host: str | None = None,
         primary_port: int | None = None,
+        hardware_id: str | None = None,
     ) -> None:
         """Makes a Secondary that was never updated, registers it with Director and Primary, and reports."""
         vehicle, ecu = VehicleIdentifier(vin), EcuIdentifier(ecu_serial)
@@ -69,16 +73,22 @@ class SecondaryConsole:
         folder = new_folder(self.settings, "secondary")
         self._folder = folder
         try:
-            self._make(folder, vehicle, ecu, use_new_keys, f"http://{primary_host or HOST}:{port}")
+            made = make_ecu(
+                self.settings,
+                folder,
+                vehicle=vehicle,
+                ecu=ecu,
+                image_name=FACTORY_NAME,
+                hardware_id=hardware_id,
+            )
+            self._close, self._slots = made.close, made.slots
+            self._connect(made, use_new_keys, f"http://{primary_host or HOST}:{port}")
         except BaseException:
             self._clean_up()
             raise
 
-    def _make(
-        self, folder: EcuFolder, vehicle: VehicleIdentifier, ecu: EcuIdentifier, use_new_keys: bool, primary_url: str
-    ) -> None:
-        made = make_ecu(self.settings, folder, vehicle=vehicle, ecu=ecu, image_name=FACTORY_NAME)
-        self._close, self._slots = made.close, made.slots
+    def _connect(self, made: MadeEcu, use_new_keys: bool, primary_url: str) -> None:
+        vehicle, ecu = made.memory.vehicle, made.memory.ecu
         signer: KeySigner = ecu_signer(
             self.settings, key_name("secondary", ecu, DEFAULT_SECONDARY), use_new_keys=use_new_keys
         )
@@ -102,7 +112,8 @@ class SecondaryConsole:
             result = self.secondary.update_cycle()
         except SecurityError as error:
             say(f"{type(error).__name__}: {error}")
-            banners.show(Banner.DEFENDED, str(error))
+            hint = NEWER_THAN_PRIMARY if isinstance(error, ReplayedMetadataError) else ""
+            banners.show(Banner.DEFENDED, f"{error}{hint}")
             return None
         if result.outcome is not Outcome.UPDATED:
             needed = result.outcome is Outcome.NO_UPDATE_NEEDED

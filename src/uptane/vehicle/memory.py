@@ -164,7 +164,7 @@ class EcuMemory:
     @property
     def facts(self) -> EcuFacts:
         """What verification needs to know of this ECU."""
-        return EcuFacts(hardware_id=self.hardware_id, release_counter=self.state.release_counter)
+        return EcuFacts(hardware_id=self.hardware_id, release_counter=self.state.release_counter, is_self=True)
 
     def note_attack(self, description: str) -> None:
         """Remembers an attack for the next report; the same one again, or one too many, changes nothing."""

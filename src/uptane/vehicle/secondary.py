@@ -152,7 +152,7 @@ class Secondary:
                 not_before=state.time,
             )
         except BadTimeAttestationError as error:
-            self._world.say(f"The time stays {state.time:%Y-%m-%dT%H:%M:%SZ}: {error}")
+            self._world.say(f"The time stays {state.time:%Y-%m-%dT%H:%M:%SZ}: {error.what}.")
             if state.nonce in self.memory.profile.format.decode(TimeAttestation, raw).payload.nonces:
                 self.memory.note_attack(describe(error))
             return

@@ -13,12 +13,14 @@ class EcuFacts:
     """What is known of an ECU that may get an image.
 
     Args:
-        hardware_id: its hardware; None where it was not provisioned.
+        hardware_id: its hardware; None where it is not known here.
+        is_self: whether it is this ECU that verifies: what it does not know of itself, nobody checks after it.
         release_counter: the highest release counter that it ever installed (AMB-6); None if no image had one.
     """
 
     hardware_id: HardwareIdentifier | None = None
     release_counter: int | None = None
+    is_self: bool = False
 
 
 def check_match(director: Image, image_repository: Image) -> None:
@@ -44,8 +46,20 @@ def check_match(director: Image, image_repository: Image) -> None:
 
 
 def check_hardware(image: Image, ecu: EcuIdentifier, facts: EcuFacts) -> None:
-    """Raises HardwareMismatchError when the image is for other hardware (STD-5.4.3.4-3)."""
+    """Raises HardwareMismatchError when the image is for other hardware (STD-5.4.3.4-3).
+
+    An image for some hardware only is refused as well by an ECU that does not know its own.
+    """
     if facts.hardware_id is None:
+        meant_for = image.custom.must_match.hardware_ids
+        if facts.is_self and meant_for is not None:
+            raise HardwareMismatchError(
+                f"image {image.file.path} is for {', '.join(meant_for)}, and ECU {ecu} does not know its hardware",
+                next_step="Provision the ECU with its hardware identifier.",
+                ecu=ecu,
+                image=image.file.path,
+                offered=meant_for,
+            )
         return
     assignment = image.custom.ecus.get(ecu)
     stated = None if assignment is None or assignment.hardware_id is None else (assignment.hardware_id,)
