@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from uptane.director.ports import Assignment, EcuRecord
 from uptane.formats.canonical_json import compact, decode_strict
 from uptane.formats.json_images import read_image, write_image
 from uptane.metadata.errors import UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, ImagePath, VehicleIdentifier
+from uptane.metadata.root import NOT_PUBLISHED_YET
 from uptane.metadata.targets import EcuAssignment, Image, Targets
-
-_FAR = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def assignment_of(vehicle: VehicleIdentifier, ecu: EcuIdentifier, image: Image) -> Assignment:
@@ -40,4 +38,4 @@ def plan_targets(assignments: Sequence[Assignment], ecus: Sequence[EcuRecord]) -
         entry = EcuAssignment(hardware_id=hardware.get(assignment.ecu))
         custom = replace(known.custom, ecus=dict(known.custom.ecus) | {assignment.ecu: entry})
         images[assignment.path] = replace(known, custom=custom)
-    return Targets(version=1, expires=_FAR, images=images)
+    return Targets(version=1, expires=NOT_PUBLISHED_YET, images=images)

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from uptane.formats.profile import Profile
 from uptane.image_repository.ports import ImageStore
@@ -12,7 +12,7 @@ from uptane.metadata.delegations import TARGETS_ROLE, DelegatedRole, Delegation
 from uptane.metadata.errors import ProvisioningError, UptaneError
 from uptane.metadata.identifiers import HardwareIdentifier, ImagePath, KeyId, RoleName
 from uptane.metadata.keys import PublicKey
-from uptane.metadata.root import Root
+from uptane.metadata.root import NOT_PUBLISHED_YET, Root
 from uptane.metadata.targets import NO_CUSTOM, Custom, Image, ImageFile, Targets
 from uptane.signing.ports import MetadataStore
 from uptane.signing.publish import Draft, Lifetimes, Published, Publisher
@@ -20,7 +20,7 @@ from uptane.signing.signer import Signer
 from uptane.verification.own_metadata import verify_own_metadata
 
 DEFAULT_LIFETIMES = Lifetimes()
-_EMPTY = Targets(version=1, expires=datetime(9999, 1, 1, tzinfo=UTC))
+_EMPTY = Targets(version=1, expires=NOT_PUBLISHED_YET)
 """What a role lists before its first publication, which sets version and expiry."""
 
 

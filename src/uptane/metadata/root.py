@@ -13,6 +13,9 @@ from uptane.metadata.keys import PublicKey
 MAX_VERSION = 2**31 - 1
 """The highest version number: what every language's integer and every database column holds."""
 
+NOT_PUBLISHED_YET = datetime(9999, 1, 1, tzinfo=UTC)
+"""The expiry of a payload that waits: its publication sets version and expiry."""
+
 MAX_KEYS = 1024
 """Keys in one Root or one delegations object."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from uptane.formats.profile import PayloadT, Profile
 from uptane.metadata.delegations import TARGETS_ROLE
@@ -10,7 +10,7 @@ from uptane.metadata.digests import Digests
 from uptane.metadata.envelope import Envelope
 from uptane.metadata.errors import ProvisioningError, StorageError
 from uptane.metadata.identifiers import KeyId, RoleName, VehicleIdentifier
-from uptane.metadata.root import Role, RoleKeys, Root
+from uptane.metadata.root import NOT_PUBLISHED_YET, Role, RoleKeys, Root
 from uptane.metadata.snapshot import MetadataFile, Snapshot
 from uptane.metadata.targets import Targets
 from uptane.metadata.timestamp import Timestamp
@@ -20,10 +20,6 @@ from uptane.signing.signer import Signer
 
 Keyring = Mapping[KeyId, Signer]
 """The private keys at hand, by key identifier."""
-
-
-_FAR = datetime(9999, 1, 1, tzinfo=UTC)
-"""The expiry of a draft, which is replaced when it is published."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,4 +285,4 @@ def new_root(signers: Mapping[Role, Iterable[Signer]], thresholds: Mapping[Role,
         )
         for role in Role
     }
-    return Root(version=1, expires=_FAR, keys=keys, roles=roles)
+    return Root(version=1, expires=NOT_PUBLISHED_YET, keys=keys, roles=roles)
