@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 import pytest
 from raw_sockets import answer_of, raw_connection, say, status_of
 
-from uptane.assembly.http_server import LoopbackServer, ServerThread
+from uptane.assembly.http_server import LoopbackServer, ServerThread, _first_free
 from uptane.metadata.errors import UptaneError
 from uptane.services.asgi import Answer, Receive, Scope, Send
 
@@ -39,6 +39,12 @@ def test_a_server_answers_the_moment_start_returns(servers: ServerThread) -> Non
     port = servers.start(hello, 0)
     assert servers.serves(port)
     assert say(port, GET).endswith(b"hello")
+
+
+def test_an_answer_of_two_packets_does_not_wait_for_an_acknowledgement() -> None:
+    """asyncio switches Nagle's algorithm off for sockets whose protocol is named, and only for those."""
+    with _first_free("127.0.0.1", [0], print) as bound:
+        assert bound.proto == socket.IPPROTO_TCP
 
 
 def test_several_servers_share_one_thread(servers: ServerThread) -> None:
