@@ -1,9 +1,9 @@
 """dp: a vehicle's Primary."""
 
 from uptane.demonstration.primary_console import PrimaryConsole
-from uptane.demonstration.settings import load_settings
+from uptane.demonstration.start import settings_or_end
 
-_console = PrimaryConsole(load_settings())
+_console = PrimaryConsole(settings_or_end())
 
 clean_slate = _console.clean_slate
 update_cycle = _console.update_cycle

@@ -1,9 +1,9 @@
 """ds: a Secondary."""
 
 from uptane.demonstration.secondary_console import SecondaryConsole
-from uptane.demonstration.settings import load_settings
+from uptane.demonstration.start import settings_or_end
 
-_console = SecondaryConsole(load_settings())
+_console = SecondaryConsole(settings_or_end())
 
 clean_slate = _console.clean_slate
 update_cycle = _console.update_cycle

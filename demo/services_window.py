@@ -1,6 +1,6 @@
 """What the three consoles of the services window share."""
 
 from uptane.demonstration.desk import Desk
-from uptane.demonstration.settings import load_settings
+from uptane.demonstration.start import settings_or_end
 
-desk = Desk(load_settings())
+desk = Desk(settings_or_end())

@@ -6,9 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from uptane.demonstration.start import chosen_format
+from uptane.demonstration.start import chosen_format, start
 
-os.environ.setdefault("UPTANE_DEMO__FORMAT", "der")
 if (chosen := chosen_format(sys.argv[1:])) is not None:
     os.environ["UPTANE_DEMO__FORMAT"] = chosen
 
@@ -16,7 +15,4 @@ import demo.demo_director as dd
 import demo.demo_image_repo as di
 import demo.demo_timeserver as dt
 
-di.clean_slate()
-dd.clean_slate()
-dt.listen()
-print("The services are ready: di (Image repository), dd (Director) and dt (Timeserver).")
+start(di.clean_slate, dd.clean_slate, dt.listen)

@@ -145,7 +145,11 @@ def test_a_corrupt_report_is_refused_by_the_primary(office: Office) -> None:
 
 
 MISTAKES = [
-    ("services", "dd.add_target_to_director('missing.img', 'x.img', 'democar', 'TCUdemocar')", "missing.img"),
+    ("services", "dd.add_target_to_director('firmware.img', 'x.img', 'democar', 'TCUdemocar')", "ds.clean_slate"),
+    ("services", "dd.add_target_and_write_to_live('firmware.img', 'evil', 'democar', 'TCUdemocar')", "TCUdemocar"),
+    ("services", "di.add_target_to_imagerepo('firmware.img\\0', 'firmware.img')", "not the name"),
+    ("services", "di.add_target_to_imagerepo(None, 'firmware.img')", "not the name"),
+    ("services", "di.delegate('supplier', [])", "one or more paths"),
     ("services", "di.add_target_to_imagerepo('missing.img', 'missing.img')", "missing.img"),
     ("services", "di.add_target_to_imagerepo('firmware.img', '../evil.img')", "leaves its folder"),
     ("services", "di.add_target_to_imagerepo('firmware.img', '/etc/evil.img')", "relative"),
@@ -201,3 +205,34 @@ def test_servers_that_stop_in_mid_demonstration_are_named_and_the_next_cycle_suc
         if console == "dd":
             office.services.type("dd.listen()")
         must_be_quiet(primary.type("dp.update_cycle()"))
+
+
+def test_what_fails_leaves_alone_what_was_there_before(office: Office) -> None:
+    primary, secondary = office.open(), office.open()
+    primary.type("import demo.demo_primary as dp")
+    secondary.type("import demo.demo_secondary as ds")
+    must_be_quiet(primary.type("dp.clean_slate()"))
+    must_be_quiet(secondary.type("ds.clean_slate()"))
+    for window, lines in (
+        (primary, ("dp.clean_slate(vin='nobody')", "dp.clean_slate(ecu_serial='SECOND_PRIMARY')")),
+        (secondary, ("ds.clean_slate(vin='nobody')", "ds.clean_slate(ecu_serial='INFOdemocar')")),
+    ):
+        for line in lines:
+            assert len(errors(window.type(line))) == 1
+    must_be_quiet(primary.type("dp.update_cycle()"))
+    assert banners(secondary.type("ds.update_cycle()")) == ["NO UPDATE"]
+    must_be_quiet(secondary.type("ds.submit_ecu_manifest_to_primary()"))
+    must_be_quiet(primary.type("dp.submit_vehicle_manifest_to_director()"))
+    intruder = office.open(str(REPOSITORY / "demo" / "start_servers.py"))
+    assert len(errors(intruder.greeting)) == 1
+    assert "in use" in errors(intruder.greeting)[0]
+    assert "not ready" in intruder.greeting
+    must_be_quiet(primary.type("dp.update_cycle()"))
+
+
+def test_nothing_is_published_on_top_of_a_replayed_timestamp(office: Office) -> None:
+    type_ = office.services.type
+    must_be_quiet(type_("dd.backup_timestamp('democar'); dd.write_to_live('democar'); dd.replay_timestamp('democar')"))
+    (error,) = errors(type_("dd.write_to_live('democar')"))
+    assert "older Timestamp" in error
+    must_be_quiet(type_("dd.restore_timestamp('democar'); dd.write_to_live('democar')"))

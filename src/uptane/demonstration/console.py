@@ -1,6 +1,7 @@
 """What all consoles share: clear errors instead of tracebacks, and lines that say what happens."""
 
 import functools
+import itertools
 import logging
 import sys
 import traceback
@@ -47,6 +48,8 @@ def command(
             return function(console, *args, **kwargs)
         except UptaneError as error:
             _report(console, f"{type(error).__name__}: {error}")
+        except KeyboardInterrupt:
+            _report(console, "Stopped.")
         except Exception as error:  # noqa: BLE001 - a console user sees one line, not our stack
             _report(console, f"{type(error).__name__}: {error}. Set UPTANE_TRACEBACK=1 to see where.")
         return None
@@ -54,7 +57,17 @@ def command(
     return wrapper
 
 
+_failed = itertools.count(1)
+_last = [0]
+
+
+def failures() -> int:
+    """How many commands have failed in this process."""
+    return _last[0]
+
+
 def _report(console: HasSettings, text: str) -> None:
+    _last[0] = next(_failed)
     if console.settings.traceback:
         traceback.print_exc()
     print(ERROR_LINE + text, file=sys.stderr, flush=True)

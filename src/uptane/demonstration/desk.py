@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from uptane.assembly.http_server import ServerThread
 from uptane.demonstration.settings import Settings
 from uptane.metadata.errors import UptaneError
+from uptane.services.asgi import Receive, Scope, Send
 from uptane.signing.signer import KeySigner
 from uptane.storage.key_files import KeyFolder
 
@@ -41,6 +42,13 @@ class Desk:
         """The key of that name, made at its first use."""
         return KeySigner(self._keys.load_or_generate(name))
 
+    def check_ports(self, *ports: int) -> None:
+        """Raises UptaneError when another program has one of the ports, before anything is wiped for nothing."""
+        for port in ports:
+            if port != 0 and not self.servers.serves(port):
+                self.servers.start(_nothing, [port])
+                self.servers.stop(port)
+
     def replace_keys(self, *names: str) -> None:
         """Puts key files aside, so that new keys are made; earlier ones put aside so are lost."""
         for name in names:
@@ -48,6 +56,10 @@ class Desk:
                 path = self.settings.keys / file
                 if path.exists():
                     path.replace(path.with_name(f"{file}.replaced"))
+
+
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serves nothing: only the port is tried."""
 
 
 def wipe(folder: Path) -> None:

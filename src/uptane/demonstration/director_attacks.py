@@ -119,7 +119,9 @@ class DirectorAttacks:
     def _backup(self, vin: str) -> None:
         folder = self._folder(vin)
         if (folder / "metadata.backup").exists():
-            raise UptaneError(f"there is a backup of vehicle {vin} already", next_step="Restore it first.")
+            raise UptaneError(
+                f"there is a backup of vehicle {vin} already", next_step="Undo the attack, or restore it, first."
+            )
         shutil.copytree(folder / "metadata", folder / "metadata.backup")
 
     @command

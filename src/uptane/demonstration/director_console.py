@@ -58,6 +58,8 @@ class DirectorConsole(DirectorAttacks):
     @command
     def clean_slate(self, use_new_keys: bool = False) -> None:
         """Wipes `director/`, registers the vehicles 111, 112, 113 and democar, and hosts them."""
+        ports = self.settings.ports
+        self._desk.check_ports(ports.director, ports.director_calls)
         self.close()
         wipe(self.settings.director)
         if use_new_keys:
@@ -104,6 +106,9 @@ class DirectorConsole(DirectorAttacks):
     def _listen(self) -> None:
         methods = director_methods(self.director, self.settings.profile, now)
         port = self.settings.ports.director_calls
+        if self._desk.servers.serves(port):
+            say("The Director listens already.")
+            return
         self._desk.servers.start(XmlRpcDoor(methods, max_body=MAX_MANIFEST_BYTES), [port])
         say(f"Director listens for ECUs at {self.settings.url(port)}")
 
@@ -114,7 +119,7 @@ class DirectorConsole(DirectorAttacks):
         self._desk.servers.stop(self.settings.ports.director_calls)
 
     @command
-    def add_new_vehicle(self, vin: str, primary_ecu_serial: str | None = None) -> None:
+    def add_new_vehicle(self, vin: str) -> None:
         """Registers a vehicle and publishes its first, empty metadata; the Primary registers itself."""
         self._desk.run(self.director.add_new_vehicle(VehicleIdentifier(vin), now()))
 
@@ -157,10 +162,10 @@ class DirectorConsole(DirectorAttacks):
         hardware_ids: Sequence[str] | None = None,
     ) -> None:
         vehicle, ecu, path = VehicleIdentifier(vin), EcuIdentifier(ecu_serial), ImagePath(filepath_in_repo)
-        data = read_image(self.settings, target_fname)
-        self._desk.run(self.director.vehicle(vehicle))
+        self._desk.run(self.director.require_ecu(vehicle, ecu))
+        data, custom = read_image(self.settings, target_fname), custom_of(release_counter, hardware_ids)
         file = self._desk.run(self._system.images(vehicle).add(path, data))
-        image = Image(file=file, custom=custom_of(release_counter, hardware_ids))
+        image = Image(file=file, custom=custom)
         self._desk.run(self.director.assign(vehicle, ecu, image))
 
     @command
@@ -169,6 +174,7 @@ class DirectorConsole(DirectorAttacks):
         self._assign_and_write(filename, file_content, vin, ecu_serial)
 
     def _assign_and_write(self, filename: str, file_content: str, vin: str, ecu_serial: str) -> None:
+        self._desk.run(self.director.require_ecu(VehicleIdentifier(vin), EcuIdentifier(ecu_serial)))
         write_image(self.settings, filename, file_content)
         self._assign(filename, filename, vin, ecu_serial)
         self._publish(vin)

@@ -41,6 +41,7 @@ class ImageRepositoryConsole(ImageRepositoryAttacks):
         self._signers: dict[Role, KeySigner] = {}
         self._supplier_keys: dict[RoleName, KeySigner] = {}
         self._rotations = 0
+        self._supplier_rotations = 0
 
     @property
     def repository(self) -> ImageRepository:
@@ -52,11 +53,12 @@ class ImageRepositoryConsole(ImageRepositoryAttacks):
     @command
     def clean_slate(self, use_new_keys: bool = False) -> None:
         """Wipes `imagerepo/`, makes a repository with seven images, and hosts it."""
+        self._desk.check_ports(self.settings.ports.image_repository)
         wipe(self.settings.image_repository)
         if use_new_keys:
             self._desk.replace_keys(*KEYS.values())
         self._signers = {role: self._desk.signer(name) for role, name in KEYS.items()}
-        self._rotations, self._supplier_keys = 0, {}
+        self._rotations, self._supplier_rotations, self._supplier_keys = 0, 0, {}
         self._repository = image_repository_over_folder(self.settings.profile, self.settings.image_repository)
         self._repository.add_signers(self._signers.values())
         self._repository.stage_root(new_root({role: [signer] for role, signer in self._signers.items()}))
@@ -144,13 +146,15 @@ class ImageRepositoryConsole(ImageRepositoryAttacks):
             hardware_ids: the hardware it may sign for; any when not given.
             delegator: the role that delegates.
         """
+        if not paths:
+            raise UptaneError("a delegation needs one or more paths", next_step="Give patterns such as 'supplier/*'.")
         signer = self._desk.signer(f"role_{RoleName(role)}")
         self._desk.run(
             self.repository.delegate(
                 Delegation(
                     roles=(_role(role, signer),),
                     paths=tuple(PathPattern(path) for path in ([paths] if isinstance(paths, str) else paths)),
-                    hardware_ids=None if hardware_ids is None else tuple(map(HardwareIdentifier, hardware_ids)),
+                    hardware_ids=_hardware(hardware_ids),
                     terminating=terminating,
                 ),
                 [signer.key],
@@ -179,8 +183,8 @@ class ImageRepositoryConsole(ImageRepositoryAttacks):
 
         The role lists no image then: its owner adds again what it vouches for.
         """
-        self._rotations += 1
-        signer = self._desk.signer(f"new{self._rotations}_role_{RoleName(role)}")
+        self._supplier_rotations += 1
+        signer = self._desk.signer(f"new{self._supplier_rotations}_role_{RoleName(role)}")
         self.repository.add_signers([signer])
         self._desk.run(
             self.repository.replace_role_keys(
@@ -224,12 +228,20 @@ def _role(name: str, signer: KeySigner) -> DelegatedRole:
 
 def custom_of(release_counter: int | None, hardware_ids: Sequence[str] | None) -> Custom:
     """Custom data with what was given."""
-    hardware = None if hardware_ids is None else tuple(map(HardwareIdentifier, hardware_ids))
-    return Custom(must_match=MustMatch(release_counter=release_counter, hardware_ids=hardware))
+    return Custom(must_match=MustMatch(release_counter=release_counter, hardware_ids=_hardware(hardware_ids)))
+
+
+def _hardware(hardware_ids: Sequence[str] | None) -> tuple[HardwareIdentifier, ...] | None:
+    """The identifiers; a text alone is one of them, not one for each letter."""
+    if hardware_ids is None:
+        return None
+    return tuple(HardwareIdentifier(one) for one in ([hardware_ids] if isinstance(hardware_ids, str) else hardware_ids))
 
 
 def read_image(settings: Settings, name: str) -> bytes:
     """The bytes of an image file in the working directory; UptaneError when there is none."""
+    if not isinstance(name, str) or "\0" in name:
+        raise UptaneError(f"not the name of an image file: {name!r}", next_step="Give a path such as 'firmware.img'.")
     path = settings.folder / name
     try:
         return path.read_bytes()
@@ -243,5 +255,14 @@ def read_image(settings: Settings, name: str) -> bytes:
 def write_image(settings: Settings, name: str, content: str) -> None:
     """Writes an image file into the working directory."""
     path = settings.folder / ImagePath(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content)
+    if not isinstance(content, str):
+        raise UptaneError(
+            f"file_content must be text, not {type(content).__name__}", next_step="Give a text in quotes."
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    except OSError as error:
+        raise UptaneError(
+            f"image file {path} cannot be written: {error.strerror}", next_step="Choose another name or folder."
+        ) from error

@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable
 
 from uptane.assembly.http_server import ServerThread
-from uptane.assembly.vehicle import EcuFolder, connect_primary
+from uptane.assembly.vehicle import EcuFolder, connect_director, connect_primary
 from uptane.demonstration import banners
 from uptane.demonstration.banners import Banner
 from uptane.demonstration.console import command, say
-from uptane.demonstration.factory import ecu_signer, key_name, make_ecu, new_folder, remove
+from uptane.demonstration.factory import MadeEcu, ecu_signer, key_name, make_ecu, new_folder, remove
 from uptane.demonstration.settings import DEFAULT_PRIMARY, DEFAULT_VEHICLE, Settings
 from uptane.metadata.errors import (
     BadSignatureError,
@@ -23,6 +23,7 @@ from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.root import Role
 from uptane.services.primary_app import MAX_REPORT_BYTES, primary_methods
 from uptane.services.xmlrpc_door import XmlRpcDoor
+from uptane.signing.signer import KeySigner
 from uptane.vehicle.primary import CycleResult, Primary
 
 REPLAYED = (
@@ -74,24 +75,8 @@ class PrimaryConsole:
     ) -> None:
         """Makes a Primary that was never updated, opens its door for Secondaries, and registers it."""
         vehicle, ecu = VehicleIdentifier(vin), EcuIdentifier(ecu_serial)
-        self._clean_up()
+        signer = ecu_signer(self.settings, key_name("primary", ecu, DEFAULT_PRIMARY), use_new_keys=use_new_keys)
         folder = new_folder(self.settings, "primary")
-        self._folder = folder
-        try:
-            self._make(folder, vehicle, ecu, use_new_keys, hardware_id)
-        except BaseException:
-            self._clean_up()
-            raise
-
-    def _make(
-        self,
-        folder: EcuFolder,
-        vehicle: VehicleIdentifier,
-        ecu: EcuIdentifier,
-        use_new_keys: bool,
-        hardware_id: str | None,
-    ) -> None:
-        ports, profile = self.settings.ports, self.settings.profile
         made = make_ecu(
             self.settings,
             folder,
@@ -100,9 +85,25 @@ class PrimaryConsole:
             image_name="primary_firmware.txt",
             hardware_id=hardware_id,
         )
-        self._close = made.close
-        name = key_name("primary", ecu, DEFAULT_PRIMARY)
-        signer = ecu_signer(self.settings, name, use_new_keys=use_new_keys)
+        try:
+            key = self.settings.profile.format.encode_key(signer.key)
+            director = connect_director(self.settings.url(self.settings.ports.director_calls))
+            director.register_ecu(vehicle, ecu, key, is_primary=True)
+        except BaseException:  # what was refused leaves the Primary alone that was there before
+            made.close()
+            remove(folder)
+            raise
+        say(f"ECU {ecu} is registered with the Director as the Primary of vehicle {vehicle}.")
+        self._clean_up()
+        self._folder, self._close = folder, made.close
+        try:
+            self._start(made, signer)
+        except BaseException:
+            self._clean_up()
+            raise
+
+    def _start(self, made: MadeEcu, signer: KeySigner) -> None:
+        ports = self.settings.ports
         primary = connect_primary(
             made.memory,
             signer,
@@ -114,8 +115,6 @@ class PrimaryConsole:
         )
         self._listen(primary)
         self._primary = primary
-        primary.director.register_ecu(vehicle, ecu, profile.format.encode_key(signer.key), is_primary=True)
-        say(f"ECU {ecu} is registered with the Director as the Primary of vehicle {vehicle}.")
         self._send(self._make_manifest())
 
     def _listen(self, primary: Primary) -> None:

@@ -8,7 +8,7 @@ from uptane.assembly.vehicle import EcuFolder, connect_director, connect_seconda
 from uptane.demonstration import banners
 from uptane.demonstration.banners import Banner
 from uptane.demonstration.console import command, say
-from uptane.demonstration.factory import MadeEcu, ecu_signer, key_name, make_ecu, new_folder, remove
+from uptane.demonstration.factory import ecu_signer, key_name, make_ecu, new_folder, remove
 from uptane.demonstration.primary_console import loop
 from uptane.demonstration.settings import DEFAULT_SECONDARY, DEFAULT_VEHICLE, HOST, Settings
 from uptane.metadata.envelope import Envelope
@@ -69,38 +69,31 @@ class SecondaryConsole:
         """Makes a Secondary that was never updated, registers it with Director and Primary, and reports."""
         vehicle, ecu = VehicleIdentifier(vin), EcuIdentifier(ecu_serial)
         port = self.settings.ports.primary if primary_port is None else primary_port
-        self._clean_up()
+        signer = ecu_signer(self.settings, key_name("secondary", ecu, DEFAULT_SECONDARY), use_new_keys=use_new_keys)
         folder = new_folder(self.settings, "secondary")
-        self._folder = folder
-        try:
-            made = make_ecu(
-                self.settings,
-                folder,
-                vehicle=vehicle,
-                ecu=ecu,
-                image_name=FACTORY_NAME,
-                hardware_id=hardware_id,
-            )
-            self._close, self._slots = made.close, made.slots
-            self._connect(made, use_new_keys, f"http://{primary_host or HOST}:{port}")
-        except BaseException:
-            self._clean_up()
-            raise
-
-    def _connect(self, made: MadeEcu, use_new_keys: bool, primary_url: str) -> None:
-        vehicle, ecu = made.memory.vehicle, made.memory.ecu
-        signer: KeySigner = ecu_signer(
-            self.settings, key_name("secondary", ecu, DEFAULT_SECONDARY), use_new_keys=use_new_keys
+        made = make_ecu(
+            self.settings, folder, vehicle=vehicle, ecu=ecu, image_name=FACTORY_NAME, hardware_id=hardware_id
         )
-        secondary = connect_secondary(made.memory, signer, made.slots, primary_url=primary_url, say=say)
+        try:
+            url = f"http://{primary_host or HOST}:{port}"
+            secondary = connect_secondary(made.memory, signer, made.slots, primary_url=url, say=say)
+            self._register(secondary, signer)
+        except BaseException:  # what was refused leaves the Secondary alone that was there before
+            made.close()
+            remove(folder)
+            raise
+        self._clean_up()
+        self._folder, self._close, self._slots, self._secondary = folder, made.close, made.slots, secondary
+
+    def _register(self, secondary: Secondary, signer: KeySigner) -> None:
+        vehicle, ecu = secondary.memory.vehicle, secondary.memory.ecu
         key = self.settings.profile.format.encode_key(signer.key)
         director = connect_director(self.settings.url(self.settings.ports.director_calls))
         director.register_ecu(vehicle, ecu, key, is_primary=False)
         say(f"ECU {ecu} is registered with the Director as a Secondary of vehicle {vehicle}.")
         secondary.primary.register_secondary(ecu, key)
-        say("It is registered with its Primary.")
-        self._secondary = secondary
-        self._submit(self._generate())
+        secondary.send_report()
+        say("It is registered with its Primary, which accepted its first version report.")
 
     @command
     def update_cycle(self) -> None:
@@ -108,6 +101,7 @@ class SecondaryConsole:
         self._cycle()
 
     def _cycle(self) -> SecondaryResult | None:
+        self._signed = None  # a cycle sends a newer report, after which the Primary refuses an older one
         try:
             result = self.secondary.update_cycle()
         except SecurityError as error:
@@ -156,6 +150,7 @@ class SecondaryConsole:
 
     def _submit(self, report: SignedReport) -> None:
         self.secondary.send_report(report)
+        self._signed = None
         say("The Primary accepted the ECU version report.")
 
     def _decode(self, raw: bytes) -> Envelope[EcuVersionReport]:

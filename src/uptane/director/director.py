@@ -8,7 +8,7 @@ from datetime import datetime
 from uptane.director.issuing import issue
 from uptane.director.manifest_intake import take_in_manifest
 from uptane.director.planning import assignment_of
-from uptane.director.ports import EcuRecord, InventoryDatabase, StoredReport, VehicleRecord
+from uptane.director.ports import EcuRecord, InventoryDatabase, InventoryTransaction, StoredReport, VehicleRecord
 from uptane.director.registration import register_ecu, register_vehicle
 from uptane.formats.profile import Profile
 from uptane.metadata.errors import UnknownEcuError, UnknownVehicleError
@@ -86,6 +86,11 @@ class Director:
             self._inventory, self._profile, vehicle=vehicle, primary=primary, raw=raw, now=now
         )
 
+    async def require_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier) -> None:
+        """Raises UnknownVehicleError or UnknownEcuError unless the ECU is registered for that vehicle."""
+        async with self._inventory.transaction() as transaction:
+            await _require_ecu(transaction, vehicle, ecu)
+
     async def assign(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, image: Image) -> None:
         """An ECU shall have this image, from the next publication on, in place of an earlier one.
 
@@ -95,16 +100,7 @@ class Director:
             UnknownVehicleError, UnknownEcuError: not in the inventory.
         """
         async with self._inventory.transaction() as transaction:
-            if await transaction.vehicle(vehicle) is None:
-                raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
-            record = await transaction.ecu(ecu)
-            if record is None or record.vehicle != vehicle:
-                raise UnknownEcuError(
-                    f"ECU {ecu} is not registered for vehicle {vehicle}",
-                    next_step="Start it first: ds.clean_slate(ecu_serial=...) registers a Secondary.",
-                    ecu=ecu,
-                    vehicle=vehicle,
-                )
+            await _require_ecu(transaction, vehicle, ecu)
             for other in await transaction.assignments(vehicle):
                 if other.path == image.file.path and other.ecu != ecu:
                     await transaction.assign(assignment_of(vehicle, other.ecu, image))
@@ -166,5 +162,18 @@ class Director:
             profile=self._profile,
             keyring=self._keyring,
             lifetimes=self._lifetimes,
+            vehicle=vehicle,
+        )
+
+
+async def _require_ecu(transaction: InventoryTransaction, vehicle: VehicleIdentifier, ecu: EcuIdentifier) -> None:
+    if await transaction.vehicle(vehicle) is None:
+        raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
+    record = await transaction.ecu(ecu)
+    if record is None or record.vehicle != vehicle:
+        raise UnknownEcuError(
+            f"ECU {ecu} is not registered for vehicle {vehicle}",
+            next_step="Start it first: ds.clean_slate(ecu_serial=...) registers a Secondary.",
+            ecu=ecu,
             vehicle=vehicle,
         )

@@ -240,7 +240,7 @@ class UnknownEcuError(UptaneError):
     """No ECU of that identifier is registered."""
 
     code = "E-UNKNOWN-ECU"
-    default_next_step = "Register the ECU first."
+    default_next_step = "Register the ECU first: ds.clean_slate() or dp.clean_slate() does."
 
 
 class AlreadyRegisteredError(UptaneError):

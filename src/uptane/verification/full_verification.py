@@ -91,7 +91,7 @@ def _check_image(
     except ImageNotListedError as error:
         raise RepositoryMismatchError(
             "The Director has instructed us to download a file that does not exactly match the Image Repository "
-            f"metadata. File: {image.file.path!s}; {error.what}",
+            f"metadata. File: {str(image.file.path)!r}; {error.what}",
             image=image.file.path,
             ecu=ecu,
         ) from error

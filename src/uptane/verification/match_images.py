@@ -30,16 +30,16 @@ def check_match(director: Image, image_repository: Image) -> None:
     """
     path = director.file.path
     for what, one, other in (
-        ("length", director.file.length, image_repository.file.length),
-        ("hashes", director.file.digests, image_repository.file.digests),
-        ("must-match custom data", director.custom.must_match, image_repository.custom.must_match),
+        ("length differs", director.file.length, image_repository.file.length),
+        ("hashes differ", director.file.digests, image_repository.file.digests),
+        ("must-match custom data differ", director.custom.must_match, image_repository.custom.must_match),
     ):
         if one != other:
             raise RepositoryMismatchError(
                 "The Director has instructed us to download a file that does not exactly match the Image Repository "
-                f"metadata. File: {path!s}; the {what} differ",
+                f"metadata. File: {str(path)!r}; the {what}",
                 image=path,
-                field=what,
+                field=what.rpartition(" ")[0],
                 expected=other,
                 offered=one,
             )

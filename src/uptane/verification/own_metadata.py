@@ -63,7 +63,8 @@ async def verify_own_metadata(
         The metadata, or None for an empty store.
 
     Raises:
-        StorageError: it is not what was published: a signature, version or hash is wrong, or a file is missing.
+        StorageError: it is not what was published: a signature, version or hash is wrong, a file is missing, or a
+            newer Snapshot than the Timestamp's is there.
     """
     first = await store.read(profile.metadata_name(Role.ROOT, 1))
     if first is None:
@@ -72,13 +73,21 @@ async def verify_own_metadata(
     published = await store.read(profile.metadata_name(Role.TIMESTAMP)) is not None
     procedure = _everything(context, first) if published else _root_only(context, first)
     try:
-        return await run_async(procedure, _FromStore(store), _Nowhere())
+        own = await run_async(procedure, _FromStore(store), _Nowhere())
     except (SecurityError, UnreachableError) as error:
         raise StorageError(
             f"the published metadata was altered, and is not built on: {error.what}",
             next_step="Undo the attack, or restore the published files from a backup.",
             code=error.code,
         ) from error
+    newer = profile.metadata_name(Role.SNAPSHOT, own.snapshot_version + 1)
+    if await store.read(newer) is not None:
+        raise StorageError(
+            f"an older Timestamp was put back: it does not lead to {newer}, which was published after it",
+            next_step="Undo the attack, or restore the published files from a backup.",
+            code="E-ROLLBACK-META",
+        )
+    return own
 
 
 def _root_only(context: Context, first: bytes) -> Procedure[OwnMetadata]:
