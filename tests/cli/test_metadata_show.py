@@ -127,7 +127,7 @@ def test_an_intruders_signature_is_counted_as_none(
     shown = Shown(capsys, file, "--root", root)
     assert shown.code == 1
     last = shown.out.splitlines()[-1]
-    assert last.startswith(f"Does not verify under {root}: targets of {root} has 0 valid signature(s)")
+    assert last.startswith(f"Does not verify under {root}: {file} has 0 valid signature(s)")
     assert "[arbitrary software attack]" in last
     assert last.endswith("If it is a delegated role, its keys stand in the role that delegates to it.")
 

@@ -163,8 +163,15 @@ def check_under_root(read: MetadataText, file: Path, root: Path) -> None:
     try:
         check_threshold(content, trusted.payload.keys, trusted.payload.roles[role], repository=str(root), role=role)
     except BadSignatureError as error:
-        hint = "If it is a delegated role, its keys stand in the role that delegates to it."
-        raise BadSignatureError(error.what, next_step=hint if role is Role.TARGETS else "", **error.facts) from error
+        hint = "Its keys may stand in another version of Root."
+        if role is Role.TARGETS:
+            hint = "If it is a delegated role, its keys stand in the role that delegates to it."
+        raise BadSignatureError(
+            f"{file} has {error.facts['offered']} valid signature(s) by the keys that {root} names for {role}, "
+            f"and needs {error.facts['expected']}",
+            next_step=hint,
+            **error.facts,
+        ) from error
 
 
 def _nothing(file: Path, wire: Format, reasons: Mapping[str, FormatError]) -> FormatError:
