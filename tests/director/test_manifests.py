@@ -291,3 +291,7 @@ def test_a_secondarys_report_reaches_the_history_once_each(bench: Bench) -> None
     assert len(counters) == told + 3
     assert counters == sorted(set(counters), reverse=True)
     assert len(wait(bench.fleet.director.reports(TCU, limit=2))) == 2
+
+
+def test_a_manifest_sent_in_the_name_of_another_ecu_of_the_car_is_refused(bench: Bench) -> None:
+    bench.refuses(SpoofingError, bench.manifest(bench.report(PRIMARY)), VIN, TCU)

@@ -195,8 +195,6 @@ def test_a_supplier_signs_its_own_file(repository: Repository) -> None:
     assert published.targets[SUPPLIER].raw == raw == repository.files[repository.name(SUPPLIER, 4)]
     assert repository.snapshot.files[SUPPLIER].version == 4
     assert published.keys_for(SUPPLIER) == below.roles[0].keys
-    gone = repository.publish(Draft(removed=frozenset({SUPPLIER})))
-    assert set(gone.targets) == set(repository.snapshot.files) == {"targets"}
 
 
 def test_a_director_writes_its_vehicle_into_every_role(profile: Profile) -> None:

@@ -119,3 +119,11 @@ def test_an_ecu_that_does_not_know_its_hardware_installs_nothing_that_is_for_som
     with car.secondary_refuses(HardwareMismatchError, undo=again):
         car.fleet.release(PATH, FRESH, custom=custom(hardware=("brakes-v2",)))
         car.primary.update_cycle()
+
+
+def test_the_same_bytes_released_again_with_a_higher_counter_raise_what_may_come_after(car: Vehicle) -> None:
+    car.fleet.release(PATH, FRESH, custom=custom(5))
+    car.cycle()
+    car.fleet.release(PATH, FRESH, custom=custom(9))
+    car.cycle()
+    assert car.secondary.memory.state.release_counter == 9

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from world import NOW, VIN, Repository, delegation, delegations, image, new_signer, targets
+from world import NOW, VIN, FilesInMemory, Repository, World, delegation, delegations, image, new_signer, targets
 
 from uptane.formats.profile import Profile
 from uptane.metadata.errors import StorageError
@@ -101,3 +101,16 @@ def test_what_an_intruder_changed_is_not_built_on(
     own = read(repository)
     assert own is not None
     assert own.targets == asyncio.run(load_published(repository.store, repository.profile)).targets  # type: ignore[union-attr]
+
+
+def test_a_timestamp_that_is_gone_or_was_put_back_is_not_built_on(profile: Profile) -> None:
+    world = World(profile)
+    name = world.images.name(Role.TIMESTAMP)
+    old = world.images.files[name]
+    world.release("a.img", b"a")
+    for planted in (None, old):
+        files = {key: raw for key, raw in world.images.files.items() if key != name}
+        store = FilesInMemory(files if planted is None else files | {name: planted})
+        with pytest.raises(StorageError):
+            asyncio.run(verify_own_metadata(store, profile))
+    assert asyncio.run(verify_own_metadata(world.images.store, profile)) is not None

@@ -167,6 +167,7 @@ class DirectorAttacks:
 
     @command
     def undo_sign_with_compromised_keys_attack(self, vin: str | None = None) -> None:
-        """Puts the metadata back that was there before the attack."""
-        for name in self._vins(vin):
+        """Puts the metadata back that was there before the attack, for one vehicle or for all that were attacked."""
+        attacked = [name for name in self._vins(vin) if (self.settings.director / name / "metadata.backup").exists()]
+        for name in attacked or self._vins(vin):
             self._put_back(name)

@@ -60,14 +60,18 @@ class ImageRepositoryAttacks:
 
         The repository's online keys sign the Snapshot that lists it, as if the thief had forced them to.
         """
-        name = RoleName(role)
+        name, path = RoleName(role), ImagePath(target_filepath)
         if name not in self._supplier_keys:
             raise UptaneError(f"there is no role {role} whose key could be stolen", next_step="Delegate to it first.")
         backup = self._backup()
         if backup.exists():
             raise UptaneError("the stolen key was used before", next_step="Undo that attack first.")
         shutil.copytree(self.settings.image_repository / "metadata", backup)
-        asyncio.run(self._sign_as_supplier(name, ImagePath(target_filepath)))
+        try:
+            asyncio.run(self._sign_as_supplier(name, path))
+        except BaseException:
+            shutil.rmtree(backup)
+            raise
 
     def _backup(self) -> Path:
         return self.settings.image_repository / "metadata.backup"

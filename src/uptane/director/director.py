@@ -11,7 +11,7 @@ from uptane.director.planning import assignment_of
 from uptane.director.ports import EcuRecord, InventoryDatabase, InventoryTransaction, StoredReport, VehicleRecord
 from uptane.director.registration import register_ecu, register_vehicle
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import UnknownEcuError, UnknownVehicleError
+from uptane.metadata.errors import UnknownEcuError, UnknownVehicleError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, KeyId, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import Root
@@ -119,11 +119,21 @@ class Director:
             return await self._issue(vehicle, now)
 
     async def change_keys(self, root: Root, now: datetime) -> None:
-        """Publishes a new Root for every vehicle, signed by its own and the present root keys."""
+        """Publishes a new Root for every vehicle, signed by its own and the present root keys.
+
+        Raises:
+            UptaneError: the first of the failures; every other vehicle has got its new Root.
+        """
         self._root = root
+        failures: list[UptaneError] = []
         for vehicle in await self.vehicles():
             async with self._locks[vehicle]:
-                await self._issue(vehicle, now, root)
+                try:
+                    await self._issue(vehicle, now, root)
+                except UptaneError as error:
+                    failures.append(error)
+        if failures:
+            raise failures[0]
 
     async def vehicles(self) -> Sequence[VehicleIdentifier]:
         """Every vehicle, sorted."""

@@ -1,5 +1,6 @@
 """Takes in a vehicle version manifest: checked and stored in one transaction, or dropped as a whole."""
 
+import logging
 from dataclasses import replace
 from datetime import datetime
 
@@ -9,6 +10,8 @@ from uptane.metadata.errors import UnknownVehicleError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.verification.check_manifest import CheckedManifest, KnownEcu, check_manifest
+
+log = logging.getLogger(__name__)
 
 
 async def take_in_manifest(
@@ -54,6 +57,8 @@ async def take_in_manifest(
             )
             latest = replace(ecus[payload.ecu], report_counter=payload.counter, report=report.raw, report_received=now)
             await transaction.add_report(latest, stored)
+        if checked.strangers:
+            log.warning("vehicle %s reports ECUs that are not registered: %s", vehicle, ", ".join(checked.strangers))
         return checked
 
 

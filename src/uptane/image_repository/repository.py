@@ -105,7 +105,7 @@ class ImageRepository:
 
         Raises:
             ProvisioningError: nobody delegates to the delegator.
-            UptaneError: the delegator delegates to that role already.
+            UptaneError: the delegator delegates to that role already, or another role does so with other keys.
         """
         async with self._lock:
             contents = await self._contents()
@@ -117,6 +117,13 @@ class ImageRepository:
                     f"{delegator} delegates to role {sorted(taken)[0]} already",
                     next_step="Revoke it first, or choose another name.",
                 )
+            for content in contents.values():
+                for other in content.delegations.roles:
+                    if any(role.name == other.name and role.keys != other.keys for role in delegation.roles):
+                        raise UptaneError(
+                            f"another role delegates to {other.name} with other keys",
+                            next_step="Name the same keys and threshold, or choose another name.",
+                        )
             delegations = replace(
                 known,
                 keys=dict(known.keys) | {key.key_id: key for key in keys},

@@ -60,13 +60,11 @@ class Draft:
         root: a new Root.
         targets: new content of Targets roles that we sign.
         signed: delegated Targets files that their own signers made, complete.
-        removed: delegated roles that go.
     """
 
     root: Root | None = None
     targets: Mapping[RoleName, Targets] = field(default_factory=dict)
     signed: Mapping[RoleName, bytes] = field(default_factory=dict)
-    removed: frozenset[RoleName] = frozenset()
 
 
 async def load_published(store: MetadataStore, profile: Profile) -> Published | None:
@@ -192,7 +190,7 @@ class Publisher:
         return self.profile.format.decode(Root, sign(self.profile, root, list(signers.values())))
 
     async def _sign_targets(self, state: Published, draft: Draft, now: datetime) -> dict[RoleName, Envelope[Targets]]:
-        roles = {name: envelope for name, envelope in state.targets.items() if name not in draft.removed}
+        roles = dict(state.targets)
         pending = dict(draft.targets)
         signed = {name: self.profile.format.decode(Targets, raw) for name, raw in draft.signed.items()}
         if TARGETS_ROLE not in roles and TARGETS_ROLE not in pending:

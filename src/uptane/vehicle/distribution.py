@@ -18,6 +18,9 @@ MAX_BUNDLE_BYTES = 64_000_000
 
 MAX_BUNDLE_FILES = 10_000
 _END_RECORD = 22
+_MAX_ENTRY = 46 + 512
+"""Bytes of a directory entry, whose name is a repository's, a version and a role's."""
+
 _MONTH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -68,7 +71,10 @@ def _entries(raw: bytes) -> int:
     """The number of entries that the end record tells, which stands at the very end; a comment is not allowed."""
     if len(raw) < _END_RECORD or raw[-_END_RECORD : -_END_RECORD + 4] != b"PK\x05\x06":
         raise FormatError("not a metadata bundle: it has no end record", field="bundle")
-    return int.from_bytes(raw[-_END_RECORD + 10 : -_END_RECORD + 12], "little")
+    entries = int.from_bytes(raw[-_END_RECORD + 10 : -_END_RECORD + 12], "little")
+    if int.from_bytes(raw[-_END_RECORD + 12 : -_END_RECORD + 16], "little") > entries * _MAX_ENTRY:
+        raise FormatError("not a metadata bundle: its directory is longer than its entries", field="bundle")
+    return entries
 
 
 class Bundle:

@@ -44,6 +44,13 @@ def install(memory: EcuMemory, slots: ImageSlots, image: Image) -> None:
     memory.change(installed=image.file, release_counter=highest, installing=None, installing_counter=None)
 
 
+def remember_counter(memory: EcuMemory, image: Image) -> None:
+    """An installed image that is released again, with a higher counter, raises what may be installed after it."""
+    offered, before = image.custom.must_match.release_counter, memory.state.release_counter
+    if offered is not None and (before is None or offered > before):
+        memory.change(release_counter=offered)
+
+
 def settle(memory: EcuMemory, slots: ImageSlots) -> None:
     """After an installation that was cut off: remembers which image really runs, the one before or the new one."""
     with memory.lock:

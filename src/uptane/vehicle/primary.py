@@ -12,7 +12,7 @@ from uptane.metadata.version_report import EcuVersionReport
 from uptane.signing.sign import sign
 from uptane.signing.signer import Signer
 from uptane.vehicle.downloads import download
-from uptane.vehicle.installation import INSTALLED, holds, install, settle, slot_of
+from uptane.vehicle.installation import INSTALLED, holds, install, remember_counter, settle, slot_of
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import DirectorLink, ImageSlots, ImageSource, TimeLink
 from uptane.vehicle.secondaries import Secondaries
@@ -197,7 +197,10 @@ class Primary:
     def install_own(self, bundle: VerifiedBundle) -> ImageFile | None:
         """Installs the Primary's own image if it is to have another one."""
         image = bundle.images.get(self.memory.ecu)
-        if image is None or image.file == self.memory.state.installed:
+        if image is None:
+            return None
+        if image.file == self.memory.state.installed:
+            remember_counter(self.memory, image)
             return None
         install(self.memory, self._world.slots, image)
         return image.file

@@ -15,7 +15,7 @@ from uptane.metadata.targets import Image
 from uptane.metadata.time_attestation import TimeAttestation
 from uptane.signing.signer import Signer
 from uptane.vehicle.distribution import Bundle
-from uptane.vehicle.installation import INSTALLED, install, settle, slot_of
+from uptane.vehicle.installation import INSTALLED, install, remember_counter, settle, slot_of
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import ImageSlots, PrimaryLink
 from uptane.vehicle.version_reports import SignedReport, describe, make_report
@@ -113,6 +113,7 @@ class Secondary:
                 "anything, or the target info the Director provided could not be validated.",
             )
         if image.file == self.memory.state.installed:
+            remember_counter(self.memory, image)
             return SecondaryResult(
                 outcome=Outcome.NO_UPDATE_NEEDED,
                 reason="We already have installed the firmware that the Director wants us to install. "

@@ -60,9 +60,10 @@ HeldT = TypeVar("HeldT", bound=Common)
 def floor(
     context: Context, held: Trusted[HeldT] | None, keys: Mapping[KeyId, PublicKey], role_keys: RoleKeys, role: str
 ) -> Trusted[HeldT] | None:
-    """The held file of a role, unless the role's present keys would not sign for it any more.
+    """The held file of a delegated role, unless the role's present keys would not sign for it any more.
 
-    A thief of the keys that signed it may have raised its version out of reach (AMB-7).
+    A thief of the keys that signed it may have raised its version out of reach (AMB-7). The Snapshot keeps the
+    version of every role as well, so forgetting the file does not open the way for a rollback.
     """
     if held is None:
         return None

@@ -11,7 +11,7 @@ from uptane.metadata.timestamp import Timestamp
 from uptane.verification.check_root import load_root, update_root
 from uptane.verification.check_snapshot import check_snapshot, load_held_snapshot
 from uptane.verification.check_targets import check_targets, listed_file, load_held_targets
-from uptane.verification.check_timestamp import HeldT, check_timestamp, floor, load_held_timestamp
+from uptane.verification.check_timestamp import check_timestamp, load_held_timestamp
 from uptane.verification.steps import Fetch, Procedure
 from uptane.verification.trusted import Context, Held, Trusted
 
@@ -45,12 +45,11 @@ def verify_repository(context: Context, held: Held) -> Procedure[VerifiedReposit
     files = {role: raw for role, raw in held.files.items() if role not in dropped}
 
     raw = yield from _required(context, Role.TIMESTAMP, None, context.limits.timestamp_bytes)
-    held_timestamp = _floor(context, root, Role.TIMESTAMP, load_held_timestamp(context, files.get(Role.TIMESTAMP)))
+    held_timestamp = load_held_timestamp(context, files.get(Role.TIMESTAMP))
     timestamp = check_timestamp(context, root, raw, held_timestamp)
 
     held_snapshot = load_held_snapshot(context, files.get(Role.SNAPSHOT))
     raw = yield from _listed(context, Role.SNAPSHOT, timestamp.value.snapshot, context.limits.snapshot_bytes, files)
-    held_snapshot = _floor(context, root, Role.SNAPSHOT, held_snapshot)
     snapshot = check_snapshot(context, root, timestamp, raw, held_snapshot)
 
     held_targets = load_held_targets(context, files.get(Role.TARGETS))
@@ -64,13 +63,9 @@ def verify_repository(context: Context, held: Held) -> Procedure[VerifiedReposit
         role_keys=root.value.roles[Role.TARGETS],
         snapshot=snapshot,
         raw=raw,
-        held=_floor(context, root, Role.TARGETS, held_targets),
+        held=held_targets,
     )
     return VerifiedRepository(root=root, timestamp=timestamp, snapshot=snapshot, targets=targets)
-
-
-def _floor(context: Context, root: Trusted[Root], role: Role, held: Trusted[HeldT] | None) -> Trusted[HeldT] | None:
-    return floor(context, held, root.value.keys, root.value.roles[role], role)
 
 
 def _listed(context: Context, role: Role, listed: MetadataFile, limit: int, held: dict[str, bytes]) -> Procedure[bytes]:

@@ -71,6 +71,10 @@ async def verify_own_metadata(
         return None
     context = Context(repository=_OURSELVES, profile=profile, now=_BEFORE_EVERY_EXPIRY, vehicle=vehicle)
     published = await store.read(profile.metadata_name(Role.TIMESTAMP)) is not None
+    if not published and await store.read(profile.metadata_name(Role.SNAPSHOT, 1)) is not None:
+        raise StorageError(
+            "the published Timestamp is missing", next_step="Restore the published files from a backup.", code="E-NET"
+        )
     procedure = _everything(context, first) if published else _root_only(context, first)
     try:
         own = await run_async(procedure, _FromStore(store), _Nowhere())
