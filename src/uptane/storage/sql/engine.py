@@ -2,8 +2,9 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, event
@@ -105,6 +106,7 @@ def _sqlite_engine(url: URL, wait_seconds: float) -> AsyncEngine:
             "an SQLite inventory without a plain file would be forgotten", next_step="Give the name of a file."
         )
     _make_private_file(path)
+    _switch_to_wal(path, wait_seconds)
     # One connection: transactions of this process queue up in order instead of polling for SQLite's lock.
     engine = create_async_engine(
         url,
@@ -139,6 +141,25 @@ def _make_private_file(path: str) -> None:
             next_step="See that its folder exists and that this user may write to it.",
             database=path,
         ) from error
+
+
+def _switch_to_wal(path: str, wait_seconds: float) -> None:
+    """Makes the file's journal a write-ahead log, once, before anybody works in it.
+
+    SQLite does not wait for a lock when it switches; so several programs that open a new inventory at the same time
+    take turns here. Afterwards the switch is no work and needs no lock.
+    """
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            with closing(sqlite3.connect(path, timeout=0)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.Error as error:
+            busy = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+            if not busy or time.monotonic() > deadline:
+                return  # what is wrong with the file is told when the first transaction opens it
+            time.sleep(0.01)
 
 
 def _set_up_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
