@@ -1,8 +1,6 @@
 """What all consoles share: clear errors instead of tracebacks, and lines that say what happens."""
 
 import functools
-import itertools
-import logging
 import sys
 import traceback
 from collections.abc import Callable
@@ -16,8 +14,6 @@ ResultT = TypeVar("ResultT")
 
 ERROR_LINE = "[uptane] ERROR: "
 """How an error begins in a console; scripts and tests look for it."""
-
-log = logging.getLogger("uptane.demonstration")
 
 
 def say(line: str) -> None:
@@ -57,17 +53,16 @@ def command(
     return wrapper
 
 
-_failed = itertools.count(1)
-_last = [0]
+_errors: list[str] = []
 
 
 def failures() -> int:
     """How many commands have failed in this process."""
-    return _last[0]
+    return len(_errors)
 
 
 def _report(console: HasSettings, text: str) -> None:
-    _last[0] = next(_failed)
+    _errors.append(text)
     if console.settings.traceback:
         traceback.print_exc()
     print(ERROR_LINE + text, file=sys.stderr, flush=True)

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from uptane.demonstration.console import failures, say
+from uptane.demonstration.console import ERROR_LINE, failures, say
 from uptane.demonstration.settings import PREFIX, Settings, load_settings
 from uptane.formats.profiles import PROFILES
 from uptane.metadata.errors import UptaneError
@@ -21,7 +21,7 @@ def settings_or_end() -> Settings:
         return load_settings()
     except UptaneError as error:
         sys.stdout.flush()
-        print(f"[uptane] ERROR: {error}", file=sys.stderr, flush=True)
+        print(f"{ERROR_LINE}{error}", file=sys.stderr, flush=True)
         os._exit(WRONG_USE)  # an ordinary exit prints a traceback in an interactive shell
 
 

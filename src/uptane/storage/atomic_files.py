@@ -366,10 +366,6 @@ class NewFile:
                 return False
         return True
 
-    def leave(self) -> None:
-        """Leaves the file under its temporary name when the context ends: somebody else takes it from there."""
-        self._settled = True
-
     def drop(self) -> None:
         """Removes the file unless it has its name. What cannot be removed now is removed at the next opening."""
         with suppress(OSError):
