@@ -122,7 +122,7 @@ def test_a_good_manifest_and_its_reports_are_stored(bench: Bench) -> None:
     mine, its = bench.report(PRIMARY), bench.report(TCU, attacks="some attack detected")
     raw = bench.manifest(mine, its)
     checked = bench.send(raw)
-    assert [report.payload.ecu for report in checked.fresh] == [PRIMARY, TCU]
+    assert [report.envelope.payload.ecu for report in checked.fresh] == [PRIMARY, TCU]
     assert (checked.repeated, checked.missing) == ((), ())
     record = wait(bench.fleet.director.vehicle(VIN))
     assert (record.manifest, record.manifest_counter) == (raw, checked.manifest.counter)
@@ -217,7 +217,7 @@ def test_an_ecu_of_another_car_cannot_be_brought_in(bench: Bench) -> None:
     foreign = bench.report(OTHER_TCU)
     checked = bench.send(bench.manifest(bench.report(PRIMARY), foreign))
     assert checked.strangers == (OTHER_TCU,)
-    assert [report.payload.ecu for report in checked.fresh] == [PRIMARY]
+    assert [report.envelope.payload.ecu for report in checked.fresh] == [PRIMARY]
 
 
 @pytest.mark.standard("STD-5.3.2.1-5")
@@ -225,7 +225,7 @@ def test_an_ecu_that_nobody_registered_is_flagged_and_cannot_silence_the_vehicle
     unknown = signed_report(bench.profile, new_signer(), BCU, counter=1)
     checked = bench.send(bench.manifest(bench.report(PRIMARY), bench.report(TCU), unknown))
     assert checked.strangers == (BCU,)
-    assert {report.payload.ecu for report in checked.fresh} == {PRIMARY, TCU}
+    assert {report.envelope.payload.ecu for report in checked.fresh} == {PRIMARY, TCU}
 
 
 @pytest.mark.standard("STD-5.4.2.1.1-9")

@@ -50,7 +50,7 @@ def test_an_image_is_replaced_and_the_old_one_stays_under_its_hashes(fleet: Flee
     new = fleet.add_image(PATH, EVIL)
     assert dict(fleet.targets().images) == {PATH: new}
     assert wait(fleet.image_store.read(PATH)) == EVIL
-    name = fleet.profile.image_name(IMAGE, old.file.digests["sha256"])
+    name = fleet.profile.requested_image(IMAGE, old.file.digests["sha256"])
     assert wait(fleet.image_store.read(name)) == FRESH
 
 

@@ -73,7 +73,7 @@ def published(**kinds: object) -> Repository:
 def stored(*contents: tuple[str, bytes]) -> dict[str, bytes]:
     """Images under their hash-qualified names, by each of their hashes."""
     return {
-        PROFILE.image_name(ImagePath(path), hashlib.new(function, content).digest()): content
+        PROFILE.requested_image(ImagePath(path), hashlib.new(function, content).digest()): content
         for path, content in contents
         for function in ("sha256", "sha512")
     }

@@ -303,9 +303,8 @@ def test_images_and_custom_data_are_within_bounds() -> None:
         {"counter": True},
         {"nonce": -1},
         {"nonce": MAX_NONCE + 1},
-        {"nonce": None},
         {"attacks_detected": "x" * 1025},
-        {"attacks_detected": "a\nb"},
+        {"attacks_detected": "a\rb"},
         {"time": NOW.replace(microsecond=5)},
         {"previous_time": NOW.replace(tzinfo=None)},
     ],
@@ -315,6 +314,13 @@ def test_a_version_report_is_within_bounds(change: dict[str, object]) -> None:
         replace(REPORT, **change)
 
 
+@pytest.mark.parametrize("change", [{"counter": None}, {"nonce": None}, {"attacks_detected": "a\nb"}])
+def test_what_only_older_formats_may_lack_or_hold_is_asked_for(change: dict[str, object]) -> None:
+    report = replace(REPORT, **change)
+    with pytest.raises(FormatError):
+        report.require_one_line(), report.require_freshness()
+
+
 def test_a_vehicle_manifest_holds_one_report_for_each_ecu_in_order() -> None:
     def envelope(ecu: str) -> Envelope[EcuVersionReport]:
         report = replace(REPORT, ecu=EcuIdentifier(ecu))
@@ -322,9 +328,10 @@ def test_a_vehicle_manifest_holds_one_report_for_each_ecu_in_order() -> None:
 
     manifest = VehicleVersionManifest(vehicle=VIN, primary=PRIMARY, reports=(envelope("b"), envelope("a")), counter=1)
     assert [report.payload.ecu for report in manifest.reports] == ["a", "b"]
-    for reports in ((envelope("a"), envelope("a")), tuple(envelope(f"e{n}") for n in range(MAX_REPORTS + 1))):
-        with pytest.raises(FormatError):
-            replace(manifest, reports=reports)
+    with pytest.raises(FormatError):
+        replace(manifest, reports=tuple(envelope(f"e{n}") for n in range(MAX_REPORTS + 1)))
+    with pytest.raises(FormatError):
+        replace(manifest, reports=(envelope("a"), envelope("a"))).require_one_report_each()
     with pytest.raises(FormatError):
         replace(manifest, counter=0)
 

@@ -7,6 +7,7 @@ from signed import EVIL, FRESH, PATH, custom
 from world import DIRECTOR, IMAGES, TCU, new_signer
 
 from uptane.formats.profile import Profile
+from uptane.formats.profiles import PROFILES
 from uptane.metadata.errors import (
     BadHashError,
     EndlessDataError,
@@ -78,7 +79,7 @@ def test_a_delegated_file_that_was_not_needed_lately_is_not_handed_on_under_a_ne
     wait(car.fleet.images.publish(car.fleet.now))
     car.fleet.release(PATH, FRESH)
     car.primary.update_cycle()
-    bundle = Bundle(car.link.metadata(TCU))
+    bundle = Bundle(car.link.metadata(TCU), car.fleet.profile)
     listed = wait(car.fleet.images.published()).targets[role].payload.version
     name = car.fleet.profile.metadata_name(role, listed)
     assert bundle.fetch(IMAGES, name, 10_000) is None
@@ -102,13 +103,13 @@ def test_nobody_can_fill_a_primary_with_secondaries(car: Vehicle) -> None:
 @pytest.mark.parametrize("raw", [b"", b"PK\x05\x06", b"PK\x05\x06" + b"\0" * 17, b"x" * 100])
 def test_a_bundle_without_its_end_record_is_refused_unread(raw: bytes) -> None:
     with pytest.raises(FormatError):
-        Bundle(raw)
+        Bundle(raw, PROFILES["der"])
 
 
 def test_a_bundle_that_announces_too_many_files_is_refused_unread() -> None:
     end = b"PK\x05\x06" + b"\0" * 4 + b"\xff\xff\xff\xff" + b"\0" * 10
     with pytest.raises(EndlessDataError):
-        Bundle(end)
+        Bundle(end, PROFILES["der"])
 
 
 @pytest.mark.standard("STD-5.4.3.4-3")

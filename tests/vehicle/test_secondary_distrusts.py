@@ -130,7 +130,7 @@ def test_whatever_happens_to_a_bundle_on_its_way_is_an_error_of_ours(car: Vehicl
         for _ in range(chance.randint(1, 4)):
             damaged[chance.choice([chance.randrange(len(damaged)), -chance.randint(1, 400)])] = chance.randrange(256)
         try:
-            Bundle(bytes(damaged[: chance.choice([len(damaged), chance.randrange(len(damaged))])]))
+            Bundle(bytes(damaged[: chance.choice([len(damaged), chance.randrange(len(damaged))])]), car.fleet.profile)
         except SecurityError as error:
             assert type(error) in (FormatError, EndlessDataError)
 

@@ -72,15 +72,17 @@ class Vehicle:
         return self.profile.format.decode(VehicleVersionManifest, raw)
 
     def check(self, manifest: Envelope[VehicleVersionManifest], primary: EcuIdentifier = PRIMARY) -> CheckedManifest:
-        return check_manifest(manifest, vehicle=VIN, primary=primary, known=self.known, counter=self.counter)
+        return check_manifest(
+            manifest, profile=self.profile, vehicle=VIN, primary=primary, known=self.known, counter=self.counter
+        )
 
     def accept(self, manifest: Envelope[VehicleVersionManifest]) -> CheckedManifest:
         """Checks it and keeps the record as a Director does."""
         checked = self.check(manifest)
-        self.counter = checked.manifest.counter
-        for report in checked.fresh:
-            ecu = report.payload.ecu
-            self.known[ecu] = replace(self.known[ecu], counter=report.payload.counter, report=report.raw)
+        self.counter = checked.counter
+        for fresh in checked.fresh:
+            ecu = fresh.envelope.payload.ecu
+            self.known[ecu] = replace(self.known[ecu], counter=fresh.counter, report=fresh.envelope.raw)
         return checked
 
     def refuses(
@@ -105,7 +107,7 @@ def vehicle(profile: Profile) -> Vehicle:
 def test_a_good_manifest_says_which_reports_are_new_and_which_are_missing(vehicle: Vehicle) -> None:
     primary, tcu = vehicle.report(PRIMARY, 5), vehicle.report(TCU, 9, attacks="freeze")
     checked = vehicle.accept(vehicle.manifest(tcu, primary))
-    assert {report.payload.ecu for report in checked.fresh} == {PRIMARY, TCU}
+    assert {report.envelope.payload.ecu for report in checked.fresh} == {PRIMARY, TCU}
     assert (checked.repeated, checked.missing) == ((), (OTHER,))
 
 
@@ -115,7 +117,7 @@ def test_the_latest_report_again_is_accepted_but_no_new_evidence(vehicle: Vehicl
     vehicle.accept(vehicle.manifest(vehicle.report(PRIMARY, 5), tcu, counter=1))
     checked = vehicle.accept(vehicle.manifest(vehicle.report(PRIMARY, 6), tcu, counter=2))
     assert checked.repeated == (TCU,)
-    assert [report.payload.ecu for report in checked.fresh] == [PRIMARY]
+    assert [report.envelope.payload.ecu for report in checked.fresh] == [PRIMARY]
 
 
 @pytest.mark.standard("STD-5.3.2.1-10")
@@ -197,12 +199,12 @@ def test_one_report_that_its_ecu_did_not_sign_drops_the_whole_manifest(vehicle: 
 def test_a_report_of_an_ecu_that_is_not_in_the_vehicle_is_set_aside(vehicle: Vehicle) -> None:
     checked = vehicle.check(vehicle.manifest(vehicle.report(PRIMARY, 9), vehicle.report(STRANGER, 9)))
     assert checked.strangers == (STRANGER,)
-    assert [report.payload.ecu for report in checked.fresh] == [PRIMARY]
+    assert [report.envelope.payload.ecu for report in checked.fresh] == [PRIMARY]
 
 
 def test_a_primary_refuses_a_report_in_the_name_of_another_ecu(vehicle: Vehicle) -> None:
     with pytest.raises(SpoofingError) as refusal:
-        check_report(vehicle.report(OTHER, 5), TCU, vehicle.known[TCU], may_repeat=True)
+        check_report(vehicle.report(OTHER, 5), TCU, vehicle.known[TCU], profile=vehicle.profile, may_repeat=True)
     assert (refusal.value.facts["expected"], refusal.value.facts["offered"]) == (TCU, OTHER)
 
 

@@ -137,7 +137,7 @@ def test_two_of_three_keys_in_every_role(profile: Profile, kind: KeyType) -> Non
 def test_a_report_is_signed_over_its_hash(profile: Profile, kind: KeyType) -> None:
     signer = new_signer(kind)
     envelope = profile.format.decode(EcuVersionReport, sign(profile, REPORT, [signer]))
-    check_report_signature(envelope, signer.key, signer="ECU", what="the report")
+    check_report_signature(envelope, signer.key, profile=profile, signer="ECU", what="the report")
     (entry,) = envelope.signatures
     assert (entry.method, entry.hash_function) == (signer.key.scheme, "sha256")
     assert entry.digest == hashlib.sha256(envelope.message).digest()
@@ -201,17 +201,21 @@ def test_hash_function_and_method_are_compared_never_trusted(profile: Profile, k
     envelope = profile.format.decode(EcuVersionReport, sign(profile, REPORT, [signer]))
     forged = replace(envelope, signatures=(entry_with(signer, envelope, fault),))
     with pytest.raises(BadSignatureError) as refusal:
-        check_report_signature(forged, signer.key, signer="ECU", what="the report")
+        check_report_signature(forged, signer.key, profile=profile, signer="ECU", what="the report")
     assert refusal.value.facts["expected"] == signer.key.key_id
 
 
 def test_a_report_may_be_hashed_with_sha512_and_carry_other_signatures(profile: Profile) -> None:
     signer, stranger = new_signer(), new_signer()
     envelope = profile.format.decode(EcuVersionReport, sign(profile, REPORT, [stranger, signer]))
-    check_report_signature(envelope, signer.key, signer="ECU", what="the report")
+    check_report_signature(envelope, signer.key, profile=profile, signer="ECU", what="the report")
     digest = hashlib.sha512(envelope.message).digest()
     entry = replace(envelope.signatures[1], hash_function="sha512", digest=digest, value=signer.sign(digest))
-    check_report_signature(replace(envelope, signatures=(entry,)), signer.key, signer="ECU", what="the report")
+    check_report_signature(
+        replace(envelope, signatures=(entry,)), signer.key, profile=profile, signer="ECU", what="the report"
+    )
     for none in ((), (envelope.signatures[0],)):
         with pytest.raises(BadSignatureError):
-            check_report_signature(replace(envelope, signatures=none), signer.key, signer="ECU", what="the report")
+            check_report_signature(
+                replace(envelope, signatures=none), signer.key, profile=profile, signer="ECU", what="the report"
+            )

@@ -131,7 +131,7 @@ def test_weakness_05_a_primary_cannot_report_for_the_ecu_of_another_car(car: Veh
     raw = signed_manifest(car.fleet.profile, car.device.signer, own_report(car), foreign, counter=counter(car))
     checked = hand_in(car, raw)
     assert checked.strangers == (OTHER_TCU,)
-    assert [report.payload.ecu for report in checked.fresh] == [PRIMARY]
+    assert [report.envelope.payload.ecu for report in checked.fresh] == [PRIMARY]
     assert car.fleet.reports(OTHER_TCU) == told
     other.cycle()
 

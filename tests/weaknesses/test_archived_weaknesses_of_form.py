@@ -129,7 +129,7 @@ def test_weakness_13_files_are_asked_for_by_version_and_images_by_hash(car: Vehi
     car.primary.update_cycle()
     plain = {car.fleet.profile.metadata_name(Role.TIMESTAMP)}
     asked = set(car.links.names) - plain
-    hashed = {car.fleet.profile.image_name(released.file.path, digest) for _, digest in released.file.digests}
+    hashed = {car.fleet.profile.requested_image(released.file.path, digest) for _, digest in released.file.digests}
     assert asked & hashed
     assert all(name.split(".")[0].isdecimal() for name in asked - hashed)
 

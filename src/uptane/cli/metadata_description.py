@@ -33,7 +33,7 @@ def describe(payload: Payload) -> dict[str, Described]:
             return {
                 "vehicle": str(payload.vehicle),
                 "primary": str(payload.primary),
-                "counter": payload.counter,
+                **_given("counter", payload.counter),
                 "reports": [describe(report.payload) | describe_signatures(report) for report in payload.reports],
                 **_extensions(payload.extensions),
             }
@@ -109,7 +109,10 @@ def _role(payload: Root | Timestamp | Snapshot | Targets) -> dict[str, Described
         case Timestamp():
             return {"snapshot": _file(payload.snapshot)}
         case Snapshot():
-            return {"files": {str(name): _file(file) for name, file in payload.files.items()}}
+            files: dict[str, Described] = {str(name): _file(file) for name, file in payload.files.items()}
+            if payload.root is not None:
+                files["root"] = _file(payload.root)
+            return {"files": files}
         case Targets():
             described: dict[str, Described] = {
                 "images": {str(path): _image(payload.images[path]) for path in payload.images}
@@ -124,10 +127,15 @@ def _report(report: EcuVersionReport) -> dict[str, Described]:
         "attacks_detected": report.attacks_detected,
         "time": _time(report.time),
         "previous_time": _time(report.previous_time),
-        "counter": report.counter,
-        "nonce": report.nonce,
+        **_given("counter", report.counter),
+        **_given("nonce", report.nonce),
         **_extensions(report.extensions),
     }
+
+
+def _given(name: str, value: int | None) -> dict[str, Described]:
+    """A number, where the profile has it."""
+    return {} if value is None else {name: value}
 
 
 def _image(image: Image) -> dict[str, Described]:

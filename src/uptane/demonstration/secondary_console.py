@@ -146,12 +146,17 @@ class SecondaryConsole:
             self._signed = None
         else:
             report = self._decode(signed_ecu_manifest)
-            self._submit(SignedReport(raw=signed_ecu_manifest, nonce=report.payload.nonce, attacks=()))
+            self._submit(SignedReport(raw=signed_ecu_manifest, nonce=self._nonce(report), attacks=()))
 
     def _submit(self, report: SignedReport) -> None:
         self.secondary.send_report(report)
         self._signed = None
         say("The Primary accepted the ECU version report.")
+
+    def _nonce(self, report: Envelope[EcuVersionReport]) -> int:
+        """The nonce that goes with a report: its own, or the present one where reports carry none."""
+        own = report.payload.nonce
+        return self.secondary.memory.state.nonce if own is None else own
 
     def _decode(self, raw: bytes) -> Envelope[EcuVersionReport]:
         return self.settings.profile.format.decode(EcuVersionReport, raw)
@@ -164,7 +169,7 @@ class SecondaryConsole:
         codec = self.settings.profile.format
         corrupt = codec.assemble(codec.encode(lie), genuine.signatures)
         try:
-            self.secondary.send_report(SignedReport(raw=corrupt, nonce=lie.nonce, attacks=()))
+            self.secondary.send_report(SignedReport(raw=corrupt, nonce=self._nonce(genuine), attacks=()))
         except SecurityError as error:
             banners.show(Banner.DEFENDED, f"The Primary refused the corrupt version report. {error}")
 

@@ -75,7 +75,13 @@ class Director:
     ) -> bool:
         """See `registration.register_ecu`."""
         return await register_ecu(
-            self._inventory, vehicle=vehicle, ecu=ecu, key=key, is_primary=is_primary, hardware_id=hardware_id
+            self._inventory,
+            vehicle=vehicle,
+            ecu=ecu,
+            key=key,
+            is_primary=is_primary,
+            hardware_id=hardware_id,
+            unsafe_shared_key=self._profile.unsafe_shared_keys,
         )
 
     async def receive_manifest(

@@ -25,6 +25,8 @@ async def take_in_manifest(
 ) -> CheckedManifest:
     """Stores a manifest and its new reports (STD-5.3.2.1-1 to -11).
 
+    Where manifests carry no counter, one that comes again is checked and changes nothing.
+
     Args:
         vehicle, primary: who the sender says that it is.
         raw: the manifest as received.
@@ -42,23 +44,29 @@ async def take_in_manifest(
         ecus = {ecu.ecu: ecu for ecu in await transaction.ecus(vehicle)}
         checked = check_manifest(
             envelope,
+            profile=profile,
             vehicle=vehicle,
             primary=primary,
             known={name: _known(ecu) for name, ecu in ecus.items()},
             counter=record.manifest_counter,
+            last=record.manifest,
         )
+        if checked.counter == record.manifest_counter:
+            return checked
         await transaction.update_vehicle(
-            replace(record, manifest_counter=checked.manifest.counter, manifest=raw, manifest_received=now)
+            replace(record, manifest_counter=checked.counter, manifest=raw, manifest_received=now)
         )
-        for report in checked.fresh:
-            payload = report.payload
+        for fresh in checked.fresh:
+            payload, report = fresh.envelope.payload, fresh.envelope.raw
             stored = StoredReport(
-                counter=payload.counter, report=report.raw, received=now, attacks_detected=payload.attacks_detected
+                counter=fresh.counter, report=report, received=now, attacks_detected=payload.attacks_detected
             )
-            latest = replace(ecus[payload.ecu], report_counter=payload.counter, report=report.raw, report_received=now)
+            latest = replace(ecus[payload.ecu], report_counter=fresh.counter, report=report, report_received=now)
             await transaction.add_report(latest, stored)
         if checked.strangers:
             log.warning("vehicle %s reports ECUs that are not registered: %s", vehicle, ", ".join(checked.strangers))
+        if checked.refused:
+            log.warning("vehicle %s: reports with bad signatures, set aside: %s", vehicle, ", ".join(checked.refused))
         return checked
 
 

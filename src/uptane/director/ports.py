@@ -39,6 +39,7 @@ class EcuRecord:
         report_counter: the counter of the last accepted report, 0 before the first.
         report: the last accepted report, byte for byte; None before the first.
         report_received: when it was accepted first, UTC.
+        shares_key: whether other ECUs may register the same key (`unsafe_shared_keys`).
     """
 
     vehicle: VehicleIdentifier
@@ -49,6 +50,7 @@ class EcuRecord:
     report_counter: int = 0
     report: bytes | None = None
     report_received: datetime | None = None
+    shares_key: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,7 @@ class InventoryTransaction(Protocol):
         ...
 
     async def ecu_of_key(self, key: PublicKey) -> EcuRecord | None:
-        """The ECU that registered this key material, if any."""
+        """The ECU that registered this key material for itself alone, if any."""
         ...
 
     async def add_ecu(self, record: EcuRecord) -> None:

@@ -20,8 +20,14 @@ async def register_ecu(
     key: PublicKey,
     is_primary: bool,
     hardware_id: HardwareIdentifier | None = None,
+    unsafe_shared_key: bool = False,
 ) -> bool:
     """Adds an ECU to a vehicle (STD-5.3.2.2-4 to -11).
+
+    Args:
+        inventory: where it is added.
+        vehicle, ecu, key, is_primary, hardware_id: what is recorded of it.
+        unsafe_shared_key: whether other ECUs may have the same key.
 
     Returns:
         True when it was added, False when exactly this ECU was registered before.
@@ -46,7 +52,7 @@ async def register_ecu(
                 expected=known.key.key_id,
                 offered=key.key_id,
             )
-        owner = await transaction.ecu_of_key(key)
+        owner = None if unsafe_shared_key else await transaction.ecu_of_key(key)
         if owner is not None:
             raise SpoofingError(f"the key of ECU {ecu} is that of ECU {owner.ecu}", ecu=ecu, owner=owner.ecu)
         if is_primary:
@@ -58,6 +64,13 @@ async def register_ecu(
                         expected=other.ecu,
                     )
         await transaction.add_ecu(
-            EcuRecord(vehicle=vehicle, ecu=ecu, key=key, is_primary=is_primary, hardware_id=hardware_id)
+            EcuRecord(
+                vehicle=vehicle,
+                ecu=ecu,
+                key=key,
+                is_primary=is_primary,
+                hardware_id=hardware_id,
+                shares_key=unsafe_shared_key,
+            )
         )
         return True

@@ -30,7 +30,7 @@ from uptane.formats.der_signatures import read_signatures, write_hash_signature,
 from uptane.formats.profile import Payload, PayloadT, Unsigned
 from uptane.metadata.envelope import Envelope, Signature, check_signatures
 from uptane.metadata.errors import FormatError
-from uptane.metadata.keys import PublicKey
+from uptane.metadata.keys import KeyIdRule, PublicKey
 from uptane.metadata.repository_map import RepositoryMap
 from uptane.metadata.root import Root
 from uptane.metadata.snapshot import Snapshot
@@ -65,6 +65,8 @@ class DerFormat:
     """DER: one encoding for each value, and half the size of JSON."""
 
     name = "der"
+    extension = "der"
+    key_id_rule = KeyIdRule.TUF
 
     def encode(self, payload: Payload) -> Unsigned:
         """The payload's complete TLV, to be signed as it is.

@@ -34,21 +34,22 @@ from uptane.metadata.version_report import EcuVersionReport
 
 def write_report(report: EcuVersionReport) -> WireReport:
     """The payload of a version report."""
+    counter, nonce = report.require_freshness()
     return WireReport(
         ecu=report.ecu,
         installed=write_file(report.installed),
-        attacks_detected=report.attacks_detected,
+        attacks_detected=report.require_one_line(),
         time=write_time(report.time),
         previous_time=write_time(report.previous_time),
-        counter=report.counter,
-        nonce=report.nonce,
+        counter=counter,
+        nonce=nonce,
         extensions=write_extensions(report.extensions),
     )
 
 
 def read_report(entry: WireReport) -> EcuVersionReport:
     """The inverse of `write_report`."""
-    return EcuVersionReport(
+    report = EcuVersionReport(
         ecu=EcuIdentifier(entry.ecu),
         installed=read_file(entry.installed),
         attacks_detected=entry.attacks_detected,
@@ -58,6 +59,8 @@ def read_report(entry: WireReport) -> EcuVersionReport:
         nonce=entry.nonce,
         extensions=read_extensions(entry.extensions),
     )
+    report.require_one_line()
+    return report
 
 
 def write_manifest(manifest: VehicleVersionManifest) -> WireManifest:
@@ -65,8 +68,8 @@ def write_manifest(manifest: VehicleVersionManifest) -> WireManifest:
     return WireManifest(
         vehicle=manifest.vehicle,
         primary=manifest.primary,
-        reports=[_embed(report) for report in manifest.reports],
-        counter=manifest.counter,
+        reports=[_embed(report) for report in manifest.require_one_report_each()],
+        counter=manifest.require_counter(),
         extensions=write_extensions(manifest.extensions),
     )
 

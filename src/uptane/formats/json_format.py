@@ -21,7 +21,7 @@ from uptane.formats.profile import Payload, PayloadT, Unsigned
 from uptane.metadata.envelope import MAX_SIGNATURES, Envelope, Signature, check_signatures
 from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import KeyId
-from uptane.metadata.keys import PublicKey
+from uptane.metadata.keys import KeyIdRule, PublicKey
 from uptane.metadata.repository_map import RepositoryMap
 from uptane.metadata.root import Common, Root
 from uptane.metadata.snapshot import Snapshot
@@ -36,6 +36,8 @@ class JsonFormat:
     """JSON; for the Image repository, metadata that any TUF 1.0 client reads."""
 
     name = "json"
+    extension = "json"
+    key_id_rule = KeyIdRule.TUF
 
     def encode(self, payload: Payload) -> Unsigned:
         """The payload as canonical JSON to sign, and as the JSON text that stands in the file."""

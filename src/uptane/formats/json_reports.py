@@ -20,15 +20,16 @@ ATTESTATION_TYPE = "time_attestation"
 
 def write_report(report: EcuVersionReport) -> dict[str, Json]:
     """The `signed` object of an ECU version report."""
+    counter, nonce = report.require_freshness()
     members: dict[str, Json] = {
         "_type": REPORT_TYPE,
         "ecu_serial": str(report.ecu),
         "installed_image": {"filepath": str(report.installed.path), "fileinfo": write_file(report.installed)},
-        "attacks_detected": report.attacks_detected,
+        "attacks_detected": report.require_one_line(),
         "timeserver_time": write_time(report.time),
         "previous_timeserver_time": write_time(report.previous_time),
-        "counter": report.counter,
-        "nonce": report.nonce,
+        "counter": counter,
+        "nonce": nonce,
     }
     return add_extensions(members, report.extensions)
 
@@ -38,7 +39,7 @@ def read_report(value: Json) -> EcuVersionReport:
     fields = Fields(value, "ECU version report")
     fields.literal("_type", REPORT_TYPE)
     installed = Fields(fields.take("installed_image", dict), "installed image")
-    return EcuVersionReport(
+    report = EcuVersionReport(
         ecu=EcuIdentifier(fields.take("ecu_serial", str)),
         installed=read_file(installed.take("filepath", str), installed.take("fileinfo", dict)),
         attacks_detected=fields.take("attacks_detected", str),
@@ -48,6 +49,8 @@ def read_report(value: Json) -> EcuVersionReport:
         nonce=fields.take("nonce", int),
         extensions=fields.rest(),
     )
+    report.require_one_line()
+    return report
 
 
 def write_manifest(manifest: VehicleVersionManifest, embed: Callable[[bytes], Json]) -> dict[str, Json]:
@@ -56,8 +59,10 @@ def write_manifest(manifest: VehicleVersionManifest, embed: Callable[[bytes], Js
         "_type": MANIFEST_TYPE,
         "vin": str(manifest.vehicle),
         "primary_ecu_serial": str(manifest.primary),
-        "ecu_version_manifests": {str(report.payload.ecu): embed(report.raw) for report in manifest.reports},
-        "counter": manifest.counter,
+        "ecu_version_manifests": {
+            str(report.payload.ecu): embed(report.raw) for report in manifest.require_one_report_each()
+        },
+        "counter": manifest.require_counter(),
     }
     return add_extensions(members, manifest.extensions)
 

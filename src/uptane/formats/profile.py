@@ -1,11 +1,11 @@
 """A profile: one wire format with its file names, chosen by argument and never by a global."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Protocol, TypeVar
 
 from uptane.metadata.envelope import Envelope, Signature
 from uptane.metadata.identifiers import ImagePath
-from uptane.metadata.keys import PublicKey
+from uptane.metadata.keys import KeyIdRule, PublicKey
 from uptane.metadata.repository_map import RepositoryMap
 from uptane.metadata.root import Role, Root
 from uptane.metadata.snapshot import Snapshot
@@ -41,7 +41,17 @@ class Format(Protocol):
 
     @property
     def name(self) -> str:
-        """`json` or `der`; also the extension of its files."""
+        """What users call it: `der`, `json`, `pouf1` or `pouf1-json`."""
+        ...
+
+    @property
+    def extension(self) -> str:
+        """The extension of its files: `der` or `json`."""
+        ...
+
+    @property
+    def key_id_rule(self) -> KeyIdRule:
+        """How it identifies keys."""
         ...
 
     def encode(self, payload: Payload) -> Unsigned:
@@ -79,23 +89,74 @@ class Format(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """A format with its names. What a profile relaxes stands here under a loud name and nowhere else."""
+    """A format with its names. What a profile relaxes stands here under a loud name and nowhere else.
+
+    Args:
+        format: the wire format.
+        structs_in_calls: signed objects travel over XML-RPC as structs, not as base64 with their exact bytes.
+        key_structs_in_calls: public keys do.
+        unsafe_plain_names: clients ask for `ROLE.EXT` and `FOLDER/FILE`, whose content changes while they fetch.
+        unsafe_root_through_snapshot: a new Root is found through Snapshot's Root entry, or looked for when a signature
+            does not verify; a client that missed a version cannot follow. It must still be the next version and
+            carry both thresholds.
+        unsafe_versions_only: Snapshot lists no hash of a Targets file.
+        unsafe_no_vehicle_id: a Director's metadata does not name its vehicle, so that of another one passes.
+        unsafe_no_report_counter: reports and manifests carry neither counter nor nonce; a report whose time is not
+            earlier than that of the last one counts as new, and a manifest that comes again is accepted without effect.
+        unsafe_no_hash_in_signatures: the signatures of reports and manifests do not tell their hash.
+        unsafe_incomplete_manifests: a manifest may lack ECUs, also the Primary's own report.
+        unsafe_several_reports: a manifest may hold several reports of one ECU.
+        unsafe_shared_keys: ECUs may share a key, so that one of them can speak for another.
+        unsafe_unverified_reports: Secondaries hand their Primary no key, so it passes on what it cannot verify; the
+            Director sets such a report aside when its signature is bad.
+        unsafe_newlines_in_attacks: the attacks in a report may be several lines.
+        unsafe_root_only_provisioning: an ECU begins with Root alone, so that its first cycle has no floor.
+    """
 
     format: Format
+    structs_in_calls: bool = False
+    key_structs_in_calls: bool = False
+    unsafe_plain_names: bool = False
+    unsafe_root_through_snapshot: bool = False
+    unsafe_versions_only: bool = False
+    unsafe_no_vehicle_id: bool = False
+    unsafe_no_report_counter: bool = False
+    unsafe_no_hash_in_signatures: bool = False
+    unsafe_incomplete_manifests: bool = False
+    unsafe_several_reports: bool = False
+    unsafe_shared_keys: bool = False
+    unsafe_unverified_reports: bool = False
+    unsafe_newlines_in_attacks: bool = False
+    unsafe_root_only_provisioning: bool = False
 
     @property
     def name(self) -> str:
         """The name of the profile."""
         return self.format.name
 
+    @property
+    def relaxations(self) -> tuple[str, ...]:
+        """The loud names of the rules that do not hold here."""
+        return tuple(
+            field.name for field in fields(self) if field.name.startswith("unsafe_") and getattr(self, field.name)
+        )
+
     def metadata_name(self, role: str, version: int | None = None) -> str:
-        """`VERSION.ROLE.EXT`, or `ROLE.EXT` without a version (STD-5.2.7-1, -2)."""
-        plain = f"{role}.{self.format.name}"
+        """The name under which a file is stored: `VERSION.ROLE.EXT`, or `ROLE.EXT` (STD-5.2.7-1, -2)."""
+        plain = f"{role}.{self.format.extension}"
         return plain if version is None else f"{version}.{plain}"
 
-    def image_name(self, path: ImagePath, digest: bytes) -> str:
-        """`FOLDER/HASH.FILE`, with the hash in hexadecimal (STD-5.2.7-3)."""
-        return f"{path.folder}{digest.hex()}.{path.file}"
+    def requested_metadata(self, role: str, version: int | None = None) -> str:
+        """The name that a client asks for."""
+        return self.metadata_name(role, None if self.unsafe_plain_names else version)
+
+    def requested_image(self, path: ImagePath, digest: bytes) -> str:
+        """The name that a client asks for: `FOLDER/HASH.FILE`, with the hash in hexadecimal (STD-5.2.7-3)."""
+        return str(path) if self.unsafe_plain_names else f"{path.folder}{digest.hex()}.{path.file}"
+
+    def stored(self) -> "Profile":
+        """How a repository reads back what it published: there every file has its version in its name."""
+        return replace(self, unsafe_plain_names=False, unsafe_root_through_snapshot=False)
 
 
 KINDS: dict[Role, type[Root] | type[Timestamp] | type[Snapshot] | type[Targets]] = {

@@ -53,6 +53,12 @@ def check_text(kind: str, value: object, limit: int) -> str:
     return value
 
 
+def check_lines(kind: str, value: object, limit: int) -> str:
+    """`check_text` for a text that may hold line feeds."""
+    check_text(kind, value.replace("\n", " ") if isinstance(value, str) else value, limit)
+    return str(value)
+
+
 class _Name(str):
     """An identifier that can also be one component of a file path or URL."""
 

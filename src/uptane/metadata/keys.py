@@ -37,6 +37,13 @@ class Scheme(StrEnum):
     RSA_PSS = "rsassa-pss-sha256"
 
 
+class KeyIdRule(StrEnum):
+    """What a key's identifier is the SHA-256 of: canonical JSON, of other members in other profiles."""
+
+    TUF = "keytype, keyval, scheme"
+    POUF1 = "keyid_hash_algorithms, keytype, keyval"
+
+
 SCHEME_OF = {KeyType.ED25519: Scheme.ED25519, KeyType.ECDSA: Scheme.ECDSA_P256, KeyType.RSA: Scheme.RSA_PSS}
 
 
@@ -48,7 +55,8 @@ class PublicKey:
         key_type: the kind of key.
         scheme: the one signature scheme it is used with.
         material: 32 raw bytes for Ed25519, else the DER of SubjectPublicKeyInfo, as OpenSSL writes it.
-        key_id: SHA-256 of the canonical JSON of key type, value and scheme; computed.
+        id_rule: how the profile in use identifies keys.
+        key_id: SHA-256 of the canonical JSON that `id_rule` names; computed.
 
     Raises:
         FormatError: the material is no such key or another encoding of one, or the scheme is not of that type.
@@ -57,13 +65,14 @@ class PublicKey:
     key_type: KeyType
     scheme: Scheme
     material: bytes
+    id_rule: KeyIdRule = KeyIdRule.TUF
     key_id: KeyId = field(init=False)
 
     def __post_init__(self) -> None:
         if SCHEME_OF[self.key_type] != self.scheme:
             raise FormatError(f"scheme {self.scheme} is not for a key of type {self.key_type}", field="scheme")
         load_key(self.key_type, self.material)
-        object.__setattr__(self, "key_id", _key_id(self.key_type, self.scheme, self.text))
+        object.__setattr__(self, "key_id", _key_id(self.key_type, self.scheme, self.text, self.id_rule))
 
     def require_id(self, key_id: KeyId) -> None:
         """Raises FormatError unless `key_id` is this key's identifier (STD-5.2.1-2)."""
@@ -107,17 +116,34 @@ class PublicKey:
         if len(text) > MAX_KEY_BYTES:
             raise FormatError(f"key value of more than {MAX_KEY_BYTES} characters", field="key value")
         material = _material(kind, text)
-        if key_id is not None and key_id != (computed := _key_id(kind, scheme_, text)):
+        if key_id is not None and key_id != (computed := _key_id(kind, scheme_, text, KeyIdRule.TUF)):
             raise _wrong_id(key_id, computed)
         return cls(key_type=kind, scheme=scheme_, material=material)
 
     @classmethod
-    def of(cls, key: VerificationKey) -> "PublicKey":
+    def of(cls, key: VerificationKey, id_rule: KeyIdRule = KeyIdRule.TUF) -> "PublicKey":
         """The value for a key of the `cryptography` library."""
         if isinstance(key, ed25519.Ed25519PublicKey):
-            return cls(key_type=KeyType.ED25519, scheme=Scheme.ED25519, material=key.public_bytes_raw())
-        kind = KeyType.ECDSA if isinstance(key, ec.EllipticCurvePublicKey) else KeyType.RSA
-        return cls(key_type=kind, scheme=SCHEME_OF[kind], material=_encoded(key))
+            kind, material = KeyType.ED25519, key.public_bytes_raw()
+        else:
+            kind = KeyType.ECDSA if isinstance(key, ec.EllipticCurvePublicKey) else KeyType.RSA
+            material = _encoded(key)
+        return cls(key_type=kind, scheme=SCHEME_OF[kind], material=material, id_rule=id_rule)
+
+    @classmethod
+    def with_id(cls, key_type: KeyType, material: bytes, key_id: KeyId) -> "PublicKey":
+        """The key, identified by whichever rule gives it this identifier.
+
+        Raises:
+            FormatError: no rule does, or the material is no such key.
+        """
+        keys = [
+            cls(key_type=key_type, scheme=SCHEME_OF[key_type], material=material, id_rule=rule) for rule in KeyIdRule
+        ]
+        for key in keys:
+            if key.key_id == key_id:
+                return key
+        raise _wrong_id(key_id, keys[0].key_id)
 
 
 def _wrong_id(offered: KeyId, expected: KeyId) -> FormatError:
@@ -184,9 +210,13 @@ def _pem(key_type: KeyType, material: bytes) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _key_id(key_type: KeyType, scheme: Scheme, text: str) -> KeyId:
-    # The canonical JSON of these three members needs no more than sorted keys and \ and " escaped;
+def _key_id(key_type: KeyType, scheme: Scheme, text: str, rule: KeyIdRule) -> KeyId:
+    # The canonical JSON of these members needs no more than sorted keys and \ and " escaped;
     # a line end stands as itself, which is what json.dumps does not do.
     value = text.replace("\\", "\\\\").replace('"', '\\"')
-    described = f'{{"keytype":{json.dumps(key_type)},"keyval":{{"public":"{value}"}},"scheme":{json.dumps(scheme)}}}'
+    described = f'"keytype":{json.dumps(key_type)},"keyval":{{"public":"{value}"}}'
+    if rule is KeyIdRule.POUF1:
+        described = f'{{"keyid_hash_algorithms":["sha256","sha512"],{described}}}'
+    else:
+        described = f'{{{described},"scheme":{json.dumps(scheme)}}}'
     return KeyId(hashlib.sha256(described.encode()).hexdigest())

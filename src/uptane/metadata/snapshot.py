@@ -36,11 +36,13 @@ class Snapshot(Common):
     """Snapshot metadata.
 
     Args:
-        files: every Targets file by the name of its role, `targets` among them. A Root entry of older
-            repositories (STD-5.2.4-2) is dropped when decoding and has no effect.
+        files: every Targets file by the name of its role, `targets` among them.
+        root: the Root entry of older repositories (STD-5.2.4-2), which has an effect only where the profile has
+            `unsafe_root_through_snapshot`; others drop it when decoding.
     """
 
     files: Mapping[RoleName, MetadataFile]
+    root: MetadataFile | None = None
 
     def __post_init__(self) -> None:
         super(Snapshot, self).__post_init__()

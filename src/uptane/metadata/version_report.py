@@ -5,7 +5,7 @@ from datetime import datetime
 
 from uptane.metadata.errors import FormatError
 from uptane.metadata.extensions import NO_EXTENSIONS, Extensions
-from uptane.metadata.identifiers import EcuIdentifier, check_text
+from uptane.metadata.identifiers import EcuIdentifier, check_lines
 from uptane.metadata.root import check_time
 from uptane.metadata.targets import ImageFile
 
@@ -40,11 +40,12 @@ class EcuVersionReport:
     Args:
         ecu: the ECU that reports.
         installed: name, length and hashes of the image that runs now.
-        attacks_detected: the attacks seen since the last report, empty for none (M-77).
+        attacks_detected: the attacks seen since the last report, empty for none (M-77); line ends stand in it only
+            where the profile has `unsafe_newlines_in_attacks`.
         time: the latest time the ECU could verify, UTC.
         previous_time: the verified time before that.
-        counter: rises with every report of the ECU.
-        nonce: the token that the ECU sent, or will send, to the Timeserver.
+        counter: rises with every report of the ECU; None only where the profile has `unsafe_no_report_counter`.
+        nonce: the token that the ECU sent, or will send, to the Timeserver; None as `counter` is.
     """
 
     ecu: EcuIdentifier
@@ -52,14 +53,28 @@ class EcuVersionReport:
     attacks_detected: str
     time: datetime
     previous_time: datetime
-    counter: int
-    nonce: int
+    counter: int | None
+    nonce: int | None
     extensions: Extensions = NO_EXTENSIONS
 
     def __post_init__(self) -> None:
         if self.attacks_detected:
-            check_text("attacks detected", self.attacks_detected, MAX_ATTACKS_BYTES)
+            check_lines("attacks detected", self.attacks_detected, MAX_ATTACKS_BYTES)
         object.__setattr__(self, "time", check_time(self.time, "time"))
         object.__setattr__(self, "previous_time", check_time(self.previous_time, "previous time"))
-        check_counter(self.counter)
-        check_nonce(self.nonce)
+        if self.counter is not None:
+            check_counter(self.counter)
+        if self.nonce is not None:
+            check_nonce(self.nonce)
+
+    def require_freshness(self) -> tuple[int, int]:
+        """Counter and nonce, which tell a new report from an old one (STD-5.4.2.1.2-11); FormatError without them."""
+        if self.counter is None or self.nonce is None:
+            raise FormatError(f"the version report of {self.ecu} lacks its counter or its nonce", field="counter")
+        return self.counter, self.nonce
+
+    def require_one_line(self) -> str:
+        """The attacks, which are one line of text (STD-5.2-2); FormatError where a line ends in it."""
+        if "\n" in self.attacks_detected:
+            raise FormatError("attacks detected: a line ends in it", field="attacks detected")
+        return self.attacks_detected

@@ -125,7 +125,7 @@ class Publisher:
         profile: their format and names.
         keyring: the private keys at hand.
         lifetimes: until when they are valid.
-        vehicle: on a Director, the vehicle; written into every role.
+        vehicle: on a Director, the vehicle; written into every role, where the profile can.
     """
 
     store: MetadataStore
@@ -133,6 +133,15 @@ class Publisher:
     keyring: Keyring
     lifetimes: Lifetimes = Lifetimes()
     vehicle: VehicleIdentifier | None = None
+
+    @property
+    def _vehicle(self) -> VehicleIdentifier | None:
+        return None if self.profile.unsafe_no_vehicle_id else self.vehicle
+
+    def _in_snapshot(self, envelope: Envelope[Targets]) -> MetadataFile:
+        if self.profile.unsafe_versions_only:
+            return MetadataFile(version=envelope.payload.version)
+        return _listed(envelope)
 
     async def publish(self, before: Published | None, draft: Draft, now: datetime) -> Published:
         """Signs what changed, and a new Snapshot and Timestamp in any case.
@@ -157,18 +166,18 @@ class Publisher:
             timestamp_version=before.timestamp_version if before else 0,
         )
         roles = await self._sign_targets(state, draft, now)
-        files = {name: _listed(envelope) for name, envelope in roles.items()}
         snapshot = Snapshot(
             version=await self._free_version(Role.SNAPSHOT, state.snapshot_version),
             expires=now + self.lifetimes.snapshot,
-            vehicle=self.vehicle,
-            files=files,
+            vehicle=self._vehicle,
+            files={name: self._in_snapshot(envelope) for name, envelope in roles.items()},
+            root=_listed(root) if self.profile.unsafe_root_through_snapshot else None,
         )
         signed_snapshot = self._sign(snapshot, root.payload.roles[Role.SNAPSHOT], Role.SNAPSHOT)
         timestamp = Timestamp(
             version=state.timestamp_version + 1,
             expires=now + self.lifetimes.timestamp,
-            vehicle=self.vehicle,
+            vehicle=self._vehicle,
             snapshot=_listed(signed_snapshot),
         )
         signed_timestamp = self._sign(timestamp, root.payload.roles[Role.TIMESTAMP], Role.TIMESTAMP)
@@ -183,7 +192,13 @@ class Publisher:
                 raise ProvisioningError("a new repository needs a Root")
             return before.root
         version = before.root.payload.version + 1 if before else 1
-        root = replace(draft.root, version=version, expires=now + self.lifetimes.root, vehicle=self.vehicle)
+        root = replace(
+            draft.root,
+            version=version,
+            expires=now + self.lifetimes.root,
+            vehicle=self._vehicle,
+            consistent_snapshot=not self.profile.unsafe_plain_names,
+        )
         signers = self._signers(root.roles[Role.ROOT], Role.ROOT)
         if before:
             signers |= self._signers(before.root.payload.roles[Role.ROOT], Role.ROOT)
@@ -203,7 +218,7 @@ class Publisher:
             if keys is None:
                 raise ProvisioningError(f"nobody delegates to role {name}", next_step="Delegate to it first.")
             version = await self._free_version(name, roles[name].payload.version if name in roles else 0)
-            payload = replace(content, version=version, expires=now + self.lifetimes.targets, vehicle=self.vehicle)
+            payload = replace(content, version=version, expires=now + self.lifetimes.targets, vehicle=self._vehicle)
             roles[name] = self._sign(payload, keys, name)
         return roles | signed
 
@@ -265,7 +280,7 @@ def _has_other_keys(targets: Envelope[Targets], root: Root) -> bool:
     return len({signature.key_id for signature in targets.signatures} & set(keys.key_ids)) < keys.threshold
 
 
-def _listed(envelope: Envelope[Targets] | Envelope[Snapshot]) -> MetadataFile:
+def _listed(envelope: Envelope[Root] | Envelope[Targets] | Envelope[Snapshot]) -> MetadataFile:
     return MetadataFile(version=envelope.payload.version, length=len(envelope.raw), digests=Digests.of(envelope.raw))
 
 

@@ -16,7 +16,7 @@ REPORT_HASH = "sha256"
 def sign(profile: Profile, payload: Payload, signers: Sequence[Signer]) -> bytes:
     """The signed object. Reports and manifests are signed over the hash of the payload (STD-5.4.2.1.1-5)."""
     unsigned = profile.format.encode(payload)
-    hashed = isinstance(payload, EcuVersionReport | VehicleVersionManifest)
+    hashed = isinstance(payload, EcuVersionReport | VehicleVersionManifest) and not profile.unsafe_no_hash_in_signatures
     signatures = tuple((_sign_hash if hashed else _sign)(signer, unsigned.message) for signer in signers)
     return profile.format.assemble(unsigned, signatures)
 

@@ -108,8 +108,9 @@ class MemoryTransaction:
         return self.state.ecus.get(ecu)
 
     async def ecu_of_key(self, key: PublicKey) -> EcuRecord | None:
-        """The ECU that registered this key material, if any."""
-        return next((ecu for ecu in self.state.ecus.values() if ecu.key.material == key.material), None)
+        """The ECU that registered this key material for itself alone, if any."""
+        sole = (ecu for ecu in self.state.ecus.values() if not ecu.shares_key)
+        return next((ecu for ecu in sole if ecu.key.material == key.material), None)
 
     async def add_ecu(self, record: EcuRecord) -> None:
         """Raises UnknownVehicleError, or AlreadyRegisteredError whose fact `conflict` is `ecu`, `key` or `primary`."""
@@ -166,7 +167,7 @@ class MemoryTransaction:
             raise rules.unknown_ecu(vehicle, ecu)
 
     async def _require_own_key_and_role(self, record: EcuRecord) -> None:
-        holder = await self.ecu_of_key(record.key)
+        holder = None if record.shares_key else await self.ecu_of_key(record.key)
         if holder and holder.ecu != record.ecu:
             raise rules.key_exists(record, holder)
         for other in await self.ecus(record.vehicle):

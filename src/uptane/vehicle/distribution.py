@@ -27,27 +27,35 @@ _MONTH = (1980, 1, 1, 0, 0, 0)
 def bundle_of(memory: EcuMemory) -> bytes:
     """Everything that is trusted of both repositories after a good cycle, each file under the name it is fetched by.
 
-    Every Root that was ever trusted is in it, so that a Secondary that missed some can follow (STD-5.4.2.6-2).
+    Every Root that was ever trusted is in it, so that a Secondary that missed some can follow (STD-5.4.2.6-2); with
+    plain names there is room for the newest alone.
     """
     files: dict[str, bytes] = {}
     for repository in (memory.director, memory.image_repository):
         prefix = f"repository/{repository}/root/"
-        for name in memory.names(prefix):
+        for name in memory.names(prefix):  # in the order of their versions
             version = int(name.removeprefix(prefix))
-            files[f"{repository}/{memory.profile.metadata_name(Role.ROOT, version)}"] = memory.require(name)
-        files |= {f"{repository}/{name}": raw for name, raw in _names(memory.profile, memory.held(repository)).items()}
+            root = memory.profile.requested_metadata(Role.ROOT, version)
+            files[_place(memory.profile, repository, root)] = memory.require(name)
+        for name, raw in _names(memory.profile, memory.held(repository)).items():
+            files[_place(memory.profile, repository, name)] = raw
     return pack(files)
+
+
+def _place(profile: Profile, repository: RepositoryName, name: str) -> str:
+    """Where a file stands in the archive; as on the repository's server where names are plain (POUF-1)."""
+    return f"{repository}/metadata/{name}" if profile.unsafe_plain_names else f"{repository}/{name}"
 
 
 def _names(profile: Profile, held: Held) -> Mapping[str, bytes]:
     snapshot = profile.format.decode(Snapshot, held.files[Role.SNAPSHOT]).payload
     files = {
-        profile.metadata_name(Role.TIMESTAMP): held.files[Role.TIMESTAMP],
-        profile.metadata_name(Role.SNAPSHOT, snapshot.version): held.files[Role.SNAPSHOT],
+        profile.requested_metadata(Role.TIMESTAMP): held.files[Role.TIMESTAMP],
+        profile.requested_metadata(Role.SNAPSHOT, snapshot.version): held.files[Role.SNAPSHOT],
     }
     for role, listed in snapshot.files.items():
         if role in held.files and _is_listed(profile, held.files[role], listed):
-            files[profile.metadata_name(role, listed.version)] = held.files[role]
+            files[profile.requested_metadata(role, listed.version)] = held.files[role]
     return files
 
 
@@ -82,13 +90,15 @@ class Bundle:
 
     Args:
         raw: the archive as received.
+        profile: how it names files.
 
     Raises:
         FormatError: not such an archive.
         EndlessDataError: too many files, or too large ones.
     """
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: bytes, profile: Profile) -> None:
+        self._profile = profile
         if len(raw) > MAX_BUNDLE_BYTES or _entries(raw) > MAX_BUNDLE_FILES:
             raise EndlessDataError(
                 f"the metadata bundle is larger than {MAX_BUNDLE_BYTES} bytes, or holds too many files"
@@ -112,7 +122,7 @@ class Bundle:
 
     def fetch(self, repository: RepositoryName, name: str, limit: int) -> bytes | None:
         """A file of the bundle; EndlessDataError for one of more than `limit` bytes."""
-        raw = self._files.get(f"{repository}/{name}")
+        raw = self._files.get(_place(self._profile, repository, name))
         if raw is not None and len(raw) > limit:
             raise EndlessDataError(
                 f"{name} of {repository} has {len(raw)} bytes, more than the {limit} that are allowed",

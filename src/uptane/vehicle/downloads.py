@@ -33,7 +33,7 @@ def download(
         SecurityError: no mirror gave the listed bytes; of several reasons the first attack is told.
         UnreachableError: no mirror had it, and none gave other bytes.
     """
-    name = profile.image_name(image.file.path, image.file.digests.items[0][1])
+    name = profile.requested_image(image.file.path, image.file.digests.items[0][1])
     reasons: list[UptaneError] = []
     for mirror in mirrors:
         try:

@@ -222,7 +222,8 @@ class Provisioning:
         vehicle, ecu, hardware_id: its identity.
         repository_map: the repositories and their URLs.
         timeserver_key: verifies time attestations.
-        roles: all four roles of both repositories, byte for byte (STD-5.4.1-4).
+        roles: all four roles of both repositories, byte for byte (STD-5.4.1-4); Root alone is used where the profile
+            has `unsafe_root_only_provisioning`.
         time: the time of provisioning, UTC, whole seconds.
         counter: the time of provisioning in microseconds since 1970: reports count on from it.
         nonce: the first nonce.
@@ -269,14 +270,14 @@ def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemor
     }
     for repository in what.repository_map.repositories:
         roles = what.roles.get(repository.name, {})
-        for role in Role:
+        for role in (Role.ROOT,) if profile.unsafe_root_only_provisioning else Role:
             if role not in roles:
                 raise ProvisioningError(f"{role} of {repository.name} is missing for ECU {what.ecu}", role=role)
             changes[role_name(repository.name, role)] = roles[role]
         root = profile.format.decode(Root, roles[Role.ROOT]).payload
         changes[root_name(repository.name, root.version)] = roles[Role.ROOT]
-        profile.format.decode(Timestamp, roles[Role.TIMESTAMP])
-        profile.format.decode(Snapshot, roles[Role.SNAPSHOT])
-        profile.format.decode(Targets, roles[Role.TARGETS])
+        for kind, role in ((Timestamp, Role.TIMESTAMP), (Snapshot, Role.SNAPSHOT), (Targets, Role.TARGETS)):
+            if role_name(repository.name, role) in changes:
+                profile.format.decode(kind, roles[role])  # type: ignore[type-var]
     store.write(changes)
     return EcuMemory(store, profile)

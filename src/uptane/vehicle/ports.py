@@ -94,7 +94,7 @@ class PrimaryLink(Protocol):
     """The way from a Secondary to its Primary (inventory of the archived methods)."""
 
     def register_secondary(self, ecu: EcuIdentifier, key: bytes) -> None:
-        """Makes the Secondary known, with its public key."""
+        """Makes the Secondary known, with its public key where the profile has the Primary verify its reports."""
         ...
 
     def submit_report(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, nonce: int, report: bytes) -> None:

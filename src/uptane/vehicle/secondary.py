@@ -163,7 +163,7 @@ class Secondary:
         """Step 2: full verification of what the Primary gave us; our own image, or None."""
         memory, now = self.memory, self.memory.state.time
         self._bundle = self._world.primary.metadata(memory.ecu)
-        bundle = Bundle(self._bundle)
+        bundle = Bundle(self._bundle, memory.profile)
         procedure = full_verification(
             director=memory.context(memory.director, now),
             director_held=memory.held(memory.director),

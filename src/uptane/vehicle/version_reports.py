@@ -19,7 +19,7 @@ class SignedReport:
 
     Args:
         raw: the signed report.
-        nonce: the nonce in it.
+        nonce: the nonce that goes with it; in it too, where the profile's reports carry one.
         attacks: the descriptions it carries; forgotten once the report was accepted.
     """
 
@@ -39,14 +39,15 @@ def make_report(memory: EcuMemory, signer: Signer, extra_attack: str = "") -> Si
     with memory.lock:
         state = memory.change(counter=memory.state.counter + 1)
         described = (*state.attacks, plain(extra_attack)) if extra_attack else state.attacks
+        bare = memory.profile.unsafe_no_report_counter
         report = EcuVersionReport(
             ecu=memory.ecu,
             installed=state.installed,
             attacks_detected=cut(SEPARATOR.join(described)),
             time=state.time,
             previous_time=state.previous_time,
-            counter=state.counter,
-            nonce=state.nonce,
+            counter=None if bare else state.counter,
+            nonce=None if bare else state.nonce,
         )
         raw = sign(memory.profile, report, [signer])
         return SignedReport(raw=raw, nonce=state.nonce, attacks=state.attacks)

@@ -1,10 +1,18 @@
 """Whether a Director may believe a vehicle version manifest and the reports in it (5.3.2.1)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from uptane.formats.profile import Profile
 from uptane.metadata.envelope import Envelope
-from uptane.metadata.errors import FormatError, ReplayedReportError, SpoofingError, UnknownEcuError, WrongVehicleError
+from uptane.metadata.errors import (
+    BadSignatureError,
+    FormatError,
+    ReplayedReportError,
+    SpoofingError,
+    UnknownEcuError,
+    WrongVehicleError,
+)
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
@@ -30,6 +38,19 @@ class KnownEcu:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FreshReport:
+    """A report that is new evidence.
+
+    Args:
+        envelope: the report.
+        counter: its counter; counted here where it carries none.
+    """
+
+    envelope: Envelope[EcuVersionReport]
+    counter: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedManifest:
     """A manifest that passed.
 
@@ -39,22 +60,28 @@ class CheckedManifest:
         repeated: ECUs whose latest report came again, byte for byte: accepted, but no new evidence.
         missing: ECUs of the vehicle that the manifest says nothing of.
         strangers: ECUs that are not on record for the vehicle; their reports are set aside, not believed.
+        refused: ECUs whose report has a bad signature and was set aside, because their Primary could not know it.
+        counter: of the manifest; counted here where it carries none, and not counted on for the last one again.
     """
 
     manifest: VehicleVersionManifest
-    fresh: tuple[Envelope[EcuVersionReport], ...]
-    repeated: tuple[EcuIdentifier, ...]
     missing: tuple[EcuIdentifier, ...]
-    strangers: tuple[EcuIdentifier, ...]
+    counter: int
+    fresh: tuple[FreshReport, ...] = ()
+    repeated: tuple[EcuIdentifier, ...] = ()
+    strangers: tuple[EcuIdentifier, ...] = ()
+    refused: tuple[EcuIdentifier, ...] = ()
 
 
 def check_manifest(
     envelope: Envelope[VehicleVersionManifest],
     *,
+    profile: Profile,
     vehicle: VehicleIdentifier,
     primary: EcuIdentifier,
     known: Mapping[EcuIdentifier, KnownEcu],
     counter: int,
+    last: bytes | None = None,
 ) -> CheckedManifest:
     """Checks identity, signatures and freshness; one bad report drops the whole manifest (STD-5.3.2.1-4).
 
@@ -63,9 +90,11 @@ def check_manifest(
 
     Args:
         envelope: the manifest as received.
+        profile: its format, and which of the rules do not hold there.
         vehicle, primary: who the sender says that it is.
         known: every ECU of that vehicle.
         counter: of the last accepted manifest, 0 before the first.
+        last: the last accepted manifest, byte for byte, if any; where manifests carry no counter, it may come again.
 
     Raises:
         WrongVehicleError: the signed vehicle is another one.
@@ -92,26 +121,38 @@ def check_manifest(
         raise UnknownEcuError(f"ECU {primary} is not registered for vehicle {vehicle}", ecu=primary, vehicle=vehicle)
     if not known[primary].is_primary:
         raise SpoofingError(f"ECU {primary} is not the Primary of vehicle {vehicle}", ecu=primary, vehicle=vehicle)
-    check_report_signature(envelope, known[primary].key, signer=f"Primary {primary}", what="the vehicle manifest")
-    if manifest.counter <= counter:
-        raise ReplayedReportError(
-            f"the manifest of vehicle {vehicle} has counter {manifest.counter}; {counter} was accepted before",
-            expected=counter + 1,
-            offered=manifest.counter,
-        )
-    fresh: list[Envelope[EcuVersionReport]] = []
+    check_report_signature(
+        envelope, known[primary].key, profile=profile, signer=f"Primary {primary}", what="the vehicle manifest"
+    )
+    ecus = [report.payload.ecu for report in manifest.reports]
+    missing = tuple(sorted(set(known) - set(ecus)))
+    if profile.unsafe_no_report_counter and envelope.raw == last:
+        again = tuple(dict.fromkeys(ecu for ecu in ecus if ecu in known))
+        return CheckedManifest(manifest=manifest, repeated=again, missing=missing, counter=counter)
+    number = _manifest_counter(manifest, profile, counter)
+    latest = dict(known)
+    fresh: list[FreshReport] = []
     repeated: list[EcuIdentifier] = []
     strangers: list[EcuIdentifier] = []
-    for report in manifest.reports:
+    refused: list[EcuIdentifier] = []
+    for report in manifest.reports if profile.unsafe_several_reports else manifest.require_one_report_each():
         ecu = report.payload.ecu
         if ecu not in known:
             strangers.append(ecu)
-        elif check_report(report, ecu, known[ecu], may_repeat=ecu != primary):
-            fresh.append(report)
-        else:
+            continue
+        try:
+            new = check_report(report, ecu, latest[ecu], profile=profile, may_repeat=ecu != primary)
+        except BadSignatureError:
+            if not profile.unsafe_unverified_reports:
+                raise
+            refused.append(ecu)
+            continue
+        if new is None:
             repeated.append(ecu)
-    missing = tuple(sorted(set(known) - {report.payload.ecu for report in manifest.reports}))
-    if primary in missing:
+        else:
+            fresh.append(FreshReport(envelope=report, counter=new))
+            latest[ecu] = replace(latest[ecu], counter=new, report=report.raw)
+    if primary in missing and not profile.unsafe_incomplete_manifests:
         raise FormatError(f"the manifest of vehicle {vehicle} lacks the Primary's own report", field="reports")
     return CheckedManifest(
         manifest=manifest,
@@ -119,16 +160,33 @@ def check_manifest(
         repeated=tuple(repeated),
         missing=missing,
         strangers=tuple(strangers),
+        refused=tuple(refused),
+        counter=number,
     )
 
 
-def check_report(report: Envelope[EcuVersionReport], ecu: EcuIdentifier, known: KnownEcu, *, may_repeat: bool) -> bool:
-    """Checks one version report; True when it is new evidence, False when it is the latest one again.
+def _manifest_counter(manifest: VehicleVersionManifest, profile: Profile, counter: int) -> int:
+    if profile.unsafe_no_report_counter:
+        return counter + 1
+    if manifest.require_counter() <= counter:
+        raise ReplayedReportError(
+            f"the manifest of vehicle {manifest.vehicle} has counter {manifest.counter}; {counter} was accepted before",
+            expected=counter + 1,
+            offered=manifest.counter,
+        )
+    return manifest.require_counter()
+
+
+def check_report(
+    report: Envelope[EcuVersionReport], ecu: EcuIdentifier, known: KnownEcu, *, profile: Profile, may_repeat: bool
+) -> int | None:
+    """Checks one version report; its counter when it is new evidence, None when it is the latest one again.
 
     Raises:
         SpoofingError: it is the report of another ECU.
         BadSignatureError: not signed by the ECU's key.
-        ReplayedReportError: a counter that was used before, with other bytes or where a repetition is not allowed.
+        ReplayedReportError: a counter that was used before, with other bytes or where a repetition is not allowed;
+            where reports carry none, a time before that of the last report.
     """
     if report.payload.ecu != ecu:
         raise SpoofingError(
@@ -136,14 +194,36 @@ def check_report(report: Envelope[EcuVersionReport], ecu: EcuIdentifier, known: 
             expected=ecu,
             offered=report.payload.ecu,
         )
-    check_report_signature(report, known.key, signer=f"ECU {ecu}", what=f"the version report of {ecu}")
-    if report.payload.counter > known.counter:
-        return True
-    if may_repeat and report.payload.counter == known.counter and report.raw == known.report:
-        return False
+    check_report_signature(report, known.key, profile=profile, signer=f"ECU {ecu}", what=f"the version report of {ecu}")
+    if profile.unsafe_no_report_counter:
+        return _check_report_time(report, ecu, known, profile)
+    counter, _ = report.payload.require_freshness()
+    if counter > known.counter:
+        return counter
+    if may_repeat and counter == known.counter and report.raw == known.report:
+        return None
     raise ReplayedReportError(
-        f"the version report of {ecu} has counter {report.payload.counter}; {known.counter} was accepted before",
+        f"the version report of {ecu} has counter {counter}; {known.counter} was accepted before",
         ecu=ecu,
         expected=known.counter + 1,
-        offered=report.payload.counter,
+        offered=counter,
     )
+
+
+def _check_report_time(
+    report: Envelope[EcuVersionReport], ecu: EcuIdentifier, known: KnownEcu, profile: Profile
+) -> int | None:
+    """Without a counter the time alone tells a report that was used before, and not one of the same second."""
+    if report.raw == known.report:
+        return None
+    if known.report is not None:
+        last = profile.format.decode(EcuVersionReport, known.report).payload.time
+        if report.payload.time < last:
+            raise ReplayedReportError(
+                f"the version report of {ecu} is of {report.payload.time:%Y-%m-%dT%H:%M:%SZ}; one of "
+                f"{last:%Y-%m-%dT%H:%M:%SZ} was accepted before",
+                ecu=ecu,
+                expected=last,
+                offered=report.payload.time,
+            )
+    return known.counter + 1

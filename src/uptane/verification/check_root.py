@@ -59,7 +59,7 @@ def update_root(context: Context, trusted: Trusted[Root]) -> Procedure[tuple[Tru
     dropped: frozenset[str] = frozenset()
     for _ in range(context.limits.root_updates):
         version = trusted.value.version + 1
-        name = context.profile.metadata_name(Role.ROOT, version)
+        name = context.profile.requested_metadata(Role.ROOT, version)
         raw = yield Fetch(context.repository, name, context.limits.root_bytes)
         if raw is None:
             break

@@ -66,6 +66,7 @@ async def verify_own_metadata(
         StorageError: it is not what was published: a signature, version or hash is wrong, a file is missing, or a
             newer Snapshot than the Timestamp's is there.
     """
+    profile = profile.stored()
     first = await store.read(profile.metadata_name(Role.ROOT, 1))
     if first is None:
         return None

@@ -153,7 +153,7 @@ def _load(
         raw = held.raw
     if raw is None:
         limit = min(listed.length or context.limits.targets_bytes, context.limits.targets_bytes)
-        file = context.profile.metadata_name(name, listed.version)
+        file = context.profile.requested_metadata(name, listed.version)
         raw = yield Fetch(context.repository, file, limit)
         if raw is None:
             raise UnreachableError(

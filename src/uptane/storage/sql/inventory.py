@@ -125,8 +125,8 @@ class SqlTransaction:
         return await self._one(select(ecus).where(ecus.c.ecu == str(ecu)), rows.ecu_record)
 
     async def ecu_of_key(self, key: PublicKey) -> EcuRecord | None:
-        """The ECU that registered this key material, if any."""
-        return await self._one(select(ecus).where(ecus.c.key_material == key.material), rows.ecu_record)
+        """The ECU that registered this key material for itself alone, if any."""
+        return await self._one(select(ecus).where(ecus.c.sole_key == key.material), rows.ecu_record)
 
     async def add_ecu(self, record: EcuRecord) -> None:
         """Raises UnknownVehicleError, or AlreadyRegisteredError whose fact `conflict` is `ecu`, `key` or `primary`."""

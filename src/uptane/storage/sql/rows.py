@@ -7,7 +7,7 @@ from sqlalchemy import RowMapping
 from uptane.director.ports import Assignment, EcuRecord, StoredReport, VehicleRecord
 from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, KeyId, VehicleIdentifier
-from uptane.metadata.keys import KeyType, PublicKey, Scheme
+from uptane.metadata.keys import KeyType, PublicKey
 
 Row = dict[str, Any]
 """Column names and values, as the database takes and gives them."""
@@ -42,6 +42,7 @@ def ecu_row(record: EcuRecord) -> Row:
         "key_type": record.key.key_type.value,
         "key_scheme": record.key.scheme.value,
         "key_material": record.key.material,
+        "sole_key": None if record.shares_key else record.key.material,
         "is_primary": record.is_primary,
         "hardware_id": None if record.hardware_id is None else str(record.hardware_id),
         "report_counter": record.report_counter,
@@ -53,11 +54,12 @@ def ecu_row(record: EcuRecord) -> Row:
 def ecu_record(row: RowMapping) -> EcuRecord:
     """The ECU of a row; raises FormatError for a damaged one, such as a key that has not its identifier."""
     try:
-        key_type, scheme = KeyType(row["key_type"]), Scheme(row["key_scheme"])
+        key_type = KeyType(row["key_type"])
     except ValueError as error:
-        raise FormatError(f"unknown key type or scheme: {error}", field="key type") from error
-    key = PublicKey(key_type=key_type, scheme=scheme, material=row["key_material"])
-    key.require_id(KeyId(row["key_id"]))
+        raise FormatError(f"unknown key type: {error}", field="key type") from error
+    key = PublicKey.with_id(key_type, row["key_material"], KeyId(row["key_id"]))
+    if key.scheme != row["key_scheme"]:
+        raise FormatError(f"scheme {row['key_scheme']!r} is not for a key of type {key_type}", field="scheme")
     return EcuRecord(
         vehicle=VehicleIdentifier(row["vehicle"]),
         ecu=EcuIdentifier(row["ecu"]),
@@ -67,6 +69,7 @@ def ecu_record(row: RowMapping) -> EcuRecord:
         report_counter=row["report_counter"],
         report=row["report"],
         report_received=row["report_received"],
+        shares_key=row["sole_key"] is None,
     )
 
 

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from uptane.metadata.errors import StorageError
 from uptane.storage.sql.engine import database_name, storage_errors
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised whenever a table changes."""
 
 
@@ -72,7 +72,8 @@ ecus = Table(
     Column("key_id", _NAME, nullable=False),
     Column("key_type", _NAME, nullable=False),
     Column("key_scheme", _NAME, nullable=False),
-    Column("key_material", LargeBinary, nullable=False, unique=True),
+    Column("key_material", LargeBinary, nullable=False),
+    Column("sole_key", LargeBinary, unique=True),
     Column("is_primary", Boolean, nullable=False),
     Column("hardware_id", _NAME),
     Column("report_counter", BigInteger, nullable=False),
