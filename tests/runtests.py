@@ -1,4 +1,4 @@
-"""Runs all tests with one metadata format: `python tests/runtests.py [der|json]`."""
+"""Runs all tests with one metadata format: `python tests/runtests.py [der|json|pouf1|pouf1-json]`."""
 
 import importlib.util
 import os
@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-FORMATS = ("der", "json")
+FORMATS = ("der", "json", "pouf1", "pouf1-json")
 WRONG_USE = 2
 
 

@@ -7,6 +7,7 @@ from links import SecondaryLink
 from world import new_signer
 
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier
+from uptane.metadata.keys import KeyIdRule
 from uptane.signing.signer import KeySigner
 from uptane.storage.memory import MemoryEcuStore, MemoryImageSlots
 from uptane.vehicle.installation import INSTALLED
@@ -37,9 +38,9 @@ class Device:
         return {name: self.store.read(name) or b"" for name in self.store.names("repository/")}
 
 
-def new_device() -> Device:
+def new_device(id_rule: KeyIdRule = KeyIdRule.TUF) -> Device:
     """A device without any memory."""
-    return Device(MemoryEcuStore(), MemoryImageSlots(), new_signer())
+    return Device(MemoryEcuStore(), MemoryImageSlots(), new_signer(id_rule=id_rule))
 
 
 class SecondaryEcu:

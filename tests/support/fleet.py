@@ -70,8 +70,8 @@ class Fleet:
         self.profile = profile
         self.now = NOW
         self.thresholds = dict.fromkeys(Role, threshold)
-        self.image_keys = {role: [new_signer(kind) for _ in range(keys)] for role in Role}
-        self.director_keys = {role: [new_signer(kind) for _ in range(keys)] for role in Role}
+        self.image_keys = {role: [self.new_key(kind) for _ in range(keys)] for role in Role}
+        self.director_keys = {role: [self.new_key(kind) for _ in range(keys)] for role in Role}
         self.image_metadata = MemoryPublished()
         self.image_store = MemoryImages()
         self.images = self.open_images()
@@ -80,8 +80,12 @@ class Fleet:
         self.metadata: dict[VehicleIdentifier, MemoryPublished] = {}
         self.inventory = inventory or MemoryInventory()
         self.director = self.open_director()
-        self.time_key = new_signer()
+        self.time_key = self.new_key()
         self.timeserver = Timeserver(profile, self.time_key)
+
+    def new_key(self, kind: KeyType = KeyType.ED25519) -> KeySigner:
+        """A new private key, identified as the profile does."""
+        return new_signer(kind, self.profile.format.key_id_rule)
 
     def open_images(self) -> ImageRepository:
         """The Image repository as after a restart: over its stores, with its keys."""
@@ -147,7 +151,7 @@ class Fleet:
         hardware: tuple[str, ...] | None = None,
     ) -> list[KeySigner]:
         """The Image repository delegates to a role with the next publication; gives its keys."""
-        signers = [new_signer() for _ in range(keys)]
+        signers = [self.new_key() for _ in range(keys)]
         granted = delegation(role, signers, paths=patterns, threshold=threshold, hardware=hardware)
         wait(self.images.delegate(granted, [signer.key for signer in signers], delegator=delegator))
         if at_hand:
@@ -157,14 +161,16 @@ class Fleet:
     def rotate_director(self, *roles: Role) -> None:
         """The Director's Root names new keys for these roles."""
         for role in roles:
-            self.director_keys[role] = [new_signer() for _ in self.director_keys[role]]
+            self.director_keys[role] = [
+                new_signer(id_rule=self.profile.format.key_id_rule) for _ in self.director_keys[role]
+            ]
             self.director.add_signers(self.director_keys[role])
         wait(self.director.change_keys(new_root(self.director_keys, self.thresholds), self.now))
 
     def rotate_images(self, *roles: Role) -> None:
         """The Image repository's Root names new keys for these roles."""
         for role in roles:
-            self.image_keys[role] = [new_signer() for _ in self.image_keys[role]]
+            self.image_keys[role] = [self.new_key() for _ in self.image_keys[role]]
             self.images.add_signers(self.image_keys[role])
         self.images.stage_root(new_root(self.image_keys, self.thresholds))
         wait(self.images.renew())
@@ -232,7 +238,7 @@ class Vehicle:
         *,
         refetch_images: bool = False,
         hardware: HardwareIdentifier | None = None,
-        device: Callable[[], Device] = new_device,
+        device: Callable[[], Device] | None = None,
     ) -> None:
         if vin not in fleet.metadata:
             fleet.add_vehicle(vin)
@@ -240,10 +246,10 @@ class Vehicle:
         self.links = Links(fleet, vin)
         self.said: list[str] = []
         self._nonces = itertools.count(1)
-        self._new_device = device
+        self._new_device = device or (lambda: new_device(fleet.profile.format.key_id_rule))
         self.refetch_images = refetch_images
         self.secondaries: list[SecondaryEcu] = []
-        self.device = device()
+        self.device = self._new_device()
         self.provision(primary, self.device)
         self.primary = self.restart_primary()
         key = fleet.profile.format.encode_key(self.device.signer.key)

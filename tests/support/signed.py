@@ -40,8 +40,8 @@ def signed_report(
         attacks_detected=attacks,
         time=NOW,
         previous_time=NOW,
-        counter=counter,
-        nonce=nonce,
+        counter=None if profile.unsafe_no_report_counter else counter,
+        nonce=None if profile.unsafe_no_report_counter else nonce,
     )
     return sign(profile, report, [signer])
 
@@ -56,5 +56,6 @@ def signed_manifest(
 ) -> bytes:
     """A vehicle version manifest as whoever holds `signer` can make one."""
     envelopes = tuple(profile.format.decode(EcuVersionReport, raw) for raw in reports)
-    manifest = VehicleVersionManifest(vehicle=vin, primary=primary, reports=envelopes, counter=counter)
+    number = None if profile.unsafe_no_report_counter else counter
+    manifest = VehicleVersionManifest(vehicle=vin, primary=primary, reports=envelopes, counter=number)
     return sign(profile, manifest, [signer])

@@ -24,7 +24,7 @@ from uptane.metadata.identifiers import (
     RoleName,
     VehicleIdentifier,
 )
-from uptane.metadata.keys import KeyType
+from uptane.metadata.keys import KeyIdRule, KeyType
 from uptane.metadata.root import Common, Role, RoleKeys, Root
 from uptane.metadata.snapshot import MetadataFile, Snapshot
 from uptane.metadata.targets import Custom, EcuAssignment, Image, ImageFile, MustMatch, Targets
@@ -47,10 +47,10 @@ IMAGES = RepositoryName("imagerepo")
 FAR = datetime(9999, 1, 1, tzinfo=UTC)
 
 
-def new_signer(kind: KeyType = KeyType.ED25519) -> KeySigner:
+def new_signer(kind: KeyType = KeyType.ED25519, id_rule: KeyIdRule = KeyIdRule.TUF) -> KeySigner:
     """A new private key."""
     if kind is KeyType.ED25519:
-        return KeySigner(ed25519.Ed25519PrivateKey.generate())
+        return KeySigner(ed25519.Ed25519PrivateKey.generate(), id_rule)
     if kind is KeyType.ECDSA:
         return KeySigner(ec.generate_private_key(ec.SECP256R1()))
     return _rsa_signer(next(_RSA_TURN) % 8)
@@ -158,7 +158,7 @@ class Repository:
         threshold: int = 1,
     ) -> None:
         self.profile = profile
-        self.signers = {role: [new_signer(kind) for _ in range(keys)] for role in Role}
+        self.signers = {role: [new_signer(kind, profile.format.key_id_rule) for _ in range(keys)] for role in Role}
         self.keyring = {s.key.key_id: s for role in self.signers.values() for s in role}
         self.thresholds = dict.fromkeys(Role, threshold)
         self.store = FilesInMemory()
@@ -188,7 +188,7 @@ class Repository:
     def rotate(self, *roles: Role) -> None:
         """Publishes a Root with new keys for these roles."""
         for role in roles:
-            self.signers[role] = [new_signer() for _ in self.signers[role]]
+            self.signers[role] = [new_signer(id_rule=self.profile.format.key_id_rule) for _ in self.signers[role]]
             self.keyring |= {s.key.key_id: s for s in self.signers[role]}
         assert self.published is not None
         content = {name: envelope.payload for name, envelope in self.published.targets.items()}

@@ -6,10 +6,10 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,10 +17,10 @@ from device import Device, new_device
 from fleet import Fleet, Vehicle
 from links import wait
 from signed import EVIL, FRESH, PATH, custom
-from world import DIRECTOR, IMAGES, TCU, VIN, listed, new_signer
+from world import DIRECTOR, IMAGES, TCU, VIN, listed
 
 from uptane.formats.profile import Profile
-from uptane.formats.profiles import PROFILES
+from uptane.formats.profiles import PROFILES, recognised
 from uptane.metadata.errors import (
     BadSignatureError,
     EndlessDataError,
@@ -32,7 +32,7 @@ from uptane.metadata.errors import (
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, RoleName
 from uptane.metadata.keys import KeyType
 from uptane.metadata.root import Role, Root
-from uptane.metadata.snapshot import Snapshot
+from uptane.metadata.snapshot import MetadataFile, Snapshot
 from uptane.metadata.targets import Targets
 from uptane.metadata.timestamp import Timestamp
 from uptane.services.director_app import director_methods
@@ -40,6 +40,7 @@ from uptane.services.primary_app import primary_methods
 from uptane.services.timeserver_app import timeserver_methods
 from uptane.signing.publish import new_root
 from uptane.signing.sign import sign
+from uptane.signing.signer import KeySigner
 from uptane.storage.ecu_state import EcuStateFolder
 from uptane.storage.folders import ImageFolder
 from uptane.storage.image_slots import ImageSlotFolder
@@ -64,6 +65,28 @@ def forged(car: Vehicle, role: Role, payload: object) -> bytes:
     return sign(car.fleet.profile, payload, car.fleet.director_keys[role])  # type: ignore[arg-type]
 
 
+def drafted(car: Vehicle, keys: Mapping[Role, Sequence[KeySigner]], version: int) -> Root:
+    """A Root of the Director, as its publisher would write it."""
+    unnamed, plain = car.fleet.profile.unsafe_no_vehicle_id, car.fleet.profile.unsafe_plain_names
+    draft = replace(new_root(keys), version=version, expires=car.fleet.now + timedelta(days=365))
+    return replace(draft, vehicle=None if unnamed else VIN, consistent_snapshot=not plain)
+
+
+def put_root(car: Vehicle, raw: bytes) -> None:
+    """The Director offers a Root where the Primary looks for the next one, and whatever makes it look."""
+    profile, name = car.fleet.profile, car.fleet.profile.requested_metadata
+    car.links.altered[DIRECTOR, name(Role.ROOT, 2)] = raw
+    if profile.unsafe_root_through_snapshot:
+        timestamp = profile.format.decode(Timestamp, car.fleet.file(DIRECTOR, Role.TIMESTAMP)).payload
+        snapshot = profile.format.decode(Snapshot, car.fleet.file(DIRECTOR, Role.SNAPSHOT)).payload
+        version = profile.format.decode(Root, raw).payload.version
+        newer = replace(snapshot, version=snapshot.version + 1, root=listed(raw, version))
+        above = forged(car, Role.SNAPSHOT, newer)
+        top = replace(timestamp, version=timestamp.version + 1, snapshot=listed(above, newer.version))
+        car.links.altered[DIRECTOR, name(Role.SNAPSHOT, newer.version)] = above
+        car.links.altered[DIRECTOR, name(Role.TIMESTAMP)] = forged(car, Role.TIMESTAMP, top)
+
+
 def test_weakness_12_another_root_of_the_same_version_replaces_nothing(car: Vehicle) -> None:
     stranger, name = Fleet(car.fleet.profile), car.fleet.profile.metadata_name
     stranger.add_vehicle(VIN)
@@ -76,18 +99,16 @@ def test_weakness_12_another_root_of_the_same_version_replaces_nothing(car: Vehi
 
 @pytest.mark.parametrize("by", ["old keys", "new keys"])
 def test_weakness_12_a_new_root_is_signed_by_its_own_keys_and_the_ones_before(car: Vehicle, by: str) -> None:
-    old, new = car.fleet.director_keys, car.fleet.director_keys | {Role.ROOT: [new_signer()]}
-    root = replace(new_root(new), version=2, vehicle=VIN)
+    old, new = car.fleet.director_keys, car.fleet.director_keys | {Role.ROOT: [car.fleet.new_key()]}
+    root = drafted(car, new, 2)
     with car.primary_refuses(BadSignatureError):
         raw = sign(car.fleet.profile, root, (old if by == "old keys" else new)[Role.ROOT])
-        car.links.altered[DIRECTOR, car.fleet.profile.metadata_name(Role.ROOT, 2)] = raw
+        put_root(car, raw)
 
 
 def test_weakness_12_the_next_root_has_the_next_version(car: Vehicle) -> None:
-    root = replace(new_root(car.fleet.director_keys), version=3, vehicle=VIN)
     with car.primary_refuses(ReplayedMetadataError):
-        raw = forged(car, Role.ROOT, root)
-        car.links.altered[DIRECTOR, car.fleet.profile.metadata_name(Role.ROOT, 2)] = raw
+        put_root(car, forged(car, Role.ROOT, drafted(car, car.fleet.director_keys, 3)))
 
 
 def test_weakness_12_a_thief_of_the_timestamp_key_cannot_roll_the_snapshot_back(car: Vehicle) -> None:
@@ -99,6 +120,7 @@ def test_weakness_12_a_thief_of_the_timestamp_key_cannot_roll_the_snapshot_back(
         car.links.altered[DIRECTOR, name(Role.TIMESTAMP)] = forged(car, Role.TIMESTAMP, newer)
 
 
+@pytest.mark.lies_in_the_wire("pouf1", "pouf1-json")
 @pytest.mark.parametrize("how", ["forgets it", "lists an older one"])
 def test_weakness_12_a_thief_of_the_online_keys_cannot_take_a_suppliers_targets_back(car: Vehicle, how: str) -> None:
     supplier, fleet, profile = RoleName("supplier"), car.fleet, car.fleet.profile
@@ -123,6 +145,7 @@ def test_weakness_12_a_thief_of_the_online_keys_cannot_take_a_suppliers_targets_
     assert errors[0].facts["role"] == supplier
 
 
+@pytest.mark.lies_in_the_wire("pouf1", "pouf1-json")
 def test_weakness_13_files_are_asked_for_by_version_and_images_by_hash(car: Vehicle) -> None:
     car.links.names.clear()
     released = car.fleet.release(PATH, EVIL)
@@ -174,10 +197,9 @@ def test_weakness_15_two_clients_of_different_formats_live_in_one_process() -> N
     for thread in threads:
         thread.join()
     assert errors == []
-    for name, car in cars.items():
+    for car in cars.values():
         assert car.running() == b"image 4"
-        assert car.fleet.profile.metadata_name(Role.ROOT, 1) == f"1.root.{name}"
-    assert cars["json"].trusted() != cars["der"].trusted()
+        assert {recognised(raw) for raw in car.trusted().values()} == {car.fleet.profile}
 
 
 def test_weakness_15_nothing_changes_the_working_directory_or_writes_into_it(tmp_path: Path) -> None:
@@ -238,7 +260,7 @@ def test_weakness_17_the_doors_offer_what_ecus_need_and_nothing_else(car: Vehicl
         "get_signed_time",
         "get_signed_time_der",
     }
-    assert set(primary_methods(car.primary.secondaries)) == {
+    assert set(primary_methods(car.primary.secondaries, profile)) == {
         "submit_ecu_manifest",
         "register_new_secondary",
         "get_time_attestation_for_ecu",
@@ -250,9 +272,10 @@ def test_weakness_17_the_doors_offer_what_ecus_need_and_nothing_else(car: Vehicl
 
 def test_weakness_17_everything_listens_on_this_machine_only() -> None:
     anywhere = ".".join("0000")
+    as_a_name = {"profile.py", "servers.py"}  # by which the archived clients call a server of this machine
     for path in [*(REPOSITORY / "src").rglob("*.py"), *(REPOSITORY / "demo").rglob("*.py")]:
         text = path.read_text()
-        assert anywhere not in text, path
+        assert anywhere not in text or path.name in as_a_name, path
         assert "30309" not in text, path
 
 
@@ -285,7 +308,7 @@ def test_weakness_19_keys_can_be_revoked_again_and_again(car: Vehicle) -> None:
 
 
 def test_weakness_19_each_of_the_three_roles_under_revoked_keys_is_refused(car: Vehicle) -> None:
-    codec, name = car.fleet.profile.format, car.fleet.profile.metadata_name
+    codec, name, asked = car.fleet.profile.format, car.fleet.profile.metadata_name, car.fleet.profile.requested_metadata
     stolen = dict(car.fleet.director_keys)
     car.fleet.rotate_director(Role.TARGETS, Role.SNAPSHOT, Role.TIMESTAMP)
     car.cycle()
@@ -296,13 +319,16 @@ def test_weakness_19_each_of_the_three_roles_under_revoked_keys_is_refused(car: 
         by = {role: (stolen if role is last else car.fleet.director_keys)[role] for role in Role}
         with car.primary_refuses(BadSignatureError) as errors:
             raw = sign(car.fleet.profile, replace(targets, version=targets.version + 1), by[Role.TARGETS])
-            files = {RoleName("targets"): listed(raw, targets.version + 1)}
+            listing = listed(raw, targets.version + 1)
+            if car.fleet.profile.unsafe_versions_only:
+                listing = MetadataFile(version=listing.version)
+            files = {RoleName("targets"): listing}
             above = sign(
                 car.fleet.profile, replace(snapshot, version=snapshot.version + 1, files=files), by[Role.SNAPSHOT]
             )
             top = replace(timestamp, version=timestamp.version + 1, snapshot=listed(above, snapshot.version + 1))
-            car.links.altered[DIRECTOR, name(Role.TARGETS, targets.version + 1)] = raw
-            car.links.altered[DIRECTOR, name(Role.SNAPSHOT, snapshot.version + 1)] = above
+            car.links.altered[DIRECTOR, asked(Role.TARGETS, targets.version + 1)] = raw
+            car.links.altered[DIRECTOR, asked(Role.SNAPSHOT, snapshot.version + 1)] = above
             car.links.altered[DIRECTOR, name(Role.TIMESTAMP)] = sign(car.fleet.profile, top, by[Role.TIMESTAMP])
         assert errors[0].facts["role"] == last
 
@@ -314,14 +340,15 @@ def test_weakness_19_no_file_holds_a_path_of_somebodys_machine() -> None:
 
 
 @pytest.fixture
-def on_disk(tmp_path: Path) -> Callable[[], Device]:
+def on_disk(profile: Profile, tmp_path: Path) -> Callable[[], Device]:
     """Makes ECUs whose memory is a folder; each is opened once."""
     numbers = iter(range(10))
 
     def device() -> Device:
         folder = tmp_path / f"ecu{next(numbers)}"
         folder.mkdir()
-        return Device(EcuStateFolder(folder / "state"), ImageSlotFolder(folder / "images"), new_device().signer)
+        signer = new_device(profile.format.key_id_rule).signer
+        return Device(EcuStateFolder(folder / "state"), ImageSlotFolder(folder / "images"), signer)
 
     return device
 
@@ -335,6 +362,7 @@ def reopened(device: Device, folder: Path) -> Device:
     return Device(EcuStateFolder(folder / "state"), ImageSlotFolder(folder / "images"), device.signer)
 
 
+@pytest.mark.lies_in_the_wire("pouf1", "pouf1-json")
 def test_weakness_20_inventory_nonces_times_manifests_and_images_outlive_their_processes(
     profile: Profile, tmp_path: Path, on_disk: Callable[[], Device]
 ) -> None:

@@ -10,6 +10,7 @@ from uptane.image_repository.repository import ImageRepository
 from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.root import Root
+from uptane.services.asgi import LOOPBACK_NAMES
 from uptane.services.static_files import PublishedFiles, StaticFiles, mounts, mounts_by_vehicle
 from uptane.storage.folders import ImageFolder, PublishedFolder
 from uptane.storage.sql.inventory import SqlInventory, open_inventory
@@ -55,12 +56,17 @@ async def director_over_folder(profile: Profile, folder: Path, root: Root) -> Ru
     )
 
 
-def folder_site(folder: Path) -> StaticFiles:
+def host_names(profile: Profile) -> frozenset[str]:
+    """The names that servers on this machine answer to."""
+    return LOOPBACK_NAMES | ({"0.0.0.0"} if profile.unsafe_any_address_as_host else set())  # noqa: S104 - a name
+
+
+def folder_site(profile: Profile, folder: Path) -> StaticFiles:
     """An HTTP application that serves `metadata/` and `targets/` of a folder, and nothing else of it."""
-    return StaticFiles(mounts(_published(folder)))
+    return StaticFiles(mounts(_published(folder)), allowed_hosts=host_names(profile))
 
 
-def director_site(folder: Path) -> StaticFiles:
+def director_site(profile: Profile, folder: Path) -> StaticFiles:
     """An HTTP application that serves `VIN/metadata/` and `VIN/targets/` of every vehicle in a folder."""
 
     def folders_of(vin: str) -> Mapping[str, PublishedFiles] | None:
@@ -69,7 +75,7 @@ def director_site(folder: Path) -> StaticFiles:
         except FormatError:
             return None
 
-    return StaticFiles(mounts_by_vehicle(folders_of))
+    return StaticFiles(mounts_by_vehicle(folders_of), allowed_hosts=host_names(profile))
 
 
 def _published(folder: Path) -> Mapping[str, PublishedFiles]:

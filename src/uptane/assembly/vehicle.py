@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from uptane.formats.profile import Profile
 from uptane.signing.signer import Signer
 from uptane.storage.ecu_state import EcuStateFolder
 from uptane.storage.image_slots import ImageSlotFolder
@@ -69,8 +70,8 @@ def connect_primary(
     world = World(
         repositories=RepositoriesOverHttp(clients),
         mirrors=[ImagesOverHttp(clients[name]) for name in (memory.director, memory.image_repository)],
-        director=connect_director(director_url),
-        timeserver=TimeserverOverXmlRpc(timeserver, memory.profile.name),
+        director=connect_director(director_url, memory.profile),
+        timeserver=TimeserverOverXmlRpc(timeserver, memory.profile),
         slots=slots,
         new_nonce=new_nonce,
         say=say,
@@ -87,11 +88,11 @@ def connect_secondary(
     say: Callable[[str], None] = lambda line: None,
 ) -> Secondary:
     """A Secondary whose Primary is at this URL."""
-    link = PrimaryOverXmlRpc(XmlRpcClient(primary_url, peer="Primary"))
+    link = PrimaryOverXmlRpc(XmlRpcClient(primary_url, peer="Primary"), memory.profile)
     world = SecondaryWorld(primary=link, slots=slots, new_nonce=new_nonce, say=say)
     return Secondary(memory, signer, world)
 
 
-def connect_director(url: str) -> DirectorOverXmlRpc:
+def connect_director(url: str, profile: Profile) -> DirectorOverXmlRpc:
     """The Director's door for ECUs at this URL."""
-    return DirectorOverXmlRpc(XmlRpcClient(url, peer="Director"))
+    return DirectorOverXmlRpc(XmlRpcClient(url, peer="Director"), profile)

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 def demo(
     *,
-    format: Literal["der", "json"] = "der",
+    format: Literal["der", "json", "pouf1", "pouf1-json"] = "der",
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
     pause: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -17,7 +17,7 @@ def demo(
     folder. The exit code is 0 only if every banner is the expected one.
 
     Args:
-        format: the format of all metadata.
+        format: the format of all metadata; `pouf1` and `pouf1-json` are those of the archived implementation.
         json_output: print one JSON object and nothing else.
         pause: wait for the Enter key before each step.
     """

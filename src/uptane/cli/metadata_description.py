@@ -62,6 +62,16 @@ def describe_map(repository_map: RepositoryMap) -> dict[str, Described]:
     }
 
 
+def describe_key(key: PublicKey) -> dict[str, Described]:
+    """A public key and its identifier."""
+    return {
+        "key_id": str(key.key_id),
+        "key_type": str(key.key_type),
+        "scheme": str(key.scheme),
+        "public": key.text,
+    }
+
+
 def describe_signatures(envelope: Envelope[Payload]) -> dict[str, Described]:
     """`{"signatures": [...]}`: who signed, and how."""
     return {"signatures": [_signature(signature) for signature in envelope.signatures]}
@@ -90,7 +100,15 @@ def _list_lines(name: str, values: list[Described], indent: str) -> Iterator[str
 
 
 def _text(value: Described) -> str:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    # A text of several lines must not look like lines of ours.
+    return str(value).replace("\n", "\\n")
+
+
+def _given(name: str, value: int | None) -> dict[str, Described]:
+    """The value under its name, or nothing where there is none."""
+    return {} if value is None else {name: value}
 
 
 def _common(payload: Common) -> dict[str, Described]:
@@ -110,13 +128,10 @@ def _role(payload: Root | Timestamp | Snapshot | Targets) -> dict[str, Described
             return {"snapshot": _file(payload.snapshot)}
         case Snapshot():
             files: dict[str, Described] = {str(name): _file(file) for name, file in payload.files.items()}
-            if payload.root is not None:
-                files["root"] = _file(payload.root)
-            return {"files": files}
+            described: dict[str, Described] = {"files": files}
+            return described if payload.root is None else described | {"root": _file(payload.root)}
         case Targets():
-            described: dict[str, Described] = {
-                "images": {str(path): _image(payload.images[path]) for path in payload.images}
-            }
+            described = {"images": {str(path): _image(payload.images[path]) for path in payload.images}}
             return described | ({"delegations": _delegations(payload.delegations)} if payload.delegations else {})
 
 
@@ -131,11 +146,6 @@ def _report(report: EcuVersionReport) -> dict[str, Described]:
         **_given("nonce", report.nonce),
         **_extensions(report.extensions),
     }
-
-
-def _given(name: str, value: int | None) -> dict[str, Described]:
-    """A number, where the profile has it."""
-    return {} if value is None else {name: value}
 
 
 def _image(image: Image) -> dict[str, Described]:

@@ -10,11 +10,12 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from uptane.cli.exit_codes import CHECK_FAILED
-from uptane.cli.metadata_description import Described, describe, describe_map, describe_signatures, lines
+from uptane.cli.metadata_description import Described, describe, describe_key, describe_map, describe_signatures, lines
 from uptane.formats.profile import Format, Payload
-from uptane.formats.profiles import profile_of
+from uptane.formats.profiles import profile_of, recognised
 from uptane.metadata.envelope import Envelope
 from uptane.metadata.errors import BadSignatureError, FormatError, SecurityError, WrongVehicleError
+from uptane.metadata.keys import PublicKey
 from uptane.metadata.repository_map import RepositoryMap
 from uptane.metadata.root import Common, Role, Root
 from uptane.metadata.snapshot import Snapshot
@@ -29,7 +30,7 @@ MAX_FILE_BYTES = 256_000_000
 """Bytes read of a file: more than any repository may publish as one file."""
 
 _KIND_FIELDS = ("_type", "type")
-"""The fields that say of what kind a signed object is, in `json` and `der`."""
+"""The fields that say of what kind a signed object is, in JSON and in DER."""
 
 _ROLES: dict[type[Payload], Role] = {
     Root: Role.ROOT,
@@ -37,7 +38,7 @@ _ROLES: dict[type[Payload], Role] = {
     Snapshot: Role.SNAPSHOT,
     Targets: Role.TARGETS,
 }
-_TITLES: dict[type[Payload] | type[RepositoryMap], str] = {
+_TITLES: dict[type[Payload] | type[RepositoryMap] | type[PublicKey], str] = {
     Root: "Root metadata",
     Timestamp: "Timestamp metadata",
     Snapshot: "Snapshot metadata",
@@ -46,6 +47,7 @@ _TITLES: dict[type[Payload] | type[RepositoryMap], str] = {
     VehicleVersionManifest: "Vehicle version manifest",
     TimeAttestation: "Time attestation",
     RepositoryMap: "Repository map",
+    PublicKey: "Public key",
 }
 
 
@@ -55,11 +57,11 @@ class MetadataText:
 
     Args:
         format: its wire format.
-        content: the signed object, or the map.
+        content: the signed object, the map or the key.
     """
 
     format: Format
-    content: Envelope[Payload] | RepositoryMap
+    content: Envelope[Payload] | RepositoryMap | PublicKey
 
     @property
     def title(self) -> str:
@@ -71,6 +73,8 @@ class MetadataText:
         """Its values and who signed it."""
         if isinstance(self.content, RepositoryMap):
             return describe_map(self.content)
+        if isinstance(self.content, PublicKey):
+            return describe_key(self.content)
         return describe(self.content.payload) | describe_signatures(self.content)
 
 
@@ -87,7 +91,7 @@ def show(
     The exit code is 0 if the file is shown and, with a Root, verifies, and 1 if it does not or is malformed.
 
     Args:
-        file: a metadata file, version report, manifest, time attestation or repository map.
+        file: a metadata file, version report, manifest, time attestation, repository map or public key.
         root: Root metadata whose keys and thresholds shall decide.
         json_output: print one JSON object and nothing else.
     """
@@ -109,7 +113,7 @@ def show(
 
 
 def read_metadata(file: Path) -> MetadataText:
-    """The content of a file, whose format its first byte tells.
+    """The content of a file, which tells its own format.
 
     Raises:
         FormatError: it is nothing that this project writes.
@@ -119,7 +123,7 @@ def read_metadata(file: Path) -> MetadataText:
         raw = opened.read(MAX_FILE_BYTES + 1)
     if len(raw) > MAX_FILE_BYTES:
         raise FormatError(f"{file} has more than {MAX_FILE_BYTES} bytes", field="length")
-    wire = profile_of("json" if raw.lstrip()[:1] == b"{" else "der").format
+    wire = (recognised(raw) or profile_of("json" if raw.lstrip()[:1] == b"{" else "der")).format
     reasons: dict[str, FormatError] = {}
     kinds: tuple[type[Any], ...] = (*_ROLES, EcuVersionReport, VehicleVersionManifest, TimeAttestation)
     for kind in kinds:
@@ -131,6 +135,10 @@ def read_metadata(file: Path) -> MetadataText:
         return MetadataText(wire, wire.decode_map(raw))
     except FormatError as error:
         reasons[_TITLES[RepositoryMap]] = error
+    try:
+        return MetadataText(wire, wire.decode_key(raw))
+    except FormatError as error:
+        reasons[_TITLES[PublicKey]] = error
     raise _nothing(file, wire, reasons)
 
 
@@ -146,7 +154,7 @@ def check_under_root(read: MetadataText, file: Path, root: Path) -> None:
     if not isinstance(trusted, Envelope) or not isinstance(trusted.payload, Root):
         raise FormatError(f"{root} is not Root metadata", field="root")
     content = read.content
-    if isinstance(content, RepositoryMap) or not isinstance(content.payload, Common):
+    if not isinstance(content, Envelope) or not isinstance(content.payload, Common):
         raise FormatError(
             f"a Root names no keys for a {read.title[:1].lower()}{read.title[1:]}",
             next_step="Its signer's key is registered elsewhere.",

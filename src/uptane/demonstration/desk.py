@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from uptane.assembly.http_server import ServerThread
+from uptane.demonstration.keys import signer
 from uptane.demonstration.settings import Settings
 from uptane.metadata.errors import UptaneError
 from uptane.services.asgi import Receive, Scope, Send
 from uptane.signing.signer import KeySigner
-from uptane.storage.key_files import KeyFolder
 
 ResultT = TypeVar("ResultT")
 _MARK = ".uptane-demonstration"
@@ -32,7 +32,6 @@ class Desk:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.servers = ServerThread()
-        self._keys = KeyFolder(settings.keys)
 
     def run(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
         """Runs a coroutine on the servers' event loop and waits for its result."""
@@ -40,7 +39,7 @@ class Desk:
 
     def signer(self, name: str) -> KeySigner:
         """The key of that name, made at its first use."""
-        return KeySigner(self._keys.load_or_generate(name))
+        return signer(self.settings, name)
 
     def check_ports(self, *ports: int) -> None:
         """Raises UptaneError when another program has one of the ports, before anything is wiped for nothing."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from uptane.assembly.servers import RunningDirector, director_over_folder, director_site
+from uptane.assembly.servers import RunningDirector, director_over_folder, director_site, host_names
 from uptane.demonstration.console import command, say
 from uptane.demonstration.desk import Desk, now, wipe
 from uptane.demonstration.director_attacks import DirectorAttacks
@@ -95,7 +95,7 @@ class DirectorConsole(DirectorAttacks):
         if self._desk.servers.serves(port):
             say("The Director is hosted already.")
             return
-        self._desk.servers.start(director_site(self.settings.director), [port])
+        self._desk.servers.start(director_site(self.settings.profile, self.settings.director), [port])
         say(f"Director hosted at {self.settings.url(port)}")
 
     @command
@@ -105,11 +105,12 @@ class DirectorConsole(DirectorAttacks):
 
     def _listen(self) -> None:
         methods = director_methods(self.director, self.settings.profile, now)
+        door = XmlRpcDoor(methods, max_body=MAX_MANIFEST_BYTES, allowed_hosts=host_names(self.settings.profile))
         port = self.settings.ports.director_calls
         if self._desk.servers.serves(port):
             say("The Director listens already.")
             return
-        self._desk.servers.start(XmlRpcDoor(methods, max_body=MAX_MANIFEST_BYTES), [port])
+        self._desk.servers.start(door, [port])
         say(f"Director listens for ECUs at {self.settings.url(port)}")
 
     @command

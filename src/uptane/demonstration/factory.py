@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from uptane.assembly.vehicle import EcuFolder, new_nonce
+from uptane.assembly.vehicle import EcuFolder, connect_director, new_nonce
+from uptane.demonstration.console import say
+from uptane.demonstration.keys import key_folder, signer
 from uptane.demonstration.settings import Settings
+from uptane.formats.profiles import PROFILES, recognised
 from uptane.metadata.digests import Digests
-from uptane.metadata.errors import ProvisioningError, UnknownVehicleError
+from uptane.metadata.errors import ProvisioningError, UnknownVehicleError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, RepositoryName, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.repository_map import MappedRepository, RepositoryKind, RepositoryMap
@@ -19,7 +22,6 @@ from uptane.metadata.targets import ImageFile
 from uptane.signing.signer import KeySigner
 from uptane.storage.ecu_state import EcuStateFolder
 from uptane.storage.image_slots import ImageSlotFolder
-from uptane.storage.key_files import KeyFolder
 from uptane.vehicle.installation import INSTALLED
 from uptane.vehicle.memory import EcuMemory, Provisioning, provision
 
@@ -27,8 +29,6 @@ DIRECTOR = RepositoryName("director")
 IMAGE_REPOSITORY = RepositoryName("imagerepo")
 FACTORY_IMAGE = b"Contents of infotainment_firmware.txt"
 """What an ECU runs before its first update: 37 bytes."""
-
-OTHER_FORMATS = {"der": "json", "json": "der"}
 
 
 def key_name(kind: str, ecu: EcuIdentifier, default: EcuIdentifier) -> str:
@@ -40,7 +40,7 @@ def ecu_signer(settings: Settings, name: str, *, use_new_keys: bool) -> KeySigne
     """An ECU's own key, made at its first use."""
     if use_new_keys:
         name = f"{name}_{random_text(8)}"
-    return KeySigner(KeyFolder(settings.keys).load_or_generate(name))
+    return signer(settings, name)
 
 
 def random_text(length: int) -> str:
@@ -58,6 +58,27 @@ def new_folder(settings: Settings, kind: str) -> EcuFolder:
 def remove(folder: EcuFolder) -> None:
     """Removes an ECU's folder."""
     shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def register(
+    settings: Settings, vehicle: VehicleIdentifier, ecu: EcuIdentifier, key: bytes, *, is_primary: bool
+) -> None:
+    """Registers an ECU with the Director.
+
+    Raises:
+        UptaneError: the Director refused. An archived one refuses an ECU that it knows in words that nobody can tell
+            from another reason; like the archived clients, this one then goes on.
+    """
+    director = connect_director(settings.url(settings.ports.director_calls), settings.profile)
+    try:
+        director.register_ecu(vehicle, ecu, key, is_primary=is_primary)
+    except UptaneError as error:
+        if type(error) is not UptaneError or not settings.profile.relaxations:
+            raise
+        say(f"The Director did not register ECU {ecu}, perhaps because it knows it already: {error}")
+        return
+    part = "the Primary" if is_primary else "a Secondary"
+    say(f"ECU {ecu} is registered with the Director as {part} of vehicle {vehicle}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,26 +164,27 @@ def _map(settings: Settings, vehicle: VehicleIdentifier) -> RepositoryMap:
 
 
 def _roles(settings: Settings, folder: Path) -> dict[Role, bytes]:
+    profile = settings.profile
     roles: dict[Role, bytes] = {}
-    for role in Role:
-        name = settings.profile.metadata_name(role)
-        path = folder / name
-        if path.is_file():
-            roles[role] = path.read_bytes()
-            continue
-        other = OTHER_FORMATS[settings.profile.name]
-        if (folder / f"{role}.{other}").is_file():
+    for role in (Role.ROOT,) if profile.unsafe_root_only_provisioning else Role:
+        path = folder / profile.metadata_name(role)
+        files = [path, *(folder / other.metadata_name(role) for other in PROFILES.values())]
+        raw = next((file.read_bytes() for file in files if file.is_file()), None)
+        if raw is None:
+            raise ProvisioningError(f"{path} is missing", next_step="Run clean_slate() in the services window.")
+        other = recognised(raw)
+        if other is not None and other.name != profile.name:
             raise ProvisioningError(
-                f"the services use the format {other}, and this console {settings.profile.name}",
-                next_step=f"Start this console with UPTANE_DEMO__FORMAT={other} in its environment.",
-                format=other,
+                f"the services use the format {other.name}, and this console {profile.name}",
+                next_step=f"Start this console with UPTANE_DEMO__FORMAT={other.name} in its environment.",
+                format=other.name,
             )
-        raise ProvisioningError(f"{path} is missing", next_step="Run clean_slate() in the services window.")
+        roles[role] = raw
     return roles
 
 
 def _timeserver_key(settings: Settings) -> PublicKey:
-    key = KeyFolder(settings.keys).public("timeserver")
+    key = key_folder(settings).public("timeserver")
     if key is None:
         raise ProvisioningError(
             f"the Timeserver's public key is not in {settings.keys}", next_step="Start the services first."

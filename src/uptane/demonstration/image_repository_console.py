@@ -120,7 +120,7 @@ class ImageRepositoryConsole(ImageRepositoryAttacks):
         if self._desk.servers.serves(port):
             say("The Image repository is hosted already.")
             return
-        self._desk.servers.start(folder_site(self.settings.image_repository), [port])
+        self._desk.servers.start(folder_site(self.settings.profile, self.settings.image_repository), [port])
         say(f"Image repository hosted at {self.settings.url(port)}")
 
     @command

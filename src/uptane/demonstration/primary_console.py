@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable
 
 from uptane.assembly.http_server import ServerThread
-from uptane.assembly.vehicle import EcuFolder, connect_director, connect_primary
+from uptane.assembly.servers import host_names
+from uptane.assembly.vehicle import EcuFolder, connect_primary
 from uptane.demonstration import banners
 from uptane.demonstration.banners import Banner
 from uptane.demonstration.console import command, say
-from uptane.demonstration.factory import MadeEcu, ecu_signer, key_name, make_ecu, new_folder, remove
+from uptane.demonstration.factory import MadeEcu, ecu_signer, key_name, make_ecu, new_folder, register, remove
 from uptane.demonstration.settings import DEFAULT_PRIMARY, DEFAULT_VEHICLE, Settings
 from uptane.metadata.errors import (
     BadSignatureError,
@@ -87,13 +88,11 @@ class PrimaryConsole:
         )
         try:
             key = self.settings.profile.format.encode_key(signer.key)
-            director = connect_director(self.settings.url(self.settings.ports.director_calls))
-            director.register_ecu(vehicle, ecu, key, is_primary=True)
+            register(self.settings, vehicle, ecu, key, is_primary=True)
         except BaseException:  # what was refused leaves the Primary alone that was there before
             made.close()
             remove(folder)
             raise
-        say(f"ECU {ecu} is registered with the Director as the Primary of vehicle {vehicle}.")
         self._clean_up()
         self._folder, self._close = folder, made.close
         try:
@@ -120,7 +119,12 @@ class PrimaryConsole:
     def _listen(self, primary: Primary) -> None:
         first = self.settings.ports.primary
         tries = [0] if first == 0 else range(first, first + self.settings.ports.primary_tries)
-        door = XmlRpcDoor(primary_methods(primary.secondaries), max_body=MAX_REPORT_BYTES)
+        profile = self.settings.profile
+        door = XmlRpcDoor(
+            primary_methods(primary.secondaries, profile),
+            max_body=MAX_REPORT_BYTES,
+            allowed_hosts=host_names(profile),
+        )
         self._port = self._servers.start(
             door,
             list(tries),
@@ -154,7 +158,8 @@ class PrimaryConsole:
     def _cause(self, error: SecurityError) -> str:
         """What went wrong with which file, as the archived program's log told it."""
         role = error.facts.get("role")
-        file = f"Failed to update {role}.{self.settings.profile.name} from all mirrors: " if role in set(Role) else ""
+        name = self.settings.profile.metadata_name(str(role))
+        file = f"Failed to update {name} from all mirrors: " if role in set(Role) else ""
         return f"{file}{type(error).__name__}: {error}"
 
     @command

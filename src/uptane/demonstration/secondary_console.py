@@ -4,11 +4,11 @@ import atexit
 from collections.abc import Callable
 from dataclasses import replace
 
-from uptane.assembly.vehicle import EcuFolder, connect_director, connect_secondary
+from uptane.assembly.vehicle import EcuFolder, connect_secondary
 from uptane.demonstration import banners
 from uptane.demonstration.banners import Banner
 from uptane.demonstration.console import command, say
-from uptane.demonstration.factory import ecu_signer, key_name, make_ecu, new_folder, remove
+from uptane.demonstration.factory import ecu_signer, key_name, make_ecu, new_folder, register, remove
 from uptane.demonstration.primary_console import loop
 from uptane.demonstration.settings import DEFAULT_SECONDARY, DEFAULT_VEHICLE, HOST, Settings
 from uptane.metadata.envelope import Envelope
@@ -88,9 +88,7 @@ class SecondaryConsole:
     def _register(self, secondary: Secondary, signer: KeySigner) -> None:
         vehicle, ecu = secondary.memory.vehicle, secondary.memory.ecu
         key = self.settings.profile.format.encode_key(signer.key)
-        director = connect_director(self.settings.url(self.settings.ports.director_calls))
-        director.register_ecu(vehicle, ecu, key, is_primary=False)
-        say(f"ECU {ecu} is registered with the Director as a Secondary of vehicle {vehicle}.")
+        register(self.settings, vehicle, ecu, key, is_primary=False)
         secondary.primary.register_secondary(ecu, key)
         secondary.send_report()
         say("It is registered with its Primary, which accepted its first version report.")

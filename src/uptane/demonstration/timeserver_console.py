@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from uptane.assembly.servers import host_names
 from uptane.demonstration.console import command, say
 from uptane.demonstration.desk import Desk, now
 from uptane.demonstration.settings import Settings
@@ -38,7 +39,12 @@ class TimeserverConsole:
         if use_new_keys:
             self._desk.replace_keys(KEY)
         signer = self._desk.signer(KEY)
-        self._timeservers = {name: Timeserver(profile, signer) for name, profile in PROFILES.items()}
+        family = [
+            profile
+            for profile in PROFILES.values()
+            if profile.format.key_id_rule is self.settings.profile.format.key_id_rule
+        ]
+        self._timeservers = {profile.format.extension: Timeserver(profile, signer) for profile in family}
 
     @command
     def get_signed_time(self, nonces: Sequence[int]) -> bytes:
@@ -64,8 +70,9 @@ class TimeserverConsole:
         key = self._desk.signer(KEY).key
         for name, nonces in (("json", [1, 2]), ("der", [2, 9, 151])):
             moment = now().replace(microsecond=0)
-            raw = self._timeserver(name).attest(nonces, moment)
-            verify_time(PROFILES[name], raw, key=key, nonces=nonces, not_before=moment)
+            timeserver = self._timeserver(name)
+            raw = timeserver.attest(nonces, moment)
+            verify_time(timeserver.profile, raw, key=key, nonces=nonces, not_before=moment)
 
     @command
     def listen(self, use_new_keys: bool = False) -> None:
@@ -75,6 +82,11 @@ class TimeserverConsole:
         port = self.settings.ports.timeserver
         self._desk.servers.stop(port)
         self._desk.servers.start(
-            XmlRpcDoor(timeserver_methods(self._timeservers, now), max_body=MAX_REQUEST_BYTES), [port]
+            XmlRpcDoor(
+                timeserver_methods(self._timeservers, now),
+                max_body=MAX_REQUEST_BYTES,
+                allowed_hosts=host_names(self.settings.profile),
+            ),
+            [port],
         )
         say(f"Timeserver listens at {self.settings.url(port)}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from uptane.demonstration.script import STEPS, SUPPLIER_STEPS, Call, Step
 from uptane.demonstration.settings import HOST, Ports, Settings, environment_of
 from uptane.demonstration.windows import Window
+from uptane.formats.profile import Profile
 from uptane.formats.profiles import profile_of
 from uptane.metadata.errors import UptaneError
 
@@ -88,13 +89,18 @@ def _sections(format: str, show: Callable[[str], None], pause: bool) -> Iterator
             errors = windows["services"].call(name, (), {}).errors
             if errors:
                 raise UptaneError(f"{name}() failed in the services window: {errors[0]}")
-        for step in (*STEPS, *SUPPLIER_STEPS):
+        for step in steps_of(settings.profile):
             show("")
             show(f"=== {step.section}  {step.title}")
             show(f"    {step.why}")
             if pause:
                 _wait_for_enter()
             yield _run_step(step, windows, show)
+
+
+def steps_of(profile: Profile) -> tuple[Step, ...]:
+    """What can be shown in that profile: without delegations, no supplier signs for itself."""
+    return STEPS if profile.no_delegations else (*STEPS, *SUPPLIER_STEPS)
 
 
 def _wait_for_enter() -> None:
@@ -198,7 +204,5 @@ def _print_table(format: str, results: list[StepResult], seconds: float) -> None
     main = results[: len(STEPS)]
     good = sum(result.passed for result in main)
     others = sum(result.passed for result in results[len(STEPS) :])
-    print(
-        f"{good} of {len(main)} sections of the walkthrough and {others} of {len(results) - len(main)} "
-        f"with the supplier's key went as expected, in {seconds:.1f} s."
-    )
+    supplier = f" and {others} of {len(results) - len(main)} with the supplier's key" if results[len(main) :] else ""
+    print(f"{good} of {len(main)} sections of the walkthrough{supplier} went as expected, in {seconds:.1f} s.")

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from uptane.director.issuing import issue
 from uptane.director.manifest_intake import take_in_manifest
-from uptane.director.planning import assignment_of
+from uptane.director.planning import assignment_of, plan_targets
 from uptane.director.ports import EcuRecord, InventoryDatabase, InventoryTransaction, StoredReport, VehicleRecord
 from uptane.director.registration import register_ecu, register_vehicle
 from uptane.formats.profile import Profile
@@ -104,6 +104,7 @@ class Director:
 
         Raises:
             UnknownVehicleError, UnknownEcuError: not in the inventory.
+            FormatError: the profile cannot say that; nothing is changed.
         """
         async with self._inventory.transaction() as transaction:
             await _require_ecu(transaction, vehicle, ecu)
@@ -111,6 +112,8 @@ class Director:
                 if other.path == image.file.path and other.ecu != ecu:
                     await transaction.assign(assignment_of(vehicle, other.ecu, image))
             await transaction.assign(assignment_of(vehicle, ecu, image))
+            planned = plan_targets(await transaction.assignments(vehicle), await transaction.ecus(vehicle))
+            self._profile.check_writable(planned.images)
 
     async def clear_assignments(self, vehicle: VehicleIdentifier) -> None:
         """No ECU of the vehicle shall have anything, from the next publication on."""

@@ -1,6 +1,8 @@
 """A profile: one wire format with its file names, chosen by argument and never by a global."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
 from uptane.metadata.envelope import Envelope, Signature
@@ -9,7 +11,7 @@ from uptane.metadata.keys import KeyIdRule, PublicKey
 from uptane.metadata.repository_map import RepositoryMap
 from uptane.metadata.root import Role, Root
 from uptane.metadata.snapshot import Snapshot
-from uptane.metadata.targets import Targets
+from uptane.metadata.targets import Image, Targets
 from uptane.metadata.time_attestation import TimeAttestation
 from uptane.metadata.timestamp import Timestamp
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
@@ -21,6 +23,10 @@ Payload = Root | Timestamp | Snapshot | Targets | TimeAttestation | EcuVersionRe
 PayloadT = TypeVar(
     "PayloadT", Root, Timestamp, Snapshot, Targets, TimeAttestation, EcuVersionReport, VehicleVersionManifest
 )
+
+
+_ANY_TIME = datetime(2030, 1, 1, tzinfo=UTC)
+"""An expiry that every format can write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,7 @@ class Profile:
         format: the wire format.
         structs_in_calls: signed objects travel over XML-RPC as structs, not as base64 with their exact bytes.
         key_structs_in_calls: public keys do.
+        no_delegations: Targets metadata cannot delegate.
         unsafe_plain_names: clients ask for `ROLE.EXT` and `FOLDER/FILE`, whose content changes while they fetch.
         unsafe_root_through_snapshot: a new Root is found through Snapshot's Root entry, or looked for when a signature
             does not verify; a client that missed a version cannot follow. It must still be the next version and
@@ -111,11 +118,13 @@ class Profile:
             Director sets such a report aside when its signature is bad.
         unsafe_newlines_in_attacks: the attacks in a report may be several lines.
         unsafe_root_only_provisioning: an ECU begins with Root alone, so that its first cycle has no floor.
+        unsafe_any_address_as_host: servers answer to the name 0.0.0.0, by which the archived clients call them.
     """
 
     format: Format
     structs_in_calls: bool = False
     key_structs_in_calls: bool = False
+    no_delegations: bool = False
     unsafe_plain_names: bool = False
     unsafe_root_through_snapshot: bool = False
     unsafe_versions_only: bool = False
@@ -128,6 +137,7 @@ class Profile:
     unsafe_unverified_reports: bool = False
     unsafe_newlines_in_attacks: bool = False
     unsafe_root_only_provisioning: bool = False
+    unsafe_any_address_as_host: bool = False
 
     @property
     def name(self) -> str:
@@ -140,6 +150,10 @@ class Profile:
         return tuple(
             field.name for field in fields(self) if field.name.startswith("unsafe_") and getattr(self, field.name)
         )
+
+    def check_writable(self, images: Mapping[ImagePath, Image]) -> None:
+        """Raises FormatError when the format cannot carry these images; it is better known before they are listed."""
+        self.format.encode(Targets(version=1, expires=_ANY_TIME, images=images))
 
     def metadata_name(self, role: str, version: int | None = None) -> str:
         """The name under which a file is stored: `VERSION.ROLE.EXT`, or `ROLE.EXT` (STD-5.2.7-1, -2)."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from uptane.formats.profile import Profile
 from uptane.image_repository.ports import ImageStore
 from uptane.metadata.delegations import TARGETS_ROLE, DelegatedRole, Delegation
-from uptane.metadata.errors import ProvisioningError, UptaneError
+from uptane.metadata.errors import FormatError, ProvisioningError, UptaneError
 from uptane.metadata.identifiers import HardwareIdentifier, ImagePath, KeyId, RoleName
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import NOT_PUBLISHED_YET, Root
@@ -79,6 +79,7 @@ class ImageRepository:
 
         Raises:
             ProvisioningError: no chain of delegations leads to that role for that path and hardware (STD-5.3.1-5).
+            FormatError: the profile cannot carry this name or custom data; nothing is listed.
             StorageError: the image could not be stored; nothing is listed.
         """
         async with self._lock:
@@ -92,6 +93,7 @@ class ImageRepository:
                     image=path,
                 )
             image = Image(file=await self.store_image(path, data), custom=custom)
+            self._profile.check_writable({path: image})
             self._pending[role] = replace(targets, images=dict(targets.images) | {path: image})
             return image
 
@@ -105,8 +107,15 @@ class ImageRepository:
 
         Raises:
             ProvisioningError: nobody delegates to the delegator.
+            FormatError: the profile cannot carry delegations.
             UptaneError: the delegator delegates to that role already, or another role does so with other keys.
         """
+        if self._profile.no_delegations:
+            raise FormatError(
+                f"the format {self._profile.name} carries no delegations",
+                next_step="Use the format der or json where suppliers sign for themselves.",
+                field="delegations",
+            )
         async with self._lock:
             contents = await self._contents()
             targets = _content(contents, delegator)

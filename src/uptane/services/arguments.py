@@ -17,15 +17,6 @@ def flag(value: object, what: str) -> bool:
     return value
 
 
-def signed_object(value: object, what: str) -> bytes:
-    """Bytes, as every signed object and key travels; FormatError for anything else."""
-    if not isinstance(value, bytes):
-        raise FormatError(
-            f"{what} must travel as base64 with its exact bytes, not as {type(value).__name__}", field=what
-        )
-    return value
-
-
 def integer(value: object, what: str) -> int:
     """An integer, which a boolean is not; FormatError for anything else."""
     if type(value) is not int:

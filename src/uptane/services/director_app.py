@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 from uptane.director.director import Director
+from uptane.formats.call_values import from_call
 from uptane.formats.profile import Profile
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
-from uptane.services.arguments import flag, signed_object, text
+from uptane.services.arguments import flag, text
 
 MAX_MANIFEST_BYTES = 2_000_000
 """Bytes of a request: a manifest of 1,000 ECUs."""
@@ -26,7 +27,8 @@ def director_methods(
     async def submit_vehicle_manifest(vin: object, primary_ecu_serial: object, manifest: object) -> None:
         """Hands in a vehicle version manifest."""
         vehicle, primary = VehicleIdentifier(text(vin, "VIN")), EcuIdentifier(text(primary_ecu_serial, "ECU serial"))
-        await director.receive_manifest(vehicle, primary, signed_object(manifest, "manifest"), clock())
+        raw = from_call(manifest, "manifest", as_struct=profile.structs_in_calls)
+        await director.receive_manifest(vehicle, primary, raw, clock())
 
     async def register_ecu_serial(
         ecu_serial: object, ecu_public_key: object, vin: object, is_primary: object = False
@@ -35,7 +37,9 @@ def director_methods(
         await director.register_ecu(
             vehicle=VehicleIdentifier(text(vin, "VIN")),
             ecu=EcuIdentifier(text(ecu_serial, "ECU serial")),
-            key=profile.format.decode_key(signed_object(ecu_public_key, "public key")),
+            key=profile.format.decode_key(
+                from_call(ecu_public_key, "public key", as_struct=profile.key_structs_in_calls)
+            ),
             is_primary=flag(is_primary, "is_primary"),
         )
 

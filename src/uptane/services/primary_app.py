@@ -2,17 +2,24 @@
 
 from collections.abc import Callable, Mapping
 
+from uptane.formats.call_values import from_call, to_call
+from uptane.formats.profile import Profile
 from uptane.metadata.errors import UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
-from uptane.services.arguments import flag, integer, signed_object, text
+from uptane.services.arguments import flag, integer, text
 from uptane.vehicle.secondaries import Secondaries
 
 MAX_REPORT_BYTES = 64_000
 """Bytes of a request: a version report has some 700."""
 
 
-def primary_methods(secondaries: Secondaries) -> Mapping[str, Callable[..., object]]:
-    """The methods that Secondaries call; they run in worker threads beside the update cycle."""
+def primary_methods(secondaries: Secondaries, profile: Profile) -> Mapping[str, Callable[..., object]]:
+    """The methods that Secondaries call; they run in worker threads beside the update cycle.
+
+    Args:
+        secondaries: what is known of them, and ready for them.
+        profile: how reports, keys and attestations travel.
+    """
 
     def submit_ecu_manifest(vin: object, ecu_serial: object, nonce: object, manifest: object) -> None:
         """Hands in a signed version report."""
@@ -20,17 +27,22 @@ def primary_methods(secondaries: Secondaries) -> Mapping[str, Callable[..., obje
             VehicleIdentifier(text(vin, "VIN")),
             EcuIdentifier(text(ecu_serial, "ECU serial")),
             integer(nonce, "nonce"),
-            signed_object(manifest, "manifest"),
+            from_call(manifest, "manifest", as_struct=profile.structs_in_calls),
         )
 
     def register_new_secondary(ecu_serial: object, public_key: object = None) -> None:
         """Makes a Secondary known, with its public key."""
-        key = None if public_key is None else signed_object(public_key, "public key")
-        secondaries.register_new_secondary(EcuIdentifier(text(ecu_serial, "ECU serial")), key)
+        ecu = EcuIdentifier(text(ecu_serial, "ECU serial"))
+        if public_key is None:
+            secondaries.register_new_secondary(ecu)
+        else:
+            key = from_call(public_key, "public key", as_struct=profile.key_structs_in_calls)
+            secondaries.register_new_secondary(ecu, key)
 
-    def get_time_attestation_for_ecu(ecu_serial: object) -> bytes:
+    def get_time_attestation_for_ecu(ecu_serial: object) -> object:
         """The last verified time attestation."""
-        return secondaries.get_time_attestation_for_ecu(EcuIdentifier(text(ecu_serial, "ECU serial")))
+        raw = secondaries.get_time_attestation_for_ecu(EcuIdentifier(text(ecu_serial, "ECU serial")))
+        return to_call(raw, as_struct=profile.structs_in_calls)
 
     def get_metadata(ecu_serial: object, force_partial_verification: object = False) -> bytes:
         """The bundle for full verification."""

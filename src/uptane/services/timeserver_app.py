@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from uptane.formats.call_values import to_call
 from uptane.metadata.errors import FormatError
 from uptane.services.arguments import integer
 from uptane.timeserver.timeserver import Timeserver
@@ -14,19 +15,23 @@ def timeserver_methods(
     """The methods that Primaries call: `get_signed_time` and `get_signed_time_der`.
 
     Args:
-        timeservers: the Timeserver for each format, `json` and `der`, with the same key.
+        timeservers: the Timeserver for each kind of file, `json` and `der`, with the same key.
         clock: the server's time, UTC.
     """
 
-    def get_signed_time(nonces: object) -> bytes:
+    def get_signed_time(nonces: object) -> object:
         """A JSON attestation over the nonces."""
-        return timeservers["json"].attest(_nonces(nonces), clock())
+        return _attest(timeservers["json"], nonces, clock())
 
-    def get_signed_time_der(nonces: object) -> bytes:
+    def get_signed_time_der(nonces: object) -> object:
         """A DER attestation over the nonces."""
-        return timeservers["der"].attest(_nonces(nonces), clock())
+        return _attest(timeservers["der"], nonces, clock())
 
     return {"get_signed_time": get_signed_time, "get_signed_time_der": get_signed_time_der}
+
+
+def _attest(timeserver: Timeserver, nonces: object, now: datetime) -> object:
+    return to_call(timeserver.attest(_nonces(nonces), now), as_struct=timeserver.profile.structs_in_calls)
 
 
 def _nonces(value: object) -> list[int]:

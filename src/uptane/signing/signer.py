@@ -6,7 +6,7 @@ from typing import Protocol
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from uptane.metadata.keys import PublicKey
+from uptane.metadata.keys import KeyIdRule, PublicKey
 
 PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -25,11 +25,16 @@ class Signer(Protocol):
 
 
 class KeySigner:
-    """Signs with a private key in memory."""
+    """Signs with a private key in memory.
 
-    def __init__(self, private_key: PrivateKey) -> None:
+    Args:
+        private_key: the key.
+        id_rule: how the profile in use identifies keys.
+    """
+
+    def __init__(self, private_key: PrivateKey, id_rule: KeyIdRule = KeyIdRule.TUF) -> None:
         self._private_key = private_key
-        self._key = PublicKey.of(private_key.public_key())
+        self._key = PublicKey.of(private_key.public_key(), id_rule)
 
     @property
     def key(self) -> PublicKey:

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from uptane.metadata.errors import FormatError, StorageError
-from uptane.metadata.keys import KeyType, PublicKey, load_key
+from uptane.metadata.keys import KeyIdRule, KeyType, PublicKey, load_key
 from uptane.storage.atomic_files import OPERATING_SYSTEM, FileLayer, Folder
 from uptane.storage.names import single
 
@@ -16,6 +16,9 @@ RSA_BITS = 3072
 
 PUBLIC = ".pub"
 """What the name of a public key's file adds to that of its private key."""
+
+ARCHIVED_SEPARATOR = b"@@@@"
+"""What stands between the parts of a private key's file of the archived implementation."""
 
 FOLDER_MODE = 0o700
 PRIVATE_MODE = 0o600
@@ -38,10 +41,14 @@ def generate(key_type: KeyType) -> PrivateKey:
 class KeyFolder:
     """Keys by name in a folder: NAME holds the private key (PKCS #8), NAME.pub the public one.
 
+    What the files hold is in four methods, which a folder of another format replaces.
+
     Args:
         root: the folder; made, for its owner only, by the first new key.
         layer: the file operations.
     """
+
+    _id_rule = KeyIdRule.TUF
 
     def __init__(self, root: Path, *, layer: FileLayer = OPERATING_SYSTEM) -> None:
         self._root = root
@@ -63,15 +70,15 @@ class KeyFolder:
         with Folder.made(self._root, FOLDER_MODE, layer=self._layer) as folder:
             folder.lock()
             folder.remove_unfinished()
-            pem = folder.read(name)
-            if pem is None:
+            raw = folder.read(name)
+            if raw is None:
                 if folder.read(name + PUBLIC) is not None:
-                    raise _damaged(folder.path / name, "is missing beside its public key")
-                pem = _private_pem(generate(key_type))
-                if not folder.create(name, pem, PRIVATE_MODE):
-                    raise _damaged(folder.path / name, "was made by somebody else at the same time")
-            key = _private_key(pem, folder.path / name)
-            self._keep_public(folder, name, PublicKey.of(key.public_key()))
+                    raise damaged(folder.path / name, "is missing beside its public key")
+                raw = self._write_private(generate(key_type))
+                if not folder.create(name, raw, PRIVATE_MODE):
+                    raise damaged(folder.path / name, "was made by somebody else at the same time")
+            key = self._read_private(raw, folder.path / name)
+            self._keep_public(folder, name, PublicKey.of(key.public_key(), self._id_rule))
         return key
 
     def public(self, name: str) -> PublicKey | None:
@@ -86,19 +93,42 @@ class KeyFolder:
         if folder is None:
             return None
         with folder:
-            pem = folder.read(name + PUBLIC)
-            if pem is not None:
-                return _public_key(pem, folder.path / (name + PUBLIC))
-            pem = folder.read(name)
-            return None if pem is None else PublicKey.of(_private_key(pem, folder.path / name).public_key())
+            raw = folder.read(name + PUBLIC)
+            if raw is not None:
+                return self._read_public(raw, folder.path / (name + PUBLIC))
+            raw = folder.read(name)
+            if raw is None:
+                return None
+            return PublicKey.of(self._read_private(raw, folder.path / name).public_key(), self._id_rule)
 
     def _keep_public(self, folder: Folder, name: str, key: PublicKey) -> None:
         file = name + PUBLIC
-        pem = folder.read(file)
-        if pem is None:
-            folder.create(file, _public_pem(key), PUBLIC_MODE)
-        elif _public_key(pem, folder.path / file) != key:
-            raise _damaged(folder.path / file, f"is not the public key of {name}")
+        raw = folder.read(file)
+        if raw is None:
+            folder.create(file, self._write_public(key), PUBLIC_MODE)
+        elif self._read_public(raw, folder.path / file) != key:
+            raise damaged(folder.path / file, f"is not the public key of {name}")
+
+    def _write_private(self, key: PrivateKey) -> bytes:
+        """The content of a new private key's file."""
+        return key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+    def _read_private(self, raw: bytes, path: Path) -> PrivateKey:
+        """The inverse of `_write_private`; raises StorageError."""
+        _refuse_archived(raw, path)
+        return _private_key(raw, path)
+
+    def _write_public(self, key: PublicKey) -> bytes:
+        """The content of a new public key's file."""
+        public = load_key(key.key_type, key.material)
+        return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+    def _read_public(self, raw: bytes, path: Path) -> PublicKey:
+        """The inverse of `_write_public`; raises StorageError."""
+        _refuse_archived(raw, path)
+        return _public_key(raw, path)
 
 
 def _check(name: str) -> None:
@@ -106,15 +136,13 @@ def _check(name: str) -> None:
         raise FormatError(f"the name of a key must not end in {PUBLIC}: {name!r}", field="key name")
 
 
-def _private_pem(key: PrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def _public_pem(key: PublicKey) -> bytes:
-    public = load_key(key.key_type, key.material)
-    return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+def _refuse_archived(raw: bytes, path: Path) -> None:
+    if ARCHIVED_SEPARATOR in raw or raw.lstrip()[:1] == b"{":
+        raise damaged(
+            path,
+            "holds a key in the format of the archived implementation",
+            "Use another folder, or the format pouf1 or pouf1-json, whose keys these are.",
+        )
 
 
 def _private_key(pem: bytes, path: Path) -> PrivateKey:
@@ -124,8 +152,8 @@ def _private_key(pem: bytes, path: Path) -> PrivateKey:
             PublicKey.of(key.public_key())
             return key
     except (ValueError, TypeError, UnsupportedAlgorithm, FormatError) as error:
-        raise _damaged(path, f"holds no private key that can be used ({error})") from error
-    raise _damaged(path, "holds a private key of a kind that is not supported")
+        raise damaged(path, f"holds no private key that can be used ({error})") from error
+    raise damaged(path, "holds a private key of a kind that is not supported")
 
 
 def _public_key(pem: bytes, path: Path) -> PublicKey:
@@ -134,13 +162,14 @@ def _public_key(pem: bytes, path: Path) -> PublicKey:
         if isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
             return PublicKey.of(key)
     except (ValueError, UnsupportedAlgorithm, FormatError) as error:
-        raise _damaged(path, f"holds no public key that can be used ({error})") from error
-    raise _damaged(path, "holds a public key of a kind that is not supported")
+        raise damaged(path, f"holds no public key that can be used ({error})") from error
+    raise damaged(path, "holds a public key of a kind that is not supported")
 
 
-def _damaged(path: Path, how: str) -> StorageError:
-    return StorageError(
-        f"{path} {how}",
-        next_step="Restore the key from a backup, or remove both files of it to have a new key made.",
-        path=str(path),
-    )
+def damaged(
+    path: Path,
+    how: str,
+    next_step: str = "Restore the key from a backup, or remove both files of it to have a new key made.",
+) -> StorageError:
+    """The error for a key file that cannot be used."""
+    return StorageError(f"{path} {how}", next_step=next_step, path=str(path))

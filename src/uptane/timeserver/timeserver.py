@@ -18,7 +18,7 @@ class Timeserver:
     """
 
     def __init__(self, profile: Profile, signer: Signer) -> None:
-        self._profile = profile
+        self.profile = profile
         self._signer = signer
 
     def attest(self, nonces: Sequence[int], now: datetime) -> bytes:
@@ -32,4 +32,4 @@ class Timeserver:
             FormatError: a nonce out of range, or too many.
         """
         payload = TimeAttestation(time=now.replace(microsecond=0), nonces=tuple(nonces))
-        return sign(self._profile, payload, [self._signer])
+        return sign(self.profile, payload, [self._signer])

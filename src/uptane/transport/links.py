@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from uptane.formats.call_values import from_call, to_call
+from uptane.formats.profile import Profile
 from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import EcuIdentifier, RepositoryName, VehicleIdentifier
 from uptane.transport.http_client import RepositoryClient
@@ -34,18 +36,26 @@ class ImagesOverHttp:
 
 
 class DirectorOverXmlRpc:
-    """The Director's methods for ECUs."""
+    """The Director's methods for ECUs.
 
-    def __init__(self, client: XmlRpcClient) -> None:
+    Args:
+        client: the connection.
+        profile: how manifests and keys travel.
+    """
+
+    def __init__(self, client: XmlRpcClient, profile: Profile) -> None:
         self._client = client
+        self._profile = profile
 
     def submit_manifest(self, vehicle: VehicleIdentifier, primary: EcuIdentifier, manifest: bytes) -> None:
         """`submit_vehicle_manifest`."""
-        self._client.call("submit_vehicle_manifest", str(vehicle), str(primary), manifest)
+        sent = to_call(manifest, as_struct=self._profile.structs_in_calls)
+        self._client.call("submit_vehicle_manifest", str(vehicle), str(primary), sent)
 
     def register_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, key: bytes, *, is_primary: bool) -> None:
         """`register_ecu_serial`."""
-        self._client.call("register_ecu_serial", str(ecu), key, str(vehicle), is_primary)
+        sent = to_call(key, as_struct=self._profile.key_structs_in_calls)
+        self._client.call("register_ecu_serial", str(ecu), sent, str(vehicle), is_primary)
 
 
 class TimeserverOverXmlRpc:
@@ -53,39 +63,50 @@ class TimeserverOverXmlRpc:
 
     Args:
         client: the connection.
-        format_name: `json` or `der`.
+        profile: of the attestations.
     """
 
-    def __init__(self, client: XmlRpcClient, format_name: str) -> None:
+    def __init__(self, client: XmlRpcClient, profile: Profile) -> None:
         self._client = client
-        self._method = "get_signed_time_der" if format_name == "der" else "get_signed_time"
+        self._profile = profile
+        self._method = "get_signed_time_der" if profile.format.extension == "der" else "get_signed_time"
 
     def attest(self, nonces: Sequence[int]) -> bytes:
         """A signed attestation."""
-        return _bytes(self._client.call(self._method, list(nonces)), "time attestation")
+        answer = self._client.call(self._method, list(nonces))
+        return from_call(answer, "time attestation", as_struct=self._profile.structs_in_calls)
 
 
 class PrimaryOverXmlRpc:
-    """A Primary's methods for its Secondaries."""
+    """A Primary's methods for its Secondaries.
 
-    def __init__(self, client: XmlRpcClient) -> None:
+    Args:
+        client: the connection.
+        profile: how reports and attestations travel.
+    """
+
+    def __init__(self, client: XmlRpcClient, profile: Profile) -> None:
         self._client = client
+        self._profile = profile
 
     def register_secondary(self, ecu: EcuIdentifier, key: bytes) -> None:
-        """`register_new_secondary`."""
-        self._client.call("register_new_secondary", str(ecu), key)
+        """`register_new_secondary`, which takes no key where the Primary does not verify reports."""
+        sent = () if self._profile.unsafe_unverified_reports else (key,)
+        self._client.call("register_new_secondary", str(ecu), *sent)
 
     def submit_report(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, nonce: int, report: bytes) -> None:
         """`submit_ecu_manifest`."""
-        self._client.call("submit_ecu_manifest", str(vehicle), str(ecu), nonce, report)
+        sent = to_call(report, as_struct=self._profile.structs_in_calls)
+        self._client.call("submit_ecu_manifest", str(vehicle), str(ecu), nonce, sent)
 
     def time_attestation(self, ecu: EcuIdentifier) -> bytes:
         """`get_time_attestation_for_ecu`."""
-        return _bytes(self._client.call("get_time_attestation_for_ecu", str(ecu)), "time attestation")
+        answer = self._client.call("get_time_attestation_for_ecu", str(ecu))
+        return from_call(answer, "time attestation", as_struct=self._profile.structs_in_calls)
 
     def metadata(self, ecu: EcuIdentifier) -> bytes:
         """`get_metadata`."""
-        return _bytes(self._client.call("get_metadata", str(ecu)), "metadata bundle")
+        return from_call(self._client.call("get_metadata", str(ecu)), "metadata bundle", as_struct=False)
 
     def update_exists(self, ecu: EcuIdentifier) -> bool:
         """`update_exists_for_ecu`."""
@@ -100,9 +121,3 @@ class PrimaryOverXmlRpc:
                 return name, data
             case _:
                 raise FormatError("the Primary answered get_image with something else than a name and bytes")
-
-
-def _bytes(value: object, what: str) -> bytes:
-    if not isinstance(value, bytes):
-        raise FormatError(f"the answer is not a {what}: {type(value).__name__}", field=what)
-    return value

@@ -137,7 +137,10 @@ class Primary:
             decode = self.memory.profile.format.decode
             reports = [decode(EcuVersionReport, own.raw), *self.secondaries.reports()]
             manifest = VehicleVersionManifest(
-                vehicle=self.memory.vehicle, primary=self.memory.ecu, reports=tuple(reports), counter=counter
+                vehicle=self.memory.vehicle,
+                primary=self.memory.ecu,
+                reports=tuple(reports),
+                counter=None if self.memory.profile.unsafe_no_report_counter else counter,
             )
             return sign(self.memory.profile, manifest, [self._signer])
 

@@ -126,7 +126,8 @@ class Secondaries:
                 raise SpoofingError(f"the nonce sent for {ecu} is not the one in its signed report", ecu=ecu)
             if fresh:
                 self._keep_attacks(ecu)
-                self._memory.write({_report_name(ecu): report, _nonce_name(ecu): str(check_nonce(nonce)).encode()})
+            changes = {_report_name(ecu): report} if fresh else {}
+            self._memory.write(changes | {_nonce_name(ecu): str(check_nonce(nonce)).encode()})
 
     def _is_new(self, envelope: Envelope[EcuVersionReport], ecu: EcuIdentifier) -> bool:
         profile = self._memory.profile
