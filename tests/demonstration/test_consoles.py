@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from shells import REPOSITORY, Shell, banners, errors, free_ports
 
+from uptane.formats.profiles import PROFILES
+
 SHARED = Path(os.environ.get("UPTANE_SHARED", REPOSITORY.parent / "shared"))
 TEXT = SHARED / "mission" / "walkthrough.txt"
 PRIMARY_SHOWS = [[], [], [], ["DEFENDED"], ["DEFENDED"], [], ["REPLAY"], ["DEFENDED"], [], [], ["DEFENDED"], []]
@@ -63,6 +65,7 @@ def must_be_quiet(output: str) -> None:
     assert "Traceback" not in output, output
 
 
+@pytest.mark.parametrize("office", PROFILES, indirect=True)
 def test_every_line_of_the_walkthrough_does_what_its_text_says(office: Office) -> None:
     if not TEXT.is_file():
         if os.environ.get("CI"):
@@ -182,9 +185,10 @@ def test_a_mistake_gives_one_clear_line_and_no_traceback(office: Office) -> None
         assert "Traceback" not in output
 
 
-def test_a_window_of_the_other_format_is_told_which_one_to_use(office: Office) -> None:
-    other = {"der": "json", "json": "der"}[office.variables["UPTANE_DEMO__FORMAT"]]
+@pytest.mark.parametrize("office", PROFILES, indirect=True)
+def test_a_window_of_another_format_is_told_which_one_to_use(office: Office) -> None:
     right = office.variables["UPTANE_DEMO__FORMAT"]
+    other = {"der": "pouf1", "pouf1": "der", "json": "pouf1-json", "pouf1-json": "der"}[right]
     window = Shell(office.folder, office.variables | {"UPTANE_DEMO__FORMAT": other})
     office.windows.append(window)
     window.type("import demo.demo_primary as dp")

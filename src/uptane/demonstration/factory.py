@@ -116,17 +116,7 @@ def make_ecu(
         UnknownVehicleError: the Director has no such vehicle.
         ProvisioningError: the services do not run here, or in another format.
     """
-    if not settings.director.is_dir() or not settings.image_repository.is_dir():
-        raise ProvisioningError(
-            f"no services were started in {settings.folder}",
-            next_step="Start them there first: python -i demo/start_servers.py.",
-        )
-    if not (settings.director / vehicle).is_dir():
-        raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
-    published = {
-        DIRECTOR: settings.director / vehicle / "metadata",
-        IMAGE_REPOSITORY: settings.image_repository / "metadata",
-    }
+    published = published_roles(settings, vehicle)
     file = ImageFile(
         path=ImagePath(image_name), length=len(FACTORY_IMAGE), digests=Digests.of(FACTORY_IMAGE, ("sha256", "sha512"))
     )
@@ -136,7 +126,7 @@ def make_ecu(
         ecu=ecu,
         repository_map=_map(settings, vehicle),
         timeserver_key=_timeserver_key(settings),
-        roles={name: _roles(settings, path) for name, path in published.items()},
+        roles=published,
         time=moment.replace(microsecond=0),
         counter=int(moment.timestamp() * 1_000_000),
         nonce=new_nonce(),
@@ -161,6 +151,26 @@ def _map(settings: Settings, vehicle: VehicleIdentifier) -> RepositoryMap:
             name=IMAGE_REPOSITORY, kind=RepositoryKind.IMAGE, urls=(settings.url(ports.image_repository),)
         ),
     )
+
+
+def published_roles(settings: Settings, vehicle: VehicleIdentifier) -> dict[RepositoryName, dict[Role, bytes]]:
+    """What is published now, for an ECU to begin with.
+
+    Raises:
+        UnknownVehicleError: the Director has no such vehicle.
+        ProvisioningError: the services do not run here, or in another format.
+    """
+    if not settings.director.is_dir() or not settings.image_repository.is_dir():
+        raise ProvisioningError(
+            f"no services were started in {settings.folder}",
+            next_step="Start them there first: python -i demo/start_servers.py.",
+        )
+    if not (settings.director / vehicle).is_dir():
+        raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
+    return {
+        DIRECTOR: _roles(settings, settings.director / vehicle / "metadata"),
+        IMAGE_REPOSITORY: _roles(settings, settings.image_repository / "metadata"),
+    }
 
 
 def _roles(settings: Settings, folder: Path) -> dict[Role, bytes]:

@@ -10,7 +10,16 @@ from uptane.assembly.vehicle import EcuFolder, connect_primary
 from uptane.demonstration import banners
 from uptane.demonstration.banners import Banner
 from uptane.demonstration.console import command, say
-from uptane.demonstration.factory import MadeEcu, ecu_signer, key_name, make_ecu, new_folder, register, remove
+from uptane.demonstration.factory import (
+    MadeEcu,
+    ecu_signer,
+    key_name,
+    make_ecu,
+    new_folder,
+    published_roles,
+    register,
+    remove,
+)
 from uptane.demonstration.settings import DEFAULT_PRIMARY, DEFAULT_VEHICLE, Settings
 from uptane.metadata.errors import (
     BadSignatureError,
@@ -76,6 +85,7 @@ class PrimaryConsole:
     ) -> None:
         """Makes a Primary that was never updated, opens its door for Secondaries, and registers it."""
         vehicle, ecu = VehicleIdentifier(vin), EcuIdentifier(ecu_serial)
+        published_roles(self.settings, vehicle)  # before a key is made for services that are not there
         signer = ecu_signer(self.settings, key_name("primary", ecu, DEFAULT_PRIMARY), use_new_keys=use_new_keys)
         folder = new_folder(self.settings, "primary")
         made = make_ecu(

@@ -8,7 +8,7 @@ from uptane.assembly.vehicle import EcuFolder, connect_secondary
 from uptane.demonstration import banners
 from uptane.demonstration.banners import Banner
 from uptane.demonstration.console import command, say
-from uptane.demonstration.factory import ecu_signer, key_name, make_ecu, new_folder, register, remove
+from uptane.demonstration.factory import ecu_signer, key_name, make_ecu, new_folder, published_roles, register, remove
 from uptane.demonstration.primary_console import loop
 from uptane.demonstration.settings import DEFAULT_SECONDARY, DEFAULT_VEHICLE, HOST, Settings
 from uptane.metadata.envelope import Envelope
@@ -69,6 +69,7 @@ class SecondaryConsole:
         """Makes a Secondary that was never updated, registers it with Director and Primary, and reports."""
         vehicle, ecu = VehicleIdentifier(vin), EcuIdentifier(ecu_serial)
         port = self.settings.ports.primary if primary_port is None else primary_port
+        published_roles(self.settings, vehicle)  # before a key is made for services that are not there
         signer = ecu_signer(self.settings, key_name("secondary", ecu, DEFAULT_SECONDARY), use_new_keys=use_new_keys)
         folder = new_folder(self.settings, "secondary")
         made = make_ecu(
