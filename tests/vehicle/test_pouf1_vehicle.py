@@ -142,6 +142,16 @@ def test_an_older_timestamp_is_refused(car: Vehicle) -> None:
         car.links.altered[DIRECTOR, name] = old
 
 
+def test_an_attack_is_reported_whatever_characters_it_holds(car: Vehicle) -> None:
+    car.secondary.memory.note_attack("E-HASH: image \u2018caf\u00e9\u2019")
+    car.secondary.send_report()
+    car.primary.update_cycle()
+    told = car.fleet.reports(TCU)[0].attacks_detected
+    assert told == (
+        "E-HASH: image ?caf??" if car.fleet.profile.name == "pouf1" else "E-HASH: image \u2018caf\u00e9\u2019"
+    )
+
+
 def test_revoked_keys_are_out_of_use_for_both_ecus(car: Vehicle) -> None:
     name = car.fleet.profile.metadata_name(Role.TIMESTAMP)
     old = car.fleet.file(DIRECTOR, Role.TIMESTAMP)

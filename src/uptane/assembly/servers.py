@@ -10,7 +10,7 @@ from uptane.image_repository.repository import ImageRepository
 from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.root import Root
-from uptane.services.asgi import LOOPBACK_NAMES
+from uptane.services.asgi import host_names
 from uptane.services.static_files import PublishedFiles, StaticFiles, mounts, mounts_by_vehicle
 from uptane.storage.folders import ImageFolder, PublishedFolder
 from uptane.storage.sql.inventory import SqlInventory, open_inventory
@@ -54,11 +54,6 @@ async def director_over_folder(profile: Profile, folder: Path, root: Root) -> Ru
     return RunningDirector(
         director=director, images=lambda vehicle: ImageFolder(folder / vehicle / "targets"), inventory=inventory
     )
-
-
-def host_names(profile: Profile) -> frozenset[str]:
-    """The names that servers on this machine answer to."""
-    return LOOPBACK_NAMES | ({"0.0.0.0"} if profile.unsafe_any_address_as_host else set())  # noqa: S104 - a name
 
 
 def folder_site(profile: Profile, folder: Path) -> StaticFiles:

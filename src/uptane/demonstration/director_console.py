@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from uptane.assembly.servers import RunningDirector, director_over_folder, director_site, host_names
+from uptane.assembly.servers import RunningDirector, director_over_folder, director_site
 from uptane.demonstration.console import command, say
 from uptane.demonstration.desk import Desk, now, wipe
 from uptane.demonstration.director_attacks import DirectorAttacks
@@ -17,6 +17,7 @@ from uptane.metadata.root import Role, Root
 from uptane.metadata.targets import Image
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.metadata.version_report import EcuVersionReport
+from uptane.services.asgi import host_names
 from uptane.services.director_app import MAX_MANIFEST_BYTES, director_methods
 from uptane.services.xmlrpc_door import XmlRpcDoor
 from uptane.signing.publish import new_root

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 
 from uptane.assembly.http_server import ServerThread
-from uptane.assembly.servers import host_names
 from uptane.assembly.vehicle import EcuFolder, connect_primary
 from uptane.demonstration import banners
 from uptane.demonstration.banners import Banner
@@ -31,6 +30,7 @@ from uptane.metadata.errors import (
 )
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.root import Role
+from uptane.services.asgi import host_names
 from uptane.services.primary_app import MAX_REPORT_BYTES, primary_methods
 from uptane.services.xmlrpc_door import XmlRpcDoor
 from uptane.signing.signer import KeySigner

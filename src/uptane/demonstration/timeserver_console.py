@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from uptane.assembly.servers import host_names
 from uptane.demonstration.console import command, say
 from uptane.demonstration.desk import Desk, now
 from uptane.demonstration.settings import Settings
 from uptane.formats.profiles import PROFILES
 from uptane.metadata.errors import UptaneError
+from uptane.services.asgi import host_names
 from uptane.services.timeserver_app import timeserver_methods
 from uptane.services.xmlrpc_door import XmlRpcDoor
 from uptane.timeserver.timeserver import Timeserver

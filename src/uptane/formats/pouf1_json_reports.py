@@ -78,10 +78,7 @@ def read_manifest(value: Json, extract: Callable[[Json], Envelope[EcuVersionRepo
     reports: list[Envelope[EcuVersionReport]] = []
     listed = Fields(fields.take("ecu_version_manifests", dict), "ecu_version_manifests")
     for ecu in tuple(listed.members):
-        members = listed.take(ecu, list)
-        if not members:
-            raise FormatError(f"an empty list of reports under {ecu[:40]!r}", field="reports")
-        for member in members:
+        for member in listed.take(ecu, list):
             report = extract(member)
             if report.payload.ecu != ecu:
                 raise FormatError(f"the report under {ecu[:40]!r} is of {report.payload.ecu}", field="reports")

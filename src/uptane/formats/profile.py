@@ -102,6 +102,7 @@ class Profile:
         structs_in_calls: signed objects travel over XML-RPC as structs, not as base64 with their exact bytes.
         key_structs_in_calls: public keys do.
         no_delegations: Targets metadata cannot delegate.
+        ascii_only: texts are printable ASCII.
         unsafe_plain_names: clients ask for `ROLE.EXT` and `FOLDER/FILE`, whose content changes while they fetch.
         unsafe_root_through_snapshot: a new Root is found through Snapshot's Root entry, or looked for when a signature
             does not verify; a client that missed a version cannot follow. It must still be the next version and
@@ -125,6 +126,7 @@ class Profile:
     structs_in_calls: bool = False
     key_structs_in_calls: bool = False
     no_delegations: bool = False
+    ascii_only: bool = False
     unsafe_plain_names: bool = False
     unsafe_root_through_snapshot: bool = False
     unsafe_versions_only: bool = False

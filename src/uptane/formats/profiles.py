@@ -18,6 +18,7 @@ _ARCHIVED = Profile(
     format=POUF1,
     key_structs_in_calls=True,
     no_delegations=True,
+    ascii_only=True,
     unsafe_plain_names=True,
     unsafe_root_through_snapshot=True,
     unsafe_versions_only=True,
@@ -37,7 +38,7 @@ PROFILES = {
     "der": Profile(format=DER),
     "json": Profile(format=JSON),
     "pouf1": _ARCHIVED,
-    "pouf1-json": replace(_ARCHIVED, format=POUF1_JSON, structs_in_calls=True),
+    "pouf1-json": replace(_ARCHIVED, format=POUF1_JSON, structs_in_calls=True, ascii_only=False),
 }
 """`der` is the default of the demonstration; `json` is TUF 1.0 for the Image repository; the others speak with the
 archived reference implementation."""

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from uptane.formats.profile import Profile
+
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -13,6 +15,12 @@ Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 """Names that a request to this machine carries in its Host header. A web page that has rebound its own name to
 127.0.0.1 still sends its own name."""
+
+
+def host_names(profile: Profile) -> frozenset[str]:
+    """The names that a server on this machine answers to."""
+    return LOOPBACK_NAMES | ({"0.0.0.0"} if profile.unsafe_any_address_as_host else set())  # noqa: S104 - a name
+
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 

@@ -3,6 +3,7 @@
 import unicodedata
 from dataclasses import dataclass
 
+from uptane.formats.profile import Profile
 from uptane.metadata.errors import SecurityError
 from uptane.metadata.version_report import MAX_ATTACKS_BYTES, EcuVersionReport
 from uptane.signing.sign import sign
@@ -43,7 +44,7 @@ def make_report(memory: EcuMemory, signer: Signer, extra_attack: str = "") -> Si
         report = EcuVersionReport(
             ecu=memory.ecu,
             installed=state.installed,
-            attacks_detected=cut(SEPARATOR.join(described)),
+            attacks_detected=_writable(SEPARATOR.join(described), memory.profile),
             time=state.time,
             previous_time=state.previous_time,
             counter=None if bare else state.counter,
@@ -51,6 +52,11 @@ def make_report(memory: EcuMemory, signer: Signer, extra_attack: str = "") -> Si
         )
         raw = sign(memory.profile, report, [signer])
         return SignedReport(raw=raw, nonce=state.nonce, attacks=state.attacks)
+
+
+def _writable(text: str, profile: Profile) -> str:
+    """The attacks as the profile can carry them: a report must be possible whatever an attacker made us say."""
+    return cut(text.encode("ascii", "replace").decode() if profile.ascii_only else text)
 
 
 def describe(error: SecurityError) -> str:
