@@ -23,10 +23,10 @@ export PIP_NO_INPUT = 1
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-demo: $(INSTALLED)  ## the whole walkthrough on its own: ten updates and attacks (FORMAT=der|json)
+demo: $(INSTALLED)  ## the whole walkthrough on its own: ten updates and attacks (FORMAT=der|json|pouf1|pouf1-json)
 	$(BIN)/uptane demo --format $(FORMAT)
 
-test: $(INSTALLED)  ## all tests (FORMAT=der|json for the tests that follow the demonstration)
+test: $(INSTALLED)  ## all tests (FORMAT=... for the tests that follow the demonstration)
 	UPTANE_DEMO__FORMAT=$(FORMAT) $(BIN)/python -m pytest -q -n $(JOBS)
 
 check: format-check lint types imports coverage walkthrough  ## everything that must hold before a change is done
@@ -53,9 +53,11 @@ coverage: $(INSTALLED)  ## all tests with branch coverage; at least 95 % on floo
 	UPTANE_DEMO__FORMAT=$(FORMAT) $(BIN)/python -m pytest -q -n $(JOBS) --cov --cov-report=
 	$(BIN)/coverage report --skip-covered --include '$(INCLUDE)' --fail-under 95
 
-walkthrough: $(INSTALLED)  ## the walkthrough in both formats
+walkthrough: $(INSTALLED)  ## the walkthrough in every format
 	$(BIN)/uptane demo --format der
 	$(BIN)/uptane demo --format json
+	$(BIN)/uptane demo --format pouf1
+	$(BIN)/uptane demo --format pouf1-json
 
 bench-start: $(INSTALLED)  ## what `uptane --help` costs above an empty command line of the same size
 	$(BIN)/python tests/house/startup_cost.py

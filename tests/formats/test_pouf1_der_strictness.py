@@ -219,6 +219,14 @@ def test_an_attack_in_a_manifest_is_refused() -> None:
         POUF1.decode(kind, manifest_of(tlv(0x1A, b"attack")))
 
 
+def test_manifests_in_the_place_of_reports_are_refused_at_the_first() -> None:
+    inner = tlv(0x30, tlv(0x30, tlv(0x1A, b"v"), tlv(0x1A, b"p"), number(0), tlv(0x30)), UNSIGNED)
+    for _ in range(2000):
+        inner = tlv(0x30, tlv(0x30, tlv(0x1A, b"v"), tlv(0x1A, b"p"), number(1), tlv(0x30, inner)), UNSIGNED)
+    with pytest.raises(FormatError, match="a VehicleVersionManifest where a EcuVersionReport was expected"):
+        POUF1.decode(type(manifest(POUF1)), inner)
+
+
 def test_a_root_whose_key_is_written_in_hexadecimal_digits_is_refused_though_it_would_verify() -> None:
     """Two files of the archived implementation's own tests have such a key; their signatures are good."""
     whole = asn1.decode_der(SignedRole, sign(POUF1, root()))

@@ -50,6 +50,13 @@ _CLIENT_OBJECTS: dict[tuple[bytes, ...], type[ClientObject]] = {
 }
 """What a client object is, by the tags of the parts of its payload; it has no tag that says so."""
 
+_PAYLOADS: dict[type[ClientObject], type[Payload]] = {
+    WireAttestation: TimeAttestation,
+    WireReport: EcuVersionReport,
+    WireReportOfAttack: EcuVersionReport,
+    WireManifest: VehicleVersionManifest,
+}
+
 
 class Pouf1Der:
     """`SEQUENCE { signed, numberOfSignatures, signatures }`, where every list has its length before it.
@@ -101,16 +108,11 @@ class Pouf1Der:
         if signed.tag_bytes == _ROLE_TAG:
             payload, signatures = _read_role(raw)
         elif signed.tag_bytes == _CLIENT_TAG:
-            payload, signatures = _read_client_object(raw)
+            payload, signatures = _read_client_object(kind, raw)
         else:
             raise FormatError(f"nothing that is signed begins with the tag {signed.tag_bytes.hex()[:8]}", field="type")
         if not isinstance(payload, kind):
-            raise FormatError(
-                f"a {type(payload).__name__} where a {kind.__name__} was expected",
-                field="type",
-                expected=kind.__name__,
-                offered=type(payload).__name__,
-            )
+            raise _wrong_kind(type(payload), kind)
         message = hashlib.sha256(asn1.encode_der(signed)).digest()
         return Envelope(payload=payload, message=message, signatures=signatures, raw=raw)
 
@@ -131,18 +133,30 @@ class Pouf1Der:
         return POUF1_JSON.decode_map(raw)
 
 
+def _wrong_kind(offered: type[Payload], expected: type[Payload]) -> FormatError:
+    return FormatError(
+        f"a {offered.__name__} where a {expected.__name__} was expected",
+        field="type",
+        expected=expected.__name__,
+        offered=offered.__name__,
+    )
+
+
 def _read_role(raw: bytes) -> tuple[Payload, tuple[Signature, ...]]:
     with refusing("signed role metadata"):
         whole = asn1.decode_der(SignedRole, raw)
         return read_role(whole.signed), read_signatures(whole.number_of_signatures, whole.signatures)
 
 
-def _read_client_object(raw: bytes) -> tuple[Payload, tuple[Signature, ...]]:
+def _read_client_object(expected: type[Payload], raw: bytes) -> tuple[Payload, tuple[Signature, ...]]:
     with refusing("signed client object"):
         parts = tuple(part.tag_bytes for part in asn1.decode_der(ClientOutline, raw).signed)
         kind = _CLIENT_OBJECTS.get(parts)
         if kind is None:
             raise FormatError("neither a report nor a manifest nor a time attestation", field="type")
+        if _PAYLOADS[kind] is not expected:
+            # Before anything is read: a manifest in the place of a report could hold manifests without end.
+            raise _wrong_kind(_PAYLOADS[kind], expected)
         whole = asn1.decode_der(AssembledClientObject, raw)
         payload = _read_client_payload(asn1.decode_der(kind, asn1.encode_der(whole.signed)))
         return payload, read_signatures(whole.number_of_signatures, whole.signatures)
