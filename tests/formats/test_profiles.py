@@ -34,6 +34,8 @@ def test_the_relaxations_are_these() -> None:
         "unsafe_no_hash_in_signatures",
         "unsafe_incomplete_manifests",
         "unsafe_several_reports",
+        "unsafe_last_image_counts",
+        "unsafe_unknown_ecus",
         "unsafe_shared_keys",
         "unsafe_unverified_reports",
         "unsafe_newlines_in_attacks",

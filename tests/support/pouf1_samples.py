@@ -137,7 +137,7 @@ def report(ecu: str = "TCUdemocar", attacks: str = "", **changes: Any) -> EcuVer
 
 def report_with_custom() -> EcuVersionReport:
     """What only JSON carries: the custom data of the Director's entry."""
-    custom = b'{"ecu_serial":"TCUdemocar","note":"a\\"b"}'
+    custom = b'{"ecu_serial":"TCUdemocar"}'
     return report(extensions=Extensions(((FILEINFO_CUSTOM, custom),)))
 
 

@@ -82,9 +82,7 @@ def payloads(wire: Format) -> st.SearchStrategy[Payload]:
     images = st.lists(st.builds(Image, file=files, custom=custom), max_size=4).map(
         lambda entries: {image.file.path: image for image in entries}
     )
-    fileinfo = st.dictionaries(names, names, max_size=2).map(
-        lambda value: Extensions(((FILEINFO_CUSTOM, _canonical(value)),))
-    )
+    fileinfo = ecus.map(lambda ecu: Extensions(((FILEINFO_CUSTOM, _canonical({"ecu_serial": str(ecu)})),)))
     reports = st.builds(
         EcuVersionReport,
         ecu=ecus,
