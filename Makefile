@@ -6,7 +6,7 @@ JOBS   ?= 2
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
-SOURCES   := src tests demo
+SOURCES   := src tests demo bench
 # Floors 0 to 2 of docs/architecture.md: the rules themselves, which tests must cover branch by branch.
 CORE      := metadata formats verification signing image_repository director timeserver vehicle
 empty     :=
@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_INPUT = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format format-check lint types imports coverage walkthrough bench-start
+.PHONY: help install demo test check format format-check lint types imports coverage walkthrough bench bench-start
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ coverage: $(INSTALLED)  ## all tests with branch coverage; at least 95 % on floo
 walkthrough: $(INSTALLED)  ## the walkthrough in both formats
 	$(BIN)/uptane demo --format der
 	$(BIN)/uptane demo --format json
+
+bench: $(INSTALLED)  ## speed and memory, beside tuf and beside the bare signatures: writes docs/benchmarks.md
+	$(BIN)/python -m bench
 
 bench-start: $(INSTALLED)  ## what `uptane --help` costs above an empty command line of the same size
 	$(BIN)/python tests/house/startup_cost.py

@@ -1,0 +1,49 @@
+"""What importing the core costs above an empty Python."""
+
+import statistics
+import subprocess
+import sys
+import time
+
+from bench.figure import Figure
+
+STATEMENT = "import uptane.verification, uptane.formats"
+EVERYTHING = (
+    "import pkgutil, importlib, uptane.verification, uptane.formats\n"
+    "for package in (uptane.verification, uptane.formats):\n"
+    "    for module in pkgutil.iter_modules(package.__path__, package.__name__ + '.'):\n"
+    "        importlib.import_module(module.name)\n"
+)
+TUF = "import tuf.api.metadata, tuf.ngclient"
+
+
+def _milliseconds(program: str) -> float:
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", program], check=True)
+    return (time.perf_counter() - started) * 1000
+
+
+def imports(rounds: int) -> list[Figure]:
+    """The statement as it stands, which loads next to nothing, and every module of both packages: (g)."""
+    programs = {"bare": "pass", "statement": STATEMENT, "everything": EVERYTHING, "tuf": TUF}
+    times: dict[str, list[float]] = {name: [] for name in programs}
+    for _ in range(rounds):
+        for name, program in programs.items():
+            times[name].append(_milliseconds(program))
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    above = {name: median - medians["bare"] for name, median in medians.items()}
+    return [
+        Figure(
+            what=f"(g) `{STATEMENT}`, above bare Python ({medians['bare']:.0f} ms)",
+            ours=above["statement"],
+            most=80.0,
+        ),
+        Figure(
+            name="import_everything_to_tuf",
+            what="(g) every module of both packages, above bare Python",
+            ours=above["everything"],
+            other=above["tuf"],
+            other_name="tuf.api.metadata and tuf.ngclient",
+            most=80.0,
+        ),
+    ]

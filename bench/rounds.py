@@ -1,0 +1,40 @@
+"""Times of several programs that take turns, so that whatever slows the machine slows all of them."""
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+Program = Callable[[], object]
+
+
+def take_turns(programs: Mapping[str, Program], rounds: int, *, repeat: int = 1) -> dict[str, list[float]]:
+    """Runs every program once in each round: A B C, A B C, and so on.
+
+    The garbage collector stays on, as it is in any program; what the program before left behind is collected before
+    the clock starts. One round before the first warms all of them up and does not count.
+
+    Args:
+        programs: by name.
+        rounds: how many count.
+        repeat: runs of a program in its turn, for those that take microseconds; their mean is one measurement.
+
+    Returns:
+        Milliseconds of one run, by name, one for each round.
+    """
+    times: dict[str, list[float]] = {name: [] for name in programs}
+    for program in programs.values():
+        program()
+    for _ in range(rounds):
+        for name, program in programs.items():
+            gc.collect()
+            started = time.perf_counter()
+            for _ in range(repeat):
+                program()
+            times[name].append((time.perf_counter() - started) / repeat * 1000)
+    return times
+
+
+def medians(programs: Mapping[str, Program], rounds: int, *, repeat: int = 1) -> dict[str, float]:
+    """The median of each program, in milliseconds."""
+    return {name: statistics.median(times) for name, times in take_turns(programs, rounds, repeat=repeat).items()}
