@@ -70,8 +70,9 @@ def _slow(value: Json) -> str:
 def decode_strict(raw: bytes) -> Json:
     """The value of a JSON text.
 
-    msgspec drops a duplicate key silently. A text that is equal to its own re-encoding has none; any other text
-    (with blanks, escapes or another order of keys) is read a second time by a parser that refuses them.
+    msgspec drops a duplicate key silently. A text that is equal to its own re-encoding has none, in the order of its
+    keys and without its blanks; any other text (with needless escapes) is read a second time by a parser that refuses
+    them.
 
     Raises:
         FormatError: malformed, duplicate keys, numbers too long, lone surrogates, or nested too deeply.
@@ -79,6 +80,9 @@ def decode_strict(raw: bytes) -> Json:
     try:
         value = msgspec.json.decode(raw)
         if msgspec.json.encode(value, order="sorted") == raw:
+            return value
+        if msgspec.json.encode(value) == msgspec.json.format(raw, indent=-1):
+            refuse_numbers(value)
             return value
         return _decode_slowly(raw, escaped=True)
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:

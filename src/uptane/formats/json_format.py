@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from uptane.formats.canonical_json import Json, canonical, compact, decode_strict
+from uptane.formats.json_bulk import read_in_bulk
 from uptane.formats.json_delegations import read_key, write_key
 from uptane.formats.json_fields import Fields, read_hex
+from uptane.formats.json_images import LazyImages
 from uptane.formats.json_reports import (
     read_attestation,
     read_manifest,
@@ -57,6 +59,11 @@ class JsonFormat:
 
     def decode(self, kind: type[PayloadT], raw: bytes) -> Envelope[PayloadT]:
         """A signed object of that kind; see `Format.decode`."""
+        bulk = read_in_bulk(raw) if kind is Targets else None
+        if bulk is not None:
+            payload = read_targets(bulk.members, LazyImages(bulk.images))
+            signatures = _read_signatures(bulk.signatures, hashed=False)
+            return Envelope(payload=payload, message=bulk.message, signatures=signatures, raw=raw)
         return _envelope(kind, decode_strict(raw), raw)
 
     def encode_key(self, key: PublicKey) -> bytes:
@@ -99,16 +106,19 @@ def _envelope(kind: type[PayloadT], value: Json, raw: bytes) -> Envelope[Payload
     fields = Fields(value, "signed object")
     signed = fields.take("signed", dict)
     entries = fields.take("signatures", list)
-    if len(entries) > MAX_SIGNATURES:
-        raise FormatError(f"{len(entries)} signatures, more than {MAX_SIGNATURES}", field="signatures")
-    hashed = kind in (EcuVersionReport, VehicleVersionManifest)
-    signatures = check_signatures(tuple(_read_signature(entry, hashed=hashed) for entry in entries))
+    signatures = _read_signatures(entries, hashed=kind in (EcuVersionReport, VehicleVersionManifest))
     message = canonical(signed)
     try:
         payload = cast("PayloadT", _READERS[kind](signed))
     except RecursionError as error:
         raise FormatError("nested too deeply", field="json") from error
     return Envelope(payload=payload, message=message, signatures=signatures, raw=raw)
+
+
+def _read_signatures(entries: list[Json], *, hashed: bool) -> tuple[Signature, ...]:
+    if len(entries) > MAX_SIGNATURES:
+        raise FormatError(f"{len(entries)} signatures, more than {MAX_SIGNATURES}", field="signatures")
+    return check_signatures(tuple(_read_signature(entry, hashed=hashed) for entry in entries))
 
 
 def _write_signature(signature: Signature) -> dict[str, Json]:

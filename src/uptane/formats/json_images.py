@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 
+from msgspec import Raw
+
 from uptane.formats.canonical_json import Json
+from uptane.formats.json_bulk import value_of
 from uptane.formats.json_fields import Fields, add_extensions, read_digests, write_digests
 from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath
@@ -73,15 +76,19 @@ def _write_assignment(assignment: EcuAssignment) -> dict[str, Json]:
 
 
 class LazyImages(Mapping[ImagePath, Image]):
-    """Entries that become values when they are looked up; their names and shapes were checked before."""
+    """Entries that become values when they are looked up.
+
+    Names, structure, lengths and hashes were checked before. Custom data that means nothing raises FormatError when it
+    is looked up.
+    """
 
     __slots__ = ("_entries",)
 
-    def __init__(self, entries: Mapping[str, Json]) -> None:
+    def __init__(self, entries: Mapping[str, Raw]) -> None:
         self._entries = entries
 
     def __getitem__(self, path: ImagePath) -> Image:
-        return read_image(path, self._entries[path])
+        return read_image(path, value_of(self._entries[path]))
 
     def __iter__(self) -> Iterator[ImagePath]:
         return map(ImagePath, self._entries)
@@ -99,10 +106,9 @@ class LazyImages(Mapping[ImagePath, Image]):
 
 
 def read_images(value: Mapping[str, Json]) -> Mapping[ImagePath, Image]:
-    """The `targets` object, every entry checked."""
-    for path, entry in value.items():
-        read_image(path, entry)
-    return LazyImages(value)
+    """The `targets` object, every entry a value at once."""
+    images = (read_image(path, entry) for path, entry in value.items())
+    return {image.file.path: image for image in images}
 
 
 def read_image(path: str, value: Json) -> Image:

@@ -8,10 +8,10 @@ from uptane.formats.json_fields import Fields, add_extensions, read_digests, wri
 from uptane.formats.json_images import read_images, write_image
 from uptane.metadata.delegations import Delegations
 from uptane.metadata.errors import FormatError
-from uptane.metadata.identifiers import KeyId, RoleName, VehicleIdentifier
+from uptane.metadata.identifiers import ImagePath, KeyId, RoleName, VehicleIdentifier
 from uptane.metadata.root import Common, Role, RoleKeys, Root
 from uptane.metadata.snapshot import MetadataFile, Snapshot
-from uptane.metadata.targets import Targets
+from uptane.metadata.targets import Image, Targets
 from uptane.metadata.timestamp import Timestamp
 
 SPEC_VERSION = "1.0.0"
@@ -106,15 +106,22 @@ def read_root(value: Json) -> Root:
     )
 
 
-def read_targets(value: Json) -> Targets:
-    """Targets, top-level or delegated, from its `signed` object."""
+def read_targets(value: Json, images: Mapping[ImagePath, Image] | None = None) -> Targets:
+    """Targets, top-level or delegated, from its `signed` object.
+
+    Args:
+        value: the object.
+        images: its images where they were read before; they are not in the object then.
+    """
     fields = _begin(value, Role.TARGETS)
     delegations = fields.optional("delegations", dict)
+    if images is None:
+        images = read_images(fields.take("targets", dict))
     return Targets(
         version=fields.take("version", int),
         expires=fields.time("expires"),
         vehicle=_vehicle(fields),
-        images=read_images(fields.take("targets", dict)),
+        images=images,
         delegations=Delegations() if delegations is None else read_delegations(delegations),
         extensions=fields.rest(),
     )
