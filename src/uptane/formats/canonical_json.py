@@ -1,7 +1,7 @@
 """JSON read strictly, and written in the canonical form that TUF signs (OLPC)."""
 
 import json
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import msgspec
 
@@ -23,9 +23,18 @@ def _plain_text(value: object) -> object:
 def compact(value: Json) -> bytes:
     """The value as JSON text: keys sorted, no blanks. It is canonical unless it holds a backslash."""
     try:
-        return msgspec.json.encode(value, order="sorted", enc_hook=_plain_text)
+        return _ENCODER.encode(value)
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
         raise FormatError(f"cannot be written as JSON: {error}", field="json") from error
+
+
+def canonical_and_compact(value: Json) -> tuple[bytes, bytes]:
+    """Both texts of members that were made from values of this project, which hold no number that is refused.
+
+    Parts of it may be `msgspec.Raw` that `compact` made before.
+    """
+    text = compact(value)
+    return (text if b"\\" not in text else canonical(decode_strict(text))), text
 
 
 def canonical(value: Json) -> bytes:
@@ -78,8 +87,8 @@ def decode_strict(raw: bytes) -> Json:
         FormatError: malformed, duplicate keys, numbers too long, lone surrogates, or nested too deeply.
     """
     try:
-        value = msgspec.json.decode(raw)
-        if msgspec.json.encode(value, order="sorted") == raw:
+        value = _DECODER.decode(raw)
+        if _ENCODER.encode(value) == raw:
             return value
         if msgspec.json.encode(value) == msgspec.json.format(raw, indent=-1):
             refuse_numbers(value)
@@ -130,3 +139,7 @@ def _integer(digits: str) -> int:
 
 def _refuse_number(text: str) -> NoReturn:
     raise ValueError(f"a number that is not an integer: {text[:20]}")
+
+
+_ENCODER: Final = msgspec.json.Encoder(order="sorted", enc_hook=_plain_text)
+_DECODER: Final = msgspec.json.Decoder(float_hook=_refuse_number)

@@ -1,6 +1,10 @@
 """Entries of Targets metadata in DER: images and their custom data."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Final
+
+from cryptography.hazmat import asn1
 
 from uptane.formats.der_fields import (
     check_order,
@@ -13,6 +17,7 @@ from uptane.formats.der_fields import (
     write_extensions,
 )
 from uptane.formats.der_schema import (
+    EncodedImage,
     WireCustom,
     WireEcuAssignment,
     WireEncryptedImage,
@@ -34,6 +39,9 @@ from uptane.metadata.targets import (
     WrappedKey,
 )
 
+KEPT: Final = 4096
+"""Encoded files, and custom data, that are kept."""
+
 _NO_MUST_MATCH = MustMatch()
 
 
@@ -52,10 +60,27 @@ def write_images(images: Mapping[ImagePath, Image]) -> list[WireImage]:
     return [_write_image(path, image) for path, image in sorted(images.items(), key=lambda item: item[0])]
 
 
-def _write_image(path: ImagePath, image: Image) -> WireImage:
+def write_directed_images(images: Mapping[ImagePath, Image]) -> list[EncodedImage]:
+    """The images of a Director: it says the same of the same files to one vehicle after the other."""
+    return [
+        EncodedImage(file=_encoded_file(_own_file(path, images[path])), custom=_write_custom(images[path].custom))
+        for path in sorted(images)
+    ]
+
+
+@lru_cache(maxsize=KEPT)
+def _encoded_file(file: ImageFile) -> asn1.TLV:
+    return asn1.decode_der(asn1.TLV, asn1.encode_der(write_file(file)))
+
+
+def _own_file(path: ImagePath, image: Image) -> ImageFile:
     if image.file.path != path:
         raise FormatError(f"image {image.file.path!r} is listed under another name: {path!r}", field="images")
-    return WireImage(file=write_file(image.file), custom=_write_custom(image.custom))
+    return image.file
+
+
+def _write_image(path: ImagePath, image: Image) -> WireImage:
+    return WireImage(file=write_file(_own_file(path, image)), custom=_write_custom(image.custom))
 
 
 def read_images(entries: list[WireImage]) -> Mapping[ImagePath, Image]:
@@ -93,11 +118,11 @@ class LazyImages(Mapping[ImagePath, Image]):
 
 
 def _write_custom(custom: Custom) -> WireCustom | None:
-    if custom == NO_CUSTOM:
+    if custom is NO_CUSTOM or custom == NO_CUSTOM:
         return None
     must_match = custom.must_match
     return WireCustom(
-        must_match=None if must_match == _NO_MUST_MATCH else _write_must_match(must_match),
+        must_match=_write_must_match(must_match),
         ecus=optional_list([_write_assignment(ecu, custom.ecus[ecu]) for ecu in sorted(custom.ecus)]),
         url=custom.url,
         extensions=write_extensions(custom.extensions),
@@ -118,7 +143,10 @@ def _read_custom(entry: WireCustom) -> Custom:
     return custom
 
 
-def _write_must_match(must_match: MustMatch) -> WireMustMatch:
+@lru_cache(maxsize=KEPT)
+def _write_must_match(must_match: MustMatch) -> WireMustMatch | None:
+    if must_match == _NO_MUST_MATCH:
+        return None
     hardware = must_match.hardware_ids
     return WireMustMatch(
         release_counter=must_match.release_counter,

@@ -1,7 +1,7 @@
 """Members of JSON objects, taken one by one with their types; what is left are the extensions."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 
 from uptane.formats.canonical_json import Json, canonical, decode_canonical
@@ -10,8 +10,6 @@ from uptane.metadata.errors import FormatError
 from uptane.metadata.extensions import NO_EXTENSIONS, Extensions
 
 ValueT = TypeVar("ValueT")
-
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class Fields:
@@ -84,7 +82,7 @@ class Fields:
 def read_time(text: str, field: str) -> datetime:
     """The time of `YYYY-MM-DDTHH:MM:SSZ`; any other spelling raises FormatError."""
     try:
-        value = datetime.strptime(text, _TIME).replace(tzinfo=UTC)
+        value = datetime.fromisoformat(text)
     except ValueError:
         value = None
     if value is None or write_time(value) != text:
@@ -94,7 +92,7 @@ def read_time(text: str, field: str) -> datetime:
 
 def write_time(value: datetime) -> str:
     """The time as `YYYY-MM-DDTHH:MM:SSZ`."""
-    return f"{value.year:04d}-{value.month:02d}-{value.day:02d}T{value:%H:%M:%S}Z"
+    return value.isoformat()[:19] + "Z"
 
 
 def read_hex(text: str, field: str) -> bytes:
@@ -126,7 +124,7 @@ def add_extensions(members: dict[str, Json], extensions: Extensions) -> dict[str
     Raises:
         FormatError: an extension has the name of a member, or holds no canonical JSON (it came from DER).
     """
-    for name, raw in extensions:
+    for name, raw in extensions.items:
         if name in members:
             raise FormatError(f"extension {name} has the name of a member", field=name)
         members[name] = decode_canonical(raw)

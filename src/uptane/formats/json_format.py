@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from uptane.formats.canonical_json import Json, canonical, compact, decode_strict
+from uptane.formats.canonical_json import Json, canonical, canonical_and_compact, compact, decode_strict
 from uptane.formats.json_bulk import read_in_bulk
 from uptane.formats.json_delegations import read_key, write_key
 from uptane.formats.json_fields import Fields, read_hex
@@ -50,7 +50,8 @@ class JsonFormat:
                 members = write_manifest(payload, decode_strict)
             case TimeAttestation():
                 members = write_attestation(payload)
-        return Unsigned(message=canonical(members), wire=compact(members))
+        message, wire = canonical_and_compact(members)
+        return Unsigned(message=message, wire=wire)
 
     def assemble(self, unsigned: Unsigned, signatures: tuple[Signature, ...]) -> bytes:
         """`{"signatures":[...],"signed":...}`."""

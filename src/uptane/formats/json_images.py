@@ -1,12 +1,15 @@
 """Entries of Targets metadata as JSON: images and their custom data."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Final
 
 from msgspec import Raw
 
-from uptane.formats.canonical_json import Json
+from uptane.formats.canonical_json import Json, compact
 from uptane.formats.json_bulk import value_of
 from uptane.formats.json_fields import Fields, add_extensions, read_digests, write_digests
+from uptane.metadata.digests import Digests
 from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath
 from uptane.metadata.targets import (
@@ -20,10 +23,19 @@ from uptane.metadata.targets import (
     WrappedKey,
 )
 
+KEPT: Final = 4096
+"""Texts that are kept, of each kind."""
+
 
 def write_file(file: ImageFile) -> dict[str, Json]:
     """Length and hashes of an image."""
-    return {"length": file.length, "hashes": write_digests(file.digests)}
+    return {"length": file.length, "hashes": _write_hashes(file.digests)}
+
+
+# A Director says the same of the same images to one vehicle after the other, so what does not differ stays as text.
+@lru_cache(maxsize=KEPT)
+def _write_hashes(digests: Digests) -> Raw:
+    return Raw(compact(write_digests(digests)))
 
 
 def read_file(path: str, value: Json) -> ImageFile:
@@ -34,28 +46,37 @@ def read_file(path: str, value: Json) -> ImageFile:
 
 def write_image(image: Image) -> dict[str, Json]:
     """An entry of `targets`."""
-    members = write_file(image.file)
-    custom = _write_custom(image.custom)
-    return members | {"custom": custom} if custom else members
+    file = image.file
+    members: dict[str, Json] = {"length": file.length, "hashes": _write_hashes(file.digests)}
+    if image.custom is not NO_CUSTOM and (custom := _write_custom(image.custom)):
+        members["custom"] = custom
+    return members
 
 
 def _write_custom(custom: Custom) -> dict[str, Json]:
     members: dict[str, Json] = {}
-    must_match: dict[str, Json] = {}
-    if custom.must_match.release_counter is not None:
-        must_match["release_counter"] = custom.must_match.release_counter
-    if custom.must_match.hardware_ids is not None:
-        must_match["hardware_ids"] = [str(hardware) for hardware in custom.must_match.hardware_ids]
-    if add_extensions(must_match, custom.must_match.extensions):
+    must_match = _write_must_match(custom.must_match)
+    if must_match is not None:
         members["must_match"] = must_match
     if custom.ecus:
         members["ecus"] = {str(ecu): _write_assignment(assignment) for ecu, assignment in custom.ecus.items()}
     if custom.url is not None:
         members["url"] = custom.url
-    return add_extensions(members, custom.extensions)
+    return add_extensions(members, custom.extensions) if custom.extensions.items else members
 
 
-def _write_assignment(assignment: EcuAssignment) -> dict[str, Json]:
+@lru_cache(maxsize=KEPT)
+def _write_must_match(must_match: MustMatch) -> Raw | None:
+    members: dict[str, Json] = {}
+    if must_match.release_counter is not None:
+        members["release_counter"] = must_match.release_counter
+    if must_match.hardware_ids is not None:
+        members["hardware_ids"] = [str(hardware) for hardware in must_match.hardware_ids]
+    return Raw(compact(members)) if add_extensions(members, must_match.extensions) else None
+
+
+@lru_cache(maxsize=KEPT)
+def _write_assignment(assignment: EcuAssignment) -> Raw:
     members: dict[str, Json] = {}
     if assignment.hardware_id is not None:
         members["hardware_id"] = str(assignment.hardware_id)
@@ -72,7 +93,7 @@ def _write_assignment(assignment: EcuAssignment) -> dict[str, Json]:
                 "value": encrypted.wrapped_key.value.hex(),
             }
         members["encrypted_image"] = add_extensions(described, encrypted.extensions)
-    return add_extensions(members, assignment.extensions)
+    return Raw(compact(add_extensions(members, assignment.extensions)))
 
 
 class LazyImages(Mapping[ImagePath, Image]):

@@ -15,7 +15,7 @@ from uptane.metadata.snapshot import MetadataFile, Snapshot
 from uptane.metadata.targets import Targets
 from uptane.metadata.timestamp import Timestamp
 from uptane.signing.ports import MetadataStore
-from uptane.signing.sign import sign
+from uptane.signing.sign import envelope_of
 from uptane.signing.signer import Signer
 
 Keyring = Mapping[KeyId, Signer]
@@ -187,7 +187,7 @@ class Publisher:
         signers = self._signers(root.roles[Role.ROOT], Role.ROOT)
         if before:
             signers |= self._signers(before.root.payload.roles[Role.ROOT], Role.ROOT)
-        return self.profile.format.decode(Root, sign(self.profile, root, list(signers.values())))
+        return envelope_of(self.profile, root, list(signers.values()))
 
     async def _sign_targets(self, state: Published, draft: Draft, now: datetime) -> dict[RoleName, Envelope[Targets]]:
         roles = dict(state.targets)
@@ -208,8 +208,7 @@ class Publisher:
         return roles | signed
 
     def _sign(self, payload: PayloadT, keys: RoleKeys, role: str) -> Envelope[PayloadT]:
-        raw = sign(self.profile, payload, list(self._signers(keys, role).values()))
-        return self.profile.format.decode(type(payload), raw)
+        return envelope_of(self.profile, payload, list(self._signers(keys, role).values()))
 
     def _signers(self, keys: RoleKeys, role: str) -> dict[KeyId, Signer]:
         found = {key_id: self.keyring[key_id] for key_id in keys.key_ids if key_id in self.keyring}

@@ -2,12 +2,15 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import TypeVar
 
 from uptane.formats.profile import Payload, Profile
-from uptane.metadata.envelope import Signature
+from uptane.metadata.envelope import Envelope, Signature
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.metadata.version_report import EcuVersionReport
 from uptane.signing.signer import Signer
+
+AnyPayloadT = TypeVar("AnyPayloadT", bound=Payload)
 
 REPORT_HASH = "sha256"
 """The hash function in the signatures of reports and manifests that we write."""
@@ -15,10 +18,16 @@ REPORT_HASH = "sha256"
 
 def sign(profile: Profile, payload: Payload, signers: Sequence[Signer]) -> bytes:
     """The signed object. Reports and manifests are signed over the hash of the payload (STD-5.4.2.1.1-5)."""
+    return envelope_of(profile, payload, signers).raw
+
+
+def envelope_of(profile: Profile, payload: AnyPayloadT, signers: Sequence[Signer]) -> Envelope[AnyPayloadT]:
+    """The signed object with the payload beside it, as if it had been read."""
     unsigned = profile.format.encode(payload)
     hashed = isinstance(payload, EcuVersionReport | VehicleVersionManifest)
-    signatures = tuple((_sign_hash if hashed else _sign)(signer, unsigned.message) for signer in signers)
-    return profile.format.assemble(unsigned, signatures)
+    signatures = tuple([(_sign_hash if hashed else _sign)(signer, unsigned.message) for signer in signers])
+    raw = profile.format.assemble(unsigned, signatures)
+    return Envelope(payload=payload, message=unsigned.message, signatures=signatures, raw=raw)
 
 
 def _sign(signer: Signer, message: bytes) -> Signature:
