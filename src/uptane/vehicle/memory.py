@@ -23,6 +23,8 @@ from uptane.verification.match_images import EcuFacts
 from uptane.verification.steps import Commit, Keep
 from uptane.verification.trusted import Context, Held
 
+NOTHING: Mapping[str, bytes | None] = {}
+
 SEPARATOR = "; "
 """Between attack descriptions in a report."""
 
@@ -115,6 +117,7 @@ class EcuMemory:
     def __init__(self, store: EcuStore, profile: Profile) -> None:
         self.profile = profile
         self._store = store
+        self._last_state: tuple[bytes, EcuState] | None = None
         self.lock = threading.RLock()
         identity = Fields(decode_strict(self.require("identity")), "identity")
         self.vehicle = VehicleIdentifier(identity.take("vehicle", str))
@@ -152,13 +155,16 @@ class EcuMemory:
     @property
     def state(self) -> EcuState:
         """The small values, as last written."""
-        return EcuState.decode(self.require("state"))
+        raw, last = self.require("state"), self._last_state
+        if last is None or last[0] != raw:
+            last = self._last_state = raw, EcuState.decode(raw)
+        return last[1]
 
-    def change(self, **changes: object) -> EcuState:
-        """Replaces fields of the state, durably, before it returns."""
+    def change(self, values: Mapping[str, bytes | None] = NOTHING, /, **changes: object) -> EcuState:
+        """Replaces fields of the state, and `values` together with them, durably, before it returns."""
         with self.lock:
             state = replace(self.state, **changes)  # type: ignore[arg-type]
-            self._store.write({"state": state.encode()})
+            self._store.write({**values, "state": state.encode()})
             return state
 
     @property

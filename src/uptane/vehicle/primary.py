@@ -132,8 +132,8 @@ class Primary:
         """A signed vehicle version manifest of the latest report of every ECU, the Primary's own among them."""
         with self.memory.lock:
             settle(self.memory, self._world.slots)
-            own = make_report(self.memory, self._signer)
-            counter = self.memory.change(manifest_counter=self.memory.state.manifest_counter + 1).manifest_counter
+            counter = self.memory.state.manifest_counter + 1
+            own = make_report(self.memory, self._signer, manifest_counter=counter)
             decode = self.memory.profile.format.decode
             reports = [decode(EcuVersionReport, own.raw), *self.secondaries.reports()]
             manifest = VehicleVersionManifest(
@@ -162,8 +162,12 @@ class Primary:
             self.memory.profile, raw, key=self.memory.timeserver_key, nonces=nonces, not_before=before.time
         )
         with self.memory.lock:
-            self.memory.write({"attestation": raw})
-            self.memory.change(time=attested.value.time, previous_time=before.time, nonce=self._world.new_nonce())
+            self.memory.change(
+                {"attestation": raw},
+                time=attested.value.time,
+                previous_time=before.time,
+                nonce=self._world.new_nonce(),
+            )
 
     def verify_metadata(self) -> VerifiedBundle:
         """Step 3: full verification of both repositories for every ECU of the vehicle."""

@@ -28,16 +28,17 @@ class SignedReport:
     attacks: tuple[str, ...]
 
 
-def make_report(memory: EcuMemory, signer: Signer, extra_attack: str = "") -> SignedReport:
+def make_report(memory: EcuMemory, signer: Signer, extra_attack: str = "", **changes: int) -> SignedReport:
     """A new signed report with the next counter, which is durable before the report exists (STD-5.4.2.1.2-11).
 
     Args:
         memory: the ECU's memory.
         signer: the ECU's key.
         extra_attack: a description to report besides those that were noted.
+        changes: what else changes in the ECU's state, durable together with the counter.
     """
     with memory.lock:
-        state = memory.change(counter=memory.state.counter + 1)
+        state = memory.change(counter=memory.state.counter + 1, **changes)
         described = (*state.attacks, plain(extra_attack)) if extra_attack else state.attacks
         report = EcuVersionReport(
             ecu=memory.ecu,
