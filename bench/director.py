@@ -14,7 +14,7 @@ from tuf.api.metadata import Metadata, MetaFile, Snapshot, TargetFile, Targets, 
 from tuf.api.serialization.json import JSONSerializer
 
 from bench.figure import Figure
-from bench.rounds import Program, medians
+from bench.rounds import Program, Rounds
 from bench.samples import NOW, MemoryFiles, image
 from uptane.assembly.servers import director_over_folder
 from uptane.director.planning import assignment_of, plan_targets
@@ -32,14 +32,14 @@ ECUS = 10
 HARDWARE = HardwareIdentifier("gateway-mk3")
 
 
-def director_sets(rounds: int) -> list[Figure]:
+def director_sets(rounds: Rounds) -> list[Figure]:
     """The set of one vehicle after the other, ten ECUs each with an image of its own: (f)."""
     private = {role: Ed25519PrivateKey.generate() for role in Role}
     figures = []
     for name in ("json", "der"):
         ours, messages = _ours(name, private)
         programs = {"ours": ours, "tuf": _tuf(private), "bare": _bare(private, messages)}
-        times = medians(programs, rounds, repeat=20)
+        times = rounds.of(programs, repeat=20)
         figures += [
             Figure(
                 name=f"director_{name}_to_tuf",
@@ -61,7 +61,7 @@ def director_sets(rounds: int) -> list[Figure]:
     return figures
 
 
-def whole_publications(rounds: int) -> list[Figure]:
+def whole_publications(rounds: Rounds) -> list[Figure]:
     """A publication of the Director with its database and its folder, for information."""
     with TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder:
         return asyncio.run(_publications(Path(folder), rounds))
@@ -200,7 +200,7 @@ def _tuf(private: dict[Role, Ed25519PrivateKey]) -> Program:
     return issue
 
 
-async def _publications(folder: Path, rounds: int) -> list[Figure]:
+async def _publications(folder: Path, rounds: Rounds) -> list[Figure]:
     private = {role: KeySigner(Ed25519PrivateKey.generate()) for role in Role}
     running = await director_over_folder(
         PROFILES["der"], folder, new_root({role: [signer] for role, signer in private.items()})
@@ -209,7 +209,7 @@ async def _publications(folder: Path, rounds: int) -> list[Figure]:
     director.add_signers(private.values())
     times: list[float] = []
     loop = asyncio.get_running_loop()
-    for number in range(rounds):
+    for number in range(rounds.count):
         vehicle = VehicleIdentifier(f"VIN{number:014d}")
         await director.add_new_vehicle(vehicle, NOW)
         for position, given in enumerate(images):

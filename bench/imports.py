@@ -1,11 +1,11 @@
 """What importing the core costs above an empty Python."""
 
-import statistics
 import subprocess
 import sys
 import time
 
 from bench.figure import Figure
+from bench.rounds import Rounds
 
 STATEMENT = "import uptane.verification, uptane.formats"
 EVERYTHING = (
@@ -23,18 +23,18 @@ def _milliseconds(program: str) -> float:
     return (time.perf_counter() - started) * 1000
 
 
-def imports(rounds: int) -> list[Figure]:
+def imports(rounds: Rounds) -> list[Figure]:
     """The statement as it stands, which loads next to nothing, and every module of both packages: (g)."""
     programs = {"bare": "pass", "statement": STATEMENT, "everything": EVERYTHING, "tuf": TUF}
     times: dict[str, list[float]] = {name: [] for name in programs}
-    for _ in range(rounds):
+    for _ in range(rounds.count):
         for name, program in programs.items():
             times[name].append(_milliseconds(program))
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    above = {name: median - medians["bare"] for name, median in medians.items()}
+    judged = {name: rounds.judge(values) for name, values in times.items()}
+    above = {name: value - judged["bare"] for name, value in judged.items()}
     return [
         Figure(
-            what=f"(g) `{STATEMENT}`, above bare Python ({medians['bare']:.0f} ms)",
+            what=f"(g) `{STATEMENT}`, above bare Python ({judged['bare']:.0f} ms)",
             ours=above["statement"],
             most=80.0,
         ),

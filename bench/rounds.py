@@ -4,6 +4,7 @@ import gc
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 Program = Callable[[], object]
 
@@ -35,6 +36,24 @@ def take_turns(programs: Mapping[str, Program], rounds: int, *, repeat: int = 1)
     return times
 
 
-def medians(programs: Mapping[str, Program], rounds: int, *, repeat: int = 1) -> dict[str, float]:
-    """The median of each program, in milliseconds."""
-    return {name: statistics.median(times) for name, times in take_turns(programs, rounds, repeat=repeat).items()}
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """How a group of figures is measured.
+
+    Args:
+        count: of rounds.
+        judge: makes one number of the times of a program: the median for a report, the least for a comparison of
+            ratios, because what disturbs a program only ever makes it slower.
+    """
+
+    count: int
+    judge: Callable[[list[float]], float] = statistics.median
+
+    def of(self, programs: Mapping[str, Program], *, repeat: int = 1) -> dict[str, float]:
+        """Milliseconds of each program; see `take_turns`."""
+        times = take_turns(programs, self.count, repeat=repeat)
+        return {name: self.judge(values) for name, values in times.items()}
+
+    def more(self) -> "Rounds":
+        """Three times as many."""
+        return replace(self, count=3 * self.count)

@@ -14,7 +14,7 @@ from uptane.metadata.digests import Digests
 from uptane.metadata.identifiers import ImagePath
 from uptane.metadata.root import NOT_PUBLISHED_YET, Role
 from uptane.metadata.targets import Image, ImageFile, Targets
-from uptane.signing.publish import Draft, Published, Publisher, new_root
+from uptane.signing.publish import Draft, Publisher, new_root
 from uptane.signing.signer import KeySigner
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -43,12 +43,10 @@ class Repository:
 
     Args:
         signers: the one key of each role.
-        published: what was published.
-        files: its files.
+        files: what it published, and nothing else: values that are kept would cost every later program time.
     """
 
     signers: Mapping[Role, KeySigner]
-    published: Published
     files: Mapping[str, bytes]
 
 
@@ -80,5 +78,5 @@ def repository(format_name: str, images: int) -> Repository:
     listed = {image_path(number): image(number) for number in range(images)}
     targets = Targets(version=1, expires=NOT_PUBLISHED_YET, images=listed)
     root = new_root({role: [signer] for role, signer in signers.items()})
-    published = asyncio.run(publisher.publish(None, Draft(root=root, targets={TARGETS_ROLE: targets}), NOW))
-    return Repository(signers=signers, published=published, files=store.files)
+    asyncio.run(publisher.publish(None, Draft(root=root, targets={TARGETS_ROLE: targets}), NOW))
+    return Repository(signers=signers, files=store.files)

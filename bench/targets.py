@@ -10,7 +10,7 @@ from tuf.api.metadata import Targets as TufTargets
 
 from bench.figure import Figure
 from bench.memory import peak_megabytes
-from bench.rounds import Program, medians
+from bench.rounds import Program, Rounds
 from bench.samples import Repository, image_path, repository
 from uptane.formats.profile import Format
 from uptane.formats.profiles import PROFILES
@@ -62,12 +62,12 @@ def bare(made: Repository, name: str, form: Format) -> tuple[Program, Program]:
     return verify, lambda: signer.sign(envelope.message)
 
 
-def small_json(rounds: int) -> list[Figure]:
+def small_json(rounds: Rounds) -> list[Figure]:
     """1,000 images in JSON: (a)."""
     made = repository("json", 1_000)
     root, raw = made.files["root.json"], made.files["targets.json"]
     verify, _ = bare(made, "targets.json", JSON)
-    times = medians({"ours": ours(JSON, root, raw, "7"), "tuf": theirs(root, raw, "7"), "bare": verify}, rounds)
+    times = rounds.of({"ours": ours(JSON, root, raw, "7"), "tuf": theirs(root, raw, "7"), "bare": verify})
     return [
         Figure(
             name="json_1000_to_tuf",
@@ -87,11 +87,11 @@ def small_json(rounds: int) -> list[Figure]:
     ]
 
 
-def large_json_time(rounds: int) -> list[Figure]:
+def large_json_time(rounds: Rounds) -> list[Figure]:
     """100,000 images in JSON, the time: (b)."""
     made = repository("json", 100_000)
     root, raw = made.files["root.json"], made.files["targets.json"]
-    times = medians({"ours": ours(JSON, root, raw, "77777"), "tuf": theirs(root, raw, "77777")}, rounds)
+    times = rounds.of({"ours": ours(JSON, root, raw, "77777"), "tuf": theirs(root, raw, "77777")})
     return [
         Figure(
             name="json_100000_to_tuf",
@@ -104,13 +104,13 @@ def large_json_time(rounds: int) -> list[Figure]:
     ]
 
 
-def large_json_memory() -> list[Figure]:
+def large_json_memory(rounds: Rounds) -> list[Figure]:
     """100,000 images in JSON, the memory: (b)."""
     made = repository("json", 100_000)
     with TemporaryDirectory() as folder:
         for name in ("root.json", "targets.json"):
             (Path(folder) / name).write_bytes(made.files[name])
-        peaks = {who: peak_megabytes(who, Path(folder)) for who in ("ours", "tuf")}
+        peaks = {who: peak_megabytes(who, Path(folder)) for who in ("ours", "tuf")}  # always the same, so once
     return [
         Figure(
             name="json_100000_memory_to_tuf",
@@ -133,7 +133,7 @@ def large_json_memory() -> list[Figure]:
     ]
 
 
-def der(rounds: int) -> list[Figure]:
+def der(rounds: Rounds) -> list[Figure]:
     """1,000 images in DER, both ways: (c)."""
     made, profile = repository("der", 1_000), PROFILES["der"]
     root, raw = made.files["root.der"], made.files["targets.der"]
@@ -143,8 +143,8 @@ def der(rounds: int) -> list[Figure]:
     def encode() -> object:
         return sign(profile, payload, [made.signers[Role.TARGETS]])
 
-    times = medians(
-        {"decode": ours(profile.format, root, raw, "7"), "verify": verify, "encode": encode, "sign": make}, rounds
+    times = rounds.of(
+        {"decode": ours(profile.format, root, raw, "7"), "verify": verify, "encode": encode, "sign": make}
     )
     return [
         Figure(

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.figure import Figure
-from bench.rounds import Program, medians
+from bench.rounds import Program, Rounds
 from bench.services import IMAGE_BYTES, services
 from uptane.assembly.vehicle import EcuFolder, connect_primary
 from uptane.demonstration.desk import Desk
@@ -30,12 +30,12 @@ from uptane.verification.steps import run
 FORMATS = ("der", "json")
 
 
-def cycles(rounds: int) -> list[Figure]:
+def cycles(rounds: Rounds) -> list[Figure]:
     """The metadata part, and all seven steps: (d) and (e)."""
     return [figure for name in FORMATS for figure in _cycles(name, rounds)]
 
 
-def verification(rounds: int) -> list[Figure]:
+def verification(rounds: Rounds) -> list[Figure]:
     """Full verification of both repositories without a network, beside its signatures and hashes alone."""
     return [figure for name in FORMATS for figure in _verification(name, rounds)]
 
@@ -63,10 +63,10 @@ def _installed(settings: Settings, folder: EcuFolder) -> Primary:
     return primary
 
 
-def _cycles(format_name: str, rounds: int) -> list[Figure]:
+def _cycles(format_name: str, rounds: Rounds) -> list[Figure]:
     with _primary(format_name) as primary:
         bare = _signatures(primary.memory)
-        times = medians({"metadata": primary.verify_metadata, "cycle": primary.update_cycle, "bare": bare}, rounds)
+        times = rounds.of({"metadata": primary.verify_metadata, "cycle": primary.update_cycle, "bare": bare})
         count, folder = _fsyncs(primary.update_cycle), Path.cwd()
         one_sync = _one_replacement(folder)
     return [
@@ -174,7 +174,7 @@ class _Published:
     commit = keep
 
 
-def _verification(format_name: str, rounds: int) -> list[Figure]:
+def _verification(format_name: str, rounds: Rounds) -> list[Figure]:
     with _primary(format_name) as primary:
         memory = primary.memory
         now = memory.state.time
@@ -196,7 +196,7 @@ def _verification(format_name: str, rounds: int) -> list[Figure]:
             )
             return run(procedure, offline, offline)
 
-        times = medians({"ours": verify, "bare": _signatures(memory)}, rounds, repeat=5)
+        times = rounds.of({"ours": verify, "bare": _signatures(memory)}, repeat=5)
     return [
         Figure(
             name=f"{format_name}_verification_to_bare",

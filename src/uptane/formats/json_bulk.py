@@ -49,6 +49,10 @@ class _Signed(msgspec.Struct, forbid_unknown_fields=True):
     vin: str | UnsetType = UNSET
 
 
+_PLACE: Final = {"\0": Raw(b"")}
+"""Stands for the images while everything around them is written. A member without a value: nothing else looks so."""
+
+
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     signatures: list[Any]
     signed: _Signed
@@ -76,14 +80,15 @@ def read_in_bulk(raw: bytes) -> BulkTargets | None:
     """The parts of a Targets file, or None for one that has to be read entry by entry."""
     try:
         file = _FILE.decode(raw)
-        # Text that is equal to its re-encoding has no doubled key, no blank, no needless escape, and is in order.
-        # The entries stand in it as they came; they are looked at below.
-        if _ENCODER.encode(file) != raw:
-            return None
-        images, file.signed.targets = file.signed.targets, {}
+        images, file.signed.targets = file.signed.targets, _PLACE
+        around = _ENCODER.encode(file)
+        file.signed.targets = {}
         members = msgspec.to_builtins(file.signed)
         refuse_numbers([file.signatures, members])
-        if b"\\" in _ENCODER.encode(file) or not _are_usual(images):
+        before, after = around.split(_ENCODER.encode(_PLACE))
+        if not (raw.startswith(before) and raw.endswith(after)) or b"\\" in before + after:
+            return None
+        if len(raw) != len(before) + _length_of_usual(images) + len(after):
             return None
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
@@ -97,26 +102,37 @@ def value_of(entry: Raw) -> Json:
     return _ANY.decode(entry)
 
 
-def _are_usual(images: Mapping[str, Raw]) -> bool:
-    names, texts = iter(images), iter(images.values())
-    while some := list(islice(names, AT_ONCE)):
-        if not (_are_ordinary(some) and _are_entries(list(islice(texts, AT_ONCE)))):
-            return False
-    return True
+def _length_of_usual(images: Mapping[str, Raw]) -> int:
+    """The length of the images' text in canonical form; ValueError where a name or an entry is unusual.
+
+    No text that means the same is as short: a blank, a needless escape or a doubled key makes it longer. So text of
+    this length is the canonical one, as its names are in order and its entries are canonical themselves.
+    """
+    names, texts = list(images), iter(images.values())
+    if names != sorted(names):
+        raise ValueError("not in order")
+    length = len("{}") + max(len(names) - 1, 0)
+    for first in range(0, len(names), AT_ONCE):
+        some = names[first : first + AT_ONCE]
+        length += _length_of_names(some) + _length_of_entries(list(islice(texts, AT_ONCE)))
+    return length
 
 
-def _are_ordinary(names: Sequence[str]) -> bool:
-    """Whether every name would pass as an `ImagePath`; False for some rare ones that would as well.
+def _length_of_names(names: Sequence[str]) -> int:
+    """The length of the names with their quotes and colons; ValueError unless each would pass as an `ImagePath`.
 
-    The names are joined into one long path: it has an empty component exactly if one of them has, or is empty, or
-    begins or ends with a slash. With dots taken for slashes that holds for components `.` and `..` too.
+    Some rare ones that would pass are refused here as well. The names are joined into one long path: it has an empty
+    component exactly if one of them has, or is empty, or begins or ends with a slash. With dots taken for slashes
+    that holds for components `.` and `..` too.
     """
     joined = f"/{'/'.join(names)}/".encode()
-    return (
-        max(map(len, names)) <= MAX_PATH_COMPONENT_BYTES
-        and not joined.translate(None, _ORDINARY)
-        and b"//" not in joined.translate(_DOTS_AS_SLASHES)
-    )
+    if (
+        max(map(len, names)) > MAX_PATH_COMPONENT_BYTES
+        or joined.translate(None, _ORDINARY)
+        or b"//" in joined.translate(_DOTS_AS_SLASHES)
+    ):
+        raise ValueError("an unusual name")
+    return len(joined) - len(names) - 1 + len('"":') * len(names)
 
 
 class _Plain:
@@ -149,12 +165,19 @@ class _Plain:
 _PLAIN: Final = (_Plain(sha256=64, sha512=128), _Plain(sha256=64), _Plain(sha512=128))
 
 
-def _are_entries(texts: Sequence[Raw]) -> bool:
-    """Whether each text is an entry in canonical form with a length in range and one known hash or more."""
+def _length_of_entries(texts: Sequence[Raw]) -> int:
+    """The length of the entries, each as it came.
+
+    Raises:
+        ValueError: one is not in canonical form, has a length out of range, no known hash, or something unknown.
+    """
     text = b",".join((*texts, b""))
-    if any(plain.covers(text, len(texts)) for plain in _PLAIN):
-        return True
-    text = b"[" + text[:-1] + b"]"
+    if not any(plain.covers(text, len(texts)) for plain in _PLAIN):
+        _check_entries(b"[" + text[:-1] + b"]")
+    return len(text) - len(texts)
+
+
+def _check_entries(text: bytes) -> None:
     entries = _ENTRIES.decode(text)
     refuse_numbers([entry.custom for entry in entries if entry.custom is not UNSET])
     digests = [
@@ -163,12 +186,13 @@ def _are_entries(texts: Sequence[Raw]) -> bool:
         for digest in (entry.hashes.sha256, entry.hashes.sha384, entry.hashes.sha512)
         if digest is not UNSET
     ]
-    return (
-        _ENCODER.encode(entries) == text
-        and b"\\" not in text
-        and _Hashes() not in [entry.hashes for entry in entries]
-        and not "".join(digests).encode().translate(None, _HEXADECIMAL)
-    )
+    if (
+        _ENCODER.encode(entries) != text
+        or b"\\" in text
+        or _Hashes() in [entry.hashes for entry in entries]
+        or "".join(digests).encode().translate(None, _HEXADECIMAL)
+    ):
+        raise ValueError("an unusual entry")
 
 
 def _refuse(number: str) -> NoReturn:
