@@ -19,16 +19,21 @@ from uptane.formats.der_fields import (
 from uptane.formats.der_schema import (
     EncodedImage,
     WireCustom,
+    WireDigest,
     WireEcuAssignment,
     WireEncryptedImage,
+    WireHash,
     WireImage,
     WireImageFile,
     WireMustMatch,
     WireWrappedKey,
 )
+from uptane.formats.image_names import are_ordinary
+from uptane.metadata.digests import HASH_FUNCTIONS
 from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath
 from uptane.metadata.targets import (
+    MAX_LENGTH,
     NO_CUSTOM,
     Custom,
     EcuAssignment,
@@ -85,27 +90,54 @@ def _write_image(path: ImagePath, image: Image) -> WireImage:
 
 def read_images(entries: list[WireImage]) -> Mapping[ImagePath, Image]:
     """The inverse of `write_images`: names, order, lengths and hashes are checked, custom data when looked up."""
-    check_order([entry.file.path for entry in entries], "images")
-    return LazyImages({(file := read_file(entry.file)).path: (file, entry.custom) for entry in entries})
+    files = [entry.file for entry in entries]
+    names = [file.path for file in files]
+    check_order(names, "images")
+    if files and not _are_usual(names, files):
+        for file in files:
+            read_file(file)
+    return LazyImages(dict(zip(names, entries, strict=True)))
+
+
+def _are_usual(names: list[str], files: list[WireImageFile]) -> bool:
+    """Whether each could be read as a value; False where one has to be looked at, be it wrong or only rare."""
+    lengths = [file.length for file in files]
+    return (
+        min(lengths) >= 0
+        and max(lengths) <= MAX_LENGTH
+        and are_ordinary(names)
+        and all(map(_are_both_digests, [file.hashes for file in files]))
+    )
+
+
+def _are_both_digests(digests: list[WireDigest]) -> bool:
+    if len(digests) != 2:
+        return False
+    first, second = digests
+    return (
+        first.function is WireHash.sha256
+        and second.function is WireHash.sha512
+        and len(first.value) == HASH_FUNCTIONS["sha256"]
+        and len(second.value) == HASH_FUNCTIONS["sha512"]
+    )
 
 
 class LazyImages(Mapping[ImagePath, Image]):
-    """Images by name; the custom data of one becomes a value, or a FormatError, when it is looked up."""
+    """Images by name; one becomes a value when it is looked up, or a FormatError where its custom data is wrong."""
 
     __slots__ = ("_entries",)
 
-    def __init__(self, entries: Mapping[ImagePath, tuple[ImageFile, WireCustom | None]]) -> None:
+    def __init__(self, entries: Mapping[str, WireImage]) -> None:
         self._entries = entries
 
     def __getitem__(self, path: ImagePath) -> Image:
-        file, custom = self._entries[path]
-        if custom is None:
-            return Image(file=file)
-        with refusing("custom data"):
-            return Image(file=file, custom=_read_custom(custom))
+        entry = self._entries[path]
+        with refusing("image"):
+            custom = NO_CUSTOM if entry.custom is None else _read_custom(entry.custom)
+            return Image(file=read_file(entry.file), custom=custom)
 
     def __iter__(self) -> Iterator[ImagePath]:
-        return iter(self._entries)
+        return map(ImagePath, self._entries)
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -14,16 +14,12 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from uptane.formats.canonical_json import Json, refuse_numbers
-from uptane.metadata.identifiers import MAX_PATH_COMPONENT_BYTES
+from uptane.formats.image_names import are_ordinary
 from uptane.metadata.targets import MAX_LENGTH
 
 AT_ONCE: Final = 256
 """Entries in one pass: together they fit the processor's cache, and no pass needs memory for all of a large file."""
 
-_ORDINARY: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./ +,=@()"
-"""Characters of image names that need no look at each: no control, escape, percent sign, colon or other alphabet."""
-
-_DOTS_AS_SLASHES: Final = bytes.maketrans(b".", b"/")
 _HEXADECIMAL: Final = b"0123456789abcdef"
 
 
@@ -111,28 +107,12 @@ def _length_of_usual(images: Mapping[str, Raw]) -> int:
     names, texts = list(images), iter(images.values())
     if names != sorted(names):
         raise ValueError("not in order")
-    length = len("{}") + max(len(names) - 1, 0)
+    length = len("{}") + max(len(names) - 1, 0) + len('"":') * len(names) + sum(map(len, names))
     for first in range(0, len(names), AT_ONCE):
-        some = names[first : first + AT_ONCE]
-        length += _length_of_names(some) + _length_of_entries(list(islice(texts, AT_ONCE)))
+        if not are_ordinary(names[first : first + AT_ONCE]):
+            raise ValueError("an unusual name")
+        length += _length_of_entries(list(islice(texts, AT_ONCE)))
     return length
-
-
-def _length_of_names(names: Sequence[str]) -> int:
-    """The length of the names with their quotes and colons; ValueError unless each would pass as an `ImagePath`.
-
-    Some rare ones that would pass are refused here as well. The names are joined into one long path: it has an empty
-    component exactly if one of them has, or is empty, or begins or ends with a slash. With dots taken for slashes
-    that holds for components `.` and `..` too.
-    """
-    joined = f"/{'/'.join(names)}/".encode()
-    if (
-        max(map(len, names)) > MAX_PATH_COMPONENT_BYTES
-        or joined.translate(None, _ORDINARY)
-        or b"//" in joined.translate(_DOTS_AS_SLASHES)
-    ):
-        raise ValueError("an unusual name")
-    return len(joined) - len(names) - 1 + len('"":') * len(names)
 
 
 class _Plain:
