@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_INPUT = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format format-check lint types imports coverage walkthrough bench bench-start
+.PHONY: help install demo test check format format-check lint types imports coverage walkthrough bench bench-check bench-start
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -29,7 +29,7 @@ demo: $(INSTALLED)  ## the whole walkthrough on its own: ten updates and attacks
 test: $(INSTALLED)  ## all tests (FORMAT=der|json for the tests that follow the demonstration)
 	UPTANE_DEMO__FORMAT=$(FORMAT) $(BIN)/python -m pytest -q -n $(JOBS)
 
-check: format-check lint types imports coverage walkthrough  ## everything that must hold before a change is done
+check: format-check lint types imports coverage walkthrough bench-check  ## everything that must hold before a change is done
 
 install: $(INSTALLED)  ## make .venv with the pinned dependencies
 
@@ -59,6 +59,9 @@ walkthrough: $(INSTALLED)  ## the walkthrough in both formats
 
 bench: $(INSTALLED)  ## speed and memory, beside tuf and beside the bare signatures: writes docs/benchmarks.md
 	$(BIN)/python -m bench
+
+bench-check: $(INSTALLED)  ## fails when a ratio of the benchmarks got worse by more than a third (15 s)
+	$(BIN)/python -m bench --check
 
 bench-start: $(INSTALLED)  ## what `uptane --help` costs above an empty command line of the same size
 	$(BIN)/python tests/house/startup_cost.py
