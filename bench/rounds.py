@@ -18,7 +18,8 @@ def take_turns(programs: Mapping[str, Program], rounds: int, *, repeat: int = 1)
     Args:
         programs: by name.
         rounds: how many count.
-        repeat: runs of a program in its turn, for those that take microseconds; their mean is one measurement.
+        repeat: runs of a program in its turn, for those that take so little time that the collection before them, which
+            empties the processor's cache, would be felt; their mean is one measurement.
 
     Returns:
         Milliseconds of one run, by name, one for each round.

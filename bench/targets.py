@@ -67,7 +67,7 @@ def small_json(rounds: Rounds) -> list[Figure]:
     made = repository("json", 1_000)
     root, raw = made.files["root.json"], made.files["targets.json"]
     verify, _ = bare(made, "targets.json", JSON)
-    times = rounds.of({"ours": ours(JSON, root, raw, "7"), "tuf": theirs(root, raw, "7"), "bare": verify})
+    times = rounds.of({"ours": ours(JSON, root, raw, "7"), "tuf": theirs(root, raw, "7"), "bare": verify}, repeat=5)
     return [
         Figure(
             name="json_1000_to_tuf",
@@ -144,7 +144,7 @@ def der(rounds: Rounds) -> list[Figure]:
         return sign(profile, payload, [made.signers[Role.TARGETS]])
 
     times = rounds.of(
-        {"decode": ours(profile.format, root, raw, "7"), "verify": verify, "encode": encode, "sign": make}
+        {"decode": ours(profile.format, root, raw, "7"), "verify": verify, "encode": encode, "sign": make}, repeat=5
     )
     return [
         Figure(
