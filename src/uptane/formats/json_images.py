@@ -1,8 +1,7 @@
 """Entries of Targets metadata as JSON: images and their custom data."""
 
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, TypeVar
 
 from msgspec import Raw
 
@@ -32,8 +31,31 @@ def write_file(file: ImageFile) -> dict[str, Json]:
     return {"length": file.length, "hashes": _write_hashes(file.digests)}
 
 
-# A Director says the same of the same images to one vehicle after the other, so what does not differ stays as text.
-@lru_cache(maxsize=KEPT)
+ValueT = TypeVar("ValueT")
+TextT = TypeVar("TextT")
+
+
+def _kept(write: Callable[[ValueT], TextT]) -> Callable[[ValueT], TextT]:
+    """`write`, whose results are kept: a Director says the same of the same images to one vehicle after the other.
+
+    The same value is known by its identity, not by its hash, whose computation would cost more than all the rest.
+    """
+    texts: dict[int, tuple[ValueT, TextT]] = {}
+
+    def written(value: ValueT) -> TextT:
+        found = texts.get(id(value))
+        if found is not None and found[0] is value:
+            return found[1]
+        if len(texts) >= KEPT:
+            texts.clear()
+        text = write(value)
+        texts[id(value)] = value, text
+        return text
+
+    return written
+
+
+@_kept
 def _write_hashes(digests: Digests) -> Raw:
     return Raw(compact(write_digests(digests)))
 
@@ -65,7 +87,7 @@ def _write_custom(custom: Custom) -> dict[str, Json]:
     return add_extensions(members, custom.extensions) if custom.extensions.items else members
 
 
-@lru_cache(maxsize=KEPT)
+@_kept
 def _write_must_match(must_match: MustMatch) -> Raw | None:
     members: dict[str, Json] = {}
     if must_match.release_counter is not None:
@@ -75,7 +97,7 @@ def _write_must_match(must_match: MustMatch) -> Raw | None:
     return Raw(compact(members)) if add_extensions(members, must_match.extensions) else None
 
 
-@lru_cache(maxsize=KEPT)
+@_kept
 def _write_assignment(assignment: EcuAssignment) -> Raw:
     members: dict[str, Json] = {}
     if assignment.hardware_id is not None:

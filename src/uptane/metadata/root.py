@@ -66,7 +66,9 @@ class Common:
 
     def __post_init__(self) -> None:
         check_version(self.version)
-        object.__setattr__(self, "expires", check_time(self.expires, "expires"))
+        expires = check_time(self.expires, "expires")
+        if expires is not self.expires:
+            object.__setattr__(self, "expires", expires)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -203,7 +203,14 @@ class Publisher:
             if keys is None:
                 raise ProvisioningError(f"nobody delegates to role {name}", next_step="Delegate to it first.")
             version = await self._free_version(name, roles[name].payload.version if name in roles else 0)
-            payload = replace(content, version=version, expires=now + self.lifetimes.targets, vehicle=self.vehicle)
+            payload = Targets(
+                version=version,
+                expires=now + self.lifetimes.targets,
+                vehicle=self.vehicle,
+                extensions=content.extensions,
+                images=content.images,
+                delegations=content.delegations,
+            )
             roles[name] = self._sign(payload, keys, name)
         return roles | signed
 
