@@ -14,6 +14,9 @@ MAX_DIGITS = 20
 """Digits in an integer; every number of the metadata fits 63 bits."""
 
 
+_LISTS = (list, tuple)
+
+
 def _plain_text(value: object) -> object:
     if isinstance(value, str):
         return str(value)
@@ -61,7 +64,7 @@ def refuse_numbers(value: Json) -> None:
         for member in value.values():
             if type(member) is not str:
                 refuse_numbers(member)
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, _LISTS):
         for member in value:
             refuse_numbers(member)
 

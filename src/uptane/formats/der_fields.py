@@ -32,6 +32,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 
 
+_FOREIGN = (ValueError, OverflowError, RecursionError)
+
+
 class refusing:
     """Foreign errors of the codec and of conversions leave as FormatError, with their cause."""
 
@@ -44,7 +47,7 @@ class refusing:
         """Nothing to prepare."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if isinstance(error, ValueError | OverflowError | RecursionError):
+        if error is not None and isinstance(error, _FOREIGN):
             raise FormatError(
                 f"not a well-formed {self._what} in DER: {error}",
                 field="der",

@@ -36,6 +36,7 @@ from uptane.metadata.targets import (
     MAX_LENGTH,
     NO_CUSTOM,
     Custom,
+    DirectedImages,
     EcuAssignment,
     EncryptedImage,
     Image,
@@ -67,9 +68,11 @@ def write_images(images: Mapping[ImagePath, Image]) -> list[WireImage]:
 
 def write_directed_images(images: Mapping[ImagePath, Image]) -> list[EncodedImage]:
     """The images of a Director: it says the same of the same files to one vehicle after the other."""
+    if not isinstance(images, DirectedImages):
+        images = DirectedImages({path: (image, image.custom.ecus) for path, image in images.items()})
     return [
-        EncodedImage(file=_encoded_file(_own_file(path, images[path])), custom=_write_custom(images[path].custom))
-        for path in sorted(images)
+        EncodedImage(file=_encoded_file(_own_file(path, image)), custom=_write_custom(image.custom, ecus))
+        for path, (image, ecus) in sorted(images.parts.items(), key=lambda item: item[0])
     ]
 
 
@@ -85,7 +88,7 @@ def _own_file(path: ImagePath, image: Image) -> ImageFile:
 
 
 def _write_image(path: ImagePath, image: Image) -> WireImage:
-    return WireImage(file=write_file(_own_file(path, image)), custom=_write_custom(image.custom))
+    return WireImage(file=write_file(_own_file(path, image)), custom=_write_custom(image.custom, image.custom.ecus))
 
 
 def read_images(entries: list[WireImage]) -> Mapping[ImagePath, Image]:
@@ -149,13 +152,13 @@ class LazyImages(Mapping[ImagePath, Image]):
         return f"{type(self).__name__}({len(self)} images)"
 
 
-def _write_custom(custom: Custom) -> WireCustom | None:
-    if custom is NO_CUSTOM or custom == NO_CUSTOM:
+def _write_custom(custom: Custom, ecus: Mapping[EcuIdentifier, EcuAssignment]) -> WireCustom | None:
+    if not ecus and (custom is NO_CUSTOM or custom == NO_CUSTOM):
         return None
     must_match = custom.must_match
     return WireCustom(
         must_match=_write_must_match(must_match),
-        ecus=optional_list([_write_assignment(ecu, custom.ecus[ecu]) for ecu in sorted(custom.ecus)]),
+        ecus=optional_list([_write_assignment(ecu, ecus[ecu]) for ecu in sorted(ecus)]),
         url=custom.url,
         extensions=write_extensions(custom.extensions),
     )

@@ -55,8 +55,8 @@ class JsonFormat:
 
     def assemble(self, unsigned: Unsigned, signatures: tuple[Signature, ...]) -> bytes:
         """`{"signatures":[...],"signed":...}`."""
-        entries = compact([_write_signature(signature) for signature in check_signatures(signatures)])
-        return b'{"signatures":' + entries + b',"signed":' + unsigned.wire + b"}"
+        entries = ",".join([_write_signature(signature) for signature in check_signatures(signatures)])
+        return b'{"signatures":[%b],"signed":%b}' % (entries.encode(), unsigned.wire)
 
     def decode(self, kind: type[PayloadT], raw: bytes) -> Envelope[PayloadT]:
         """A signed object of that kind; see `Format.decode`."""
@@ -122,15 +122,18 @@ def _read_signatures(entries: list[Json], *, hashed: bool) -> tuple[Signature, .
     return check_signatures(tuple(_read_signature(entry, hashed=hashed) for entry in entries))
 
 
-def _write_signature(signature: Signature) -> dict[str, Json]:
-    members: dict[str, Json] = {"keyid": str(signature.key_id), "sig": signature.value.hex()}
-    if signature.digest is not None:
-        members |= {
-            "method": signature.method,
-            "hash_function": signature.hash_function,
-            "hash": signature.digest.hex(),
-        }
-    return members
+def _write_signature(signature: Signature) -> str:
+    key_id, value = signature.key_id, signature.value.hex()
+    if signature.digest is None:
+        return f'{{"keyid":"{key_id}","sig":"{value}"}}'  # hexadecimal digits, both
+    members = {
+        "keyid": str(key_id),
+        "sig": value,
+        "method": signature.method,
+        "hash_function": signature.hash_function,
+        "hash": signature.digest.hex(),
+    }
+    return compact(members).decode()
 
 
 def _read_signature(value: Json, *, hashed: bool) -> Signature:

@@ -14,6 +14,7 @@ from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, Image
 from uptane.metadata.targets import (
     NO_CUSTOM,
     Custom,
+    DirectedImages,
     EcuAssignment,
     EncryptedImage,
     Image,
@@ -64,6 +65,24 @@ def read_file(path: str, value: Json) -> ImageFile:
     """An image from its path and the object with its length and hashes."""
     fields = Fields(value, "image")
     return ImageFile(path=ImagePath(path), length=fields.take("length", int), digests=fields.digests())
+
+
+def write_images(images: Mapping[ImagePath, Image]) -> dict[str, Json]:
+    """The `targets` object."""
+    if isinstance(images, DirectedImages):
+        return {str(path): _write_directed(image, ecus) for path, (image, ecus) in images.parts.items()}
+    return {str(path): write_image(image) for path, image in images.items()}
+
+
+def _write_directed(image: Image, ecus: Mapping[EcuIdentifier, EcuAssignment]) -> dict[str, Json]:
+    members = _write_for_any(image)
+    custom: dict[str, Json] = {"ecus": {str(ecu): _write_assignment(assignment) for ecu, assignment in ecus.items()}}
+    return members | {"custom": members["custom"] | custom if "custom" in members else custom}
+
+
+@_kept
+def _write_for_any(image: Image) -> dict[str, Json]:
+    return write_image(image)
 
 
 def write_image(image: Image) -> dict[str, Json]:

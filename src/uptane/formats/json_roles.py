@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from uptane.formats.canonical_json import Json
 from uptane.formats.json_delegations import read_delegations, read_keys, write_delegations, write_keys
 from uptane.formats.json_fields import Fields, add_extensions, read_digests, write_digests, write_time
-from uptane.formats.json_images import read_images, write_image
+from uptane.formats.json_images import read_images, write_images
 from uptane.metadata.delegations import Delegations
 from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import ImagePath, KeyId, RoleName, VehicleIdentifier
@@ -56,7 +56,7 @@ def _write_root(root: Root) -> dict[str, Json]:
 def _write_targets(targets: Targets) -> dict[str, Json]:
     members: dict[str, Json] = {
         "_type": "targets",
-        "targets": {str(path): write_image(image) for path, image in targets.images.items()},
+        "targets": write_images(targets.images),
     }
     if targets.delegations or targets.delegations.extensions:
         members["delegations"] = write_delegations(targets.delegations)

@@ -12,6 +12,9 @@ from uptane.signing.signer import Signer
 
 AnyPayloadT = TypeVar("AnyPayloadT", bound=Payload)
 
+SIGNED_OVER_HASH = (EcuVersionReport, VehicleVersionManifest)
+"""Whose signatures are over the hash of the payload."""
+
 REPORT_HASH = "sha256"
 """The hash function in the signatures of reports and manifests that we write."""
 
@@ -24,7 +27,7 @@ def sign(profile: Profile, payload: Payload, signers: Sequence[Signer]) -> bytes
 def envelope_of(profile: Profile, payload: AnyPayloadT, signers: Sequence[Signer]) -> Envelope[AnyPayloadT]:
     """The signed object with the payload beside it, as if it had been read."""
     unsigned = profile.format.encode(payload)
-    hashed = isinstance(payload, EcuVersionReport | VehicleVersionManifest)
+    hashed = isinstance(payload, SIGNED_OVER_HASH)
     signatures = tuple([(_sign_hash if hashed else _sign)(signer, unsigned.message) for signer in signers])
     raw = profile.format.assemble(unsigned, signatures)
     return Envelope(payload=payload, message=unsigned.message, signatures=signatures, raw=raw)
