@@ -34,8 +34,9 @@ class EcuState:
     """The small values that change.
 
     Args:
-        counter: of the last report that was made; begins at the provisioning time in microseconds.
-        manifest_counter: of the last vehicle manifest that was made; on a Primary.
+        counter: of the last report that was made, or that a Primary may make next; begins at the provisioning time in
+            microseconds.
+        manifest_counter: of the last vehicle manifest that was made, or that may be made next; on a Primary.
         time, previous_time: the last two verified times, UTC.
         nonce: what the next time attestation must answer.
         installed: the image that runs.

@@ -7,7 +7,7 @@ from uptane.metadata.errors import SecurityError
 from uptane.metadata.version_report import MAX_ATTACKS_BYTES, EcuVersionReport
 from uptane.signing.sign import sign
 from uptane.signing.signer import Signer
-from uptane.vehicle.memory import SEPARATOR, EcuMemory
+from uptane.vehicle.memory import SEPARATOR, EcuMemory, EcuState
 
 MAX_DESCRIPTION_BYTES = 300
 """Bytes of UTF-8 in the description of one attack, so that a report has room for several."""
@@ -28,29 +28,33 @@ class SignedReport:
     attacks: tuple[str, ...]
 
 
-def make_report(memory: EcuMemory, signer: Signer, extra_attack: str = "", **changes: int) -> SignedReport:
+def make_report(memory: EcuMemory, signer: Signer, extra_attack: str = "") -> SignedReport:
     """A new signed report with the next counter, which is durable before the report exists (STD-5.4.2.1.2-11).
 
     Args:
         memory: the ECU's memory.
         signer: the ECU's key.
         extra_attack: a description to report besides those that were noted.
-        changes: what else changes in the ECU's state, durable together with the counter.
     """
     with memory.lock:
-        state = memory.change(counter=memory.state.counter + 1, **changes)
-        described = (*state.attacks, plain(extra_attack)) if extra_attack else state.attacks
-        report = EcuVersionReport(
-            ecu=memory.ecu,
-            installed=state.installed,
-            attacks_detected=cut(SEPARATOR.join(described)),
-            time=state.time,
-            previous_time=state.previous_time,
-            counter=state.counter,
-            nonce=state.nonce,
-        )
-        raw = sign(memory.profile, report, [signer])
-        return SignedReport(raw=raw, nonce=state.nonce, attacks=state.attacks)
+        state = memory.change(counter=memory.state.counter + 1)
+        return report_of(memory, signer, state, extra_attack)
+
+
+def report_of(memory: EcuMemory, signer: Signer, state: EcuState, extra_attack: str = "") -> SignedReport:
+    """The signed report of a state whose counter is durable and was not used before."""
+    described = (*state.attacks, plain(extra_attack)) if extra_attack else state.attacks
+    report = EcuVersionReport(
+        ecu=memory.ecu,
+        installed=state.installed,
+        attacks_detected=cut(SEPARATOR.join(described)),
+        time=state.time,
+        previous_time=state.previous_time,
+        counter=state.counter,
+        nonce=state.nonce,
+    )
+    raw = sign(memory.profile, report, [signer])
+    return SignedReport(raw=raw, nonce=state.nonce, attacks=state.attacks)
 
 
 def describe(error: SecurityError) -> str:
