@@ -12,13 +12,13 @@ from bench.targets import der, large_json_memory, large_json_time, small_json
 from bench.vehicle import cycles, verification
 
 ALL = {
-    small_json: Rounds(41),
+    small_json: Rounds(101),
     large_json_time: Rounds(7),
     large_json_memory: Rounds(1),
     der: Rounds(41),
     cycles: Rounds(41),
     verification: Rounds(41),
-    director_sets: Rounds(41),
+    director_sets: Rounds(101),
     whole_publications: Rounds(15),
     imports: Rounds(21),
 }
