@@ -69,20 +69,23 @@ def read_file(path: str, value: Json) -> ImageFile:
 
 def write_images(images: Mapping[ImagePath, Image]) -> dict[str, Json]:
     """The `targets` object."""
-    if isinstance(images, DirectedImages):
+    if type(images) is DirectedImages:
         return {str(path): _write_directed(image, ecus) for path, (image, ecus) in images.parts.items()}
     return {str(path): write_image(image) for path, image in images.items()}
 
 
 def _write_directed(image: Image, ecus: Mapping[EcuIdentifier, EcuAssignment]) -> dict[str, Json]:
-    members = _write_for_any(image)
-    custom: dict[str, Json] = {"ecus": {str(ecu): _write_assignment(assignment) for ecu, assignment in ecus.items()}}
-    return members | {"custom": members["custom"] | custom if "custom" in members else custom}
+    members, custom = _write_for_any(image)
+    named: dict[str, Json] = {}
+    for ecu, assignment in ecus.items():
+        named[str(ecu)] = _write_assignment(assignment)
+    return {**members, "custom": {**custom, "ecus": named}}
 
 
 @_kept
-def _write_for_any(image: Image) -> dict[str, Json]:
-    return write_image(image)
+def _write_for_any(image: Image) -> tuple[dict[str, Json], dict[str, Json]]:
+    members = write_image(image)
+    return members, members.pop("custom", {})
 
 
 def write_image(image: Image) -> dict[str, Json]:

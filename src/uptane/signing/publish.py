@@ -150,23 +150,17 @@ class Publisher:
         """
         now = now.replace(microsecond=0)
         root = self._sign_root(before, draft, now)
-        state = Published(
-            root=root,
-            targets=dict(before.targets) if before else {},
-            snapshot_version=before.snapshot_version if before else 0,
-            timestamp_version=before.timestamp_version if before else 0,
-        )
-        roles = await self._sign_targets(state, draft, now)
+        roles = await self._sign_targets(root.payload, before.targets if before else {}, draft, now)
         files = {name: _listed(envelope) for name, envelope in roles.items()}
         snapshot = Snapshot(
-            version=await self._free_version(Role.SNAPSHOT, state.snapshot_version),
+            version=await self._free_version(Role.SNAPSHOT, before.snapshot_version if before else 0),
             expires=now + self.lifetimes.snapshot,
             vehicle=self.vehicle,
             files=files,
         )
         signed_snapshot = self._sign(snapshot, root.payload.roles[Role.SNAPSHOT], Role.SNAPSHOT)
         timestamp = Timestamp(
-            version=state.timestamp_version + 1,
+            version=before.timestamp_version + 1 if before else 1,
             expires=now + self.lifetimes.timestamp,
             vehicle=self.vehicle,
             snapshot=_listed(signed_snapshot),
@@ -189,17 +183,19 @@ class Publisher:
             signers |= self._signers(before.root.payload.roles[Role.ROOT], Role.ROOT)
         return envelope_of(self.profile, root, list(signers.values()))
 
-    async def _sign_targets(self, state: Published, draft: Draft, now: datetime) -> dict[RoleName, Envelope[Targets]]:
-        roles = dict(state.targets)
+    async def _sign_targets(
+        self, root: Root, published: Mapping[RoleName, Envelope[Targets]], draft: Draft, now: datetime
+    ) -> dict[RoleName, Envelope[Targets]]:
+        roles = dict(published)
         pending = dict(draft.targets)
         signed = {name: self.profile.format.decode(Targets, raw) for name, raw in draft.signed.items()}
         if TARGETS_ROLE not in roles and TARGETS_ROLE not in pending:
             pending[TARGETS_ROLE] = Targets(version=1, expires=now)
-        if TARGETS_ROLE not in pending and _has_other_keys(roles[TARGETS_ROLE], state.root.payload):
+        if TARGETS_ROLE not in pending and _has_other_keys(roles[TARGETS_ROLE], root):
             pending[TARGETS_ROLE] = roles[TARGETS_ROLE].payload
         payloads = {name: envelope.payload for name, envelope in (roles | signed).items()} | pending
         for name, content in pending.items():
-            keys = _keys_for(name, state.root.payload, payloads.values())
+            keys = _keys_for(name, root, payloads.values())
             if keys is None:
                 raise ProvisioningError(f"nobody delegates to role {name}", next_step="Delegate to it first.")
             version = await self._free_version(name, roles[name].payload.version if name in roles else 0)

@@ -27,8 +27,8 @@ def sign(profile: Profile, payload: Payload, signers: Sequence[Signer]) -> bytes
 def envelope_of(profile: Profile, payload: AnyPayloadT, signers: Sequence[Signer]) -> Envelope[AnyPayloadT]:
     """The signed object with the payload beside it, as if it had been read."""
     unsigned = profile.format.encode(payload)
-    hashed = isinstance(payload, SIGNED_OVER_HASH)
-    signatures = tuple([(_sign_hash if hashed else _sign)(signer, unsigned.message) for signer in signers])
+    make = _sign_hash if isinstance(payload, SIGNED_OVER_HASH) else _sign
+    signatures = tuple([make(signer, unsigned.message) for signer in signers])
     raw = profile.format.assemble(unsigned, signatures)
     return Envelope(payload=payload, message=unsigned.message, signatures=signatures, raw=raw)
 
