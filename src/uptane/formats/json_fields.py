@@ -4,12 +4,16 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
+import msgspec
+
 from uptane.formats.canonical_json import Json, canonical, decode_canonical
 from uptane.metadata.digests import Digests
 from uptane.metadata.errors import FormatError
 from uptane.metadata.extensions import NO_EXTENSIONS, Extensions
 
 ValueT = TypeVar("ValueT")
+
+_TIME_LENGTH = len("YYYY-MM-DDTHH:MM:SSZ")
 
 
 class Fields:
@@ -92,7 +96,8 @@ def read_time(text: str, field: str) -> datetime:
 
 def write_time(value: datetime) -> str:
     """The time as `YYYY-MM-DDTHH:MM:SSZ`."""
-    return value.isoformat()[:19] + "Z"
+    text: str = msgspec.to_builtins(value)
+    return text if len(text) == _TIME_LENGTH and text[-1] == "Z" else value.isoformat()[:19] + "Z"
 
 
 def read_hex(text: str, field: str) -> bytes:
@@ -115,7 +120,7 @@ def read_digests(value: Mapping[str, Json]) -> Digests:
 
 def write_digests(digests: Digests) -> dict[str, str]:
     """The inverse of `read_digests`."""
-    return {name: digest.hex() for name, digest in digests}
+    return {name: digest.hex() for name, digest in digests.items}
 
 
 def add_extensions(members: dict[str, Json], extensions: Extensions) -> dict[str, Json]:

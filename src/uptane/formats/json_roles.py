@@ -33,11 +33,12 @@ def write_role(payload: Common) -> dict[str, Json]:
         case Targets():
             members |= _write_targets(payload)
         case Snapshot():
-            files = {f"{name}.json": _write_file(file) for name, file in payload.files.items()}
-            members |= {"_type": "snapshot", "meta": files}
+            members["_type"] = "snapshot"
+            members["meta"] = {f"{name}.json": _write_file(file) for name, file in payload.files.items()}
         case Timestamp():
-            members |= {"_type": "timestamp", "meta": {"snapshot.json": _write_file(payload.snapshot)}}
-    return add_extensions(members, payload.extensions)
+            members["_type"] = "timestamp"
+            members["meta"] = {"snapshot.json": _write_file(payload.snapshot)}
+    return add_extensions(members, payload.extensions) if payload.extensions.items else members
 
 
 def _write_root(root: Root) -> dict[str, Json]:
