@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.figure import Figure
-from bench.rounds import Program, Rounds
+from bench.rounds import Program, Rounds, take_turns
 from bench.services import IMAGE_BYTES, services
 from uptane.assembly.vehicle import EcuFolder, connect_primary
 from uptane.demonstration.desk import Desk
@@ -66,9 +66,15 @@ def _installed(settings: Settings, folder: EcuFolder) -> Primary:
 def _cycles(format_name: str, rounds: Rounds) -> list[Figure]:
     with _primary(format_name) as primary:
         bare = _signatures(primary.memory)
-        times = rounds.of({"metadata": primary.verify_metadata, "cycle": primary.update_cycle, "bare": bare})
-        count, folder = _fsyncs(primary.update_cycle), Path.cwd()
-        one_sync = _one_replacement(folder)
+        programs: dict[str, Program] = {
+            "metadata": primary.verify_metadata,
+            "cycle": primary.update_cycle,
+            "bare": bare,
+        }
+        every = take_turns(programs, rounds.count)
+        times = {name: rounds.judge(values) for name, values in every.items()}
+        count = _fsyncs(primary.update_cycle)
+        one_sync = _one_replacement(Path.cwd())
     return [
         Figure(
             what=f"(d) {format_name}: metadata part of a cycle that changes nothing",
@@ -83,6 +89,10 @@ def _cycles(format_name: str, rounds: Rounds) -> list[Figure]:
             other=one_sync,
             other_name="one file replaced durably (2 fsyncs)",
             most=20.0,
+        ),
+        Figure(
+            what=f"{format_name}: the quickest of those cycles, whose fsyncs waited for nobody",
+            ours=min(every["cycle"]),
         ),
     ]
 

@@ -39,6 +39,8 @@ def check_signatures(signatures: tuple[Signature, ...]) -> tuple[Signature, ...]
     Raises:
         FormatError: more than MAX_SIGNATURES, an oversize one, or the same key id twice.
     """
+    if len(signatures) == 1 and len(signatures[0].value) <= MAX_SIGNATURE_BYTES:
+        return signatures
     if len(signatures) > MAX_SIGNATURES:
         raise FormatError(f"{len(signatures)} signatures, more than {MAX_SIGNATURES}", field="signatures")
     if len(signatures) > 1 and len({signature.key_id for signature in signatures}) != len(signatures):

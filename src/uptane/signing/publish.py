@@ -148,7 +148,7 @@ class Publisher:
             ProvisioningError: a key that is needed to reach a threshold is not at hand; nothing was written.
             StorageError: a file could not be written; readers still see what was published before.
         """
-        now = now.replace(microsecond=0)
+        now = now.replace(microsecond=0) if now.microsecond else now
         root = self._sign_root(before, draft, now)
         roles = await self._sign_targets(root.payload, before.targets if before else {}, draft, now)
         files = {name: _listed(envelope) for name, envelope in roles.items()}
@@ -193,9 +193,11 @@ class Publisher:
             pending[TARGETS_ROLE] = Targets(version=1, expires=now)
         if TARGETS_ROLE not in pending and _has_other_keys(roles[TARGETS_ROLE], root):
             pending[TARGETS_ROLE] = roles[TARGETS_ROLE].payload
-        payloads = {name: envelope.payload for name, envelope in (roles | signed).items()} | pending
+        delegating: Mapping[RoleName, Targets] = {}
+        if pending.keys() - {TARGETS_ROLE}:
+            delegating = {name: envelope.payload for name, envelope in (roles | signed).items()} | pending
         for name, content in pending.items():
-            keys = _keys_for(name, root, payloads.values())
+            keys = _keys_for(name, root, delegating.values())
             if keys is None:
                 raise ProvisioningError(f"nobody delegates to role {name}", next_step="Delegate to it first.")
             version = await self._free_version(name, roles[name].payload.version if name in roles else 0)
@@ -208,7 +210,7 @@ class Publisher:
                 delegations=content.delegations,
             )
             roles[name] = self._sign(payload, keys, name)
-        return roles | signed
+        return roles | signed if signed else roles
 
     def _sign(self, payload: PayloadT, keys: RoleKeys, role: str) -> Envelope[PayloadT]:
         return envelope_of(self.profile, payload, list(self._signers(keys, role).values()))
