@@ -21,8 +21,8 @@ from pouf1_samples import (
     timestamp,
 )
 
-from uptane.formats.pouf1_json import POUF1_JSON
-from uptane.formats.pouf1_text import archived_text
+from uptane.formats.pouf1.json import POUF1_JSON
+from uptane.formats.pouf1.text import archived_text
 from uptane.formats.profile import Payload
 from uptane.metadata.errors import FormatError
 from uptane.metadata.version_report import EcuVersionReport
