@@ -9,7 +9,9 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCE = REPOSITORY / "src" / "uptane"
 PACKAGES = sorted(path.parent for path in SOURCE.rglob("__init__.py"))
-MODULES = sorted(path for room in ("src", "demo", "tests", "bench") for path in (REPOSITORY / room).rglob("*.py"))
+MODULES = sorted(
+    path for room in ("src", "demo", "tests", "bench", "fuzz") for path in (REPOSITORY / room).rglob("*.py")
+)
 CORE = ("metadata", "formats", "verification", "signing", "image_repository", "director", "timeserver", "vehicle")
 LONGEST_FILE = 400
 
