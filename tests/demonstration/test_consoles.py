@@ -65,6 +65,8 @@ def must_be_quiet(output: str) -> None:
     assert "Traceback" not in output, output
 
 
+@pytest.mark.standard("STD-5-1", "STD-5-2", "STD-5-5", "STD-5-6", "STD-5.3-1", "STD-5.3.1-1", "STD-5.3.1-2")
+@pytest.mark.standard("STD-5.3.2-1", "STD-5.3.2-2")
 @pytest.mark.parametrize("office", PROFILES, indirect=True)
 def test_every_line_of_the_walkthrough_does_what_its_text_says(office: Office) -> None:
     if not TEXT.is_file():
