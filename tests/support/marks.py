@@ -1,4 +1,7 @@
-"""A plugin for pytest: only tests of clauses and decisions run, and their outcomes are written down."""
+"""A plugin for pytest: only tests of clauses and decisions run, and their outcomes are written down.
+
+`UPTANE_CLAUSES` names the clauses whose tests run, where not all of them shall; `UPTANE_OUTCOMES` the file.
+"""
 
 import json
 import os
@@ -10,9 +13,17 @@ import pytest
 AMBIGUITY = re.compile(r"amb_(\d+)")
 
 
+def clauses_of(item: pytest.Item) -> set[str]:
+    """The clauses that a test checks."""
+    return {clause for mark in item.iter_markers("standard") for clause in mark.args}
+
+
 def is_of_interest(item: pytest.Item) -> bool:
     """Whether a test checks a clause, or a decision where the Standard is ambiguous."""
-    return item.get_closest_marker("standard") is not None or AMBIGUITY.search(item.name.partition("[")[0]) is not None
+    wanted = os.environ.get("UPTANE_CLAUSES")
+    if wanted is not None:
+        return wanted == "" or not clauses_of(item).isdisjoint(wanted.split())
+    return bool(clauses_of(item)) or AMBIGUITY.search(item.name.partition("[")[0]) is not None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -21,8 +32,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if is_of_interest(item)]
     config.hook.pytest_deselected(items=others)
     for item in items:
-        clauses = [clause for mark in item.iter_markers("standard") for clause in mark.args]
-        item.user_properties.append(("standard", clauses))
+        item.user_properties.append(("standard", sorted(clauses_of(item))))
 
 
 class Outcomes:
