@@ -270,6 +270,7 @@ def test_an_older_version_of_a_delegated_role_is_a_rollback(world: World) -> Non
     assert (refusal.facts["role"], refusal.facts["expected"], refusal.facts["offered"]) == ("a", 2, 1)
 
 
+@pytest.mark.standard("STD-5.4.4.3-9")
 @pytest.mark.parametrize("recovers", [True, False])
 def test_amb_07_new_keys_for_a_supplier_recover_from_versions_pushed_out_of_reach(world: World, recovers: bool) -> None:
     """The supplier's key signed the highest version; the delegator gives the role a new key, and Root the Snapshot."""

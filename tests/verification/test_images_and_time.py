@@ -136,6 +136,7 @@ def test_who_sent_no_nonce_believes_no_time(profile: Profile) -> None:
         verify(profile, attest(profile, 1))
 
 
+@pytest.mark.standard("STD-5.4-12", "STD-5.4.2.2-1")
 def test_time_never_goes_backwards(profile: Profile) -> None:
     with pytest.raises(BadTimeAttestationError) as refusal:
         verify(profile, attest(profile, 1, seconds=-1), 1)

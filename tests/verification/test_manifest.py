@@ -167,12 +167,21 @@ def test_a_manifest_in_the_name_of_another_primary_is_spoofing(vehicle: Vehicle)
     vehicle.refuses(manifest, SpoofingError, primary=OTHER)
 
 
+@pytest.mark.standard("STD-5.4.2.1.1-7", "STD-5.3.2.1-6")
+def test_a_primary_that_names_another_ecu_as_the_primary_is_spoofing(vehicle: Vehicle) -> None:
+    """Its signature is genuine; what it signed is not what it is."""
+    for other in (TCU, STRANGER):
+        facts = vehicle.refuses(vehicle.manifest(vehicle.report(PRIMARY, 5), primary=other), SpoofingError)
+        assert (facts["expected"], facts["offered"]) == (PRIMARY, other)
+
+
 @pytest.mark.standard("STD-5.3.2.1-6")
 def test_a_secondary_cannot_play_the_primary(vehicle: Vehicle) -> None:
     manifest = vehicle.manifest(vehicle.report(TCU, 5), primary=TCU, signer=vehicle.signers[TCU])
     vehicle.refuses(manifest, SpoofingError, primary=TCU)
 
 
+@pytest.mark.standard("STD-5.3.2.1-2", "STD-5.3.2.1-6")
 def test_an_unregistered_primary_is_refused(vehicle: Vehicle) -> None:
     manifest = vehicle.manifest(primary=STRANGER, signer=vehicle.signers[STRANGER])
     vehicle.refuses(manifest, UnknownEcuError, primary=STRANGER)

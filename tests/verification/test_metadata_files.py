@@ -40,6 +40,7 @@ def test_a_file_of_another_role_under_this_name_is_refused(
         repository.list_again(role, raw, version)
 
 
+@pytest.mark.standard("STD-5.4.4.2-20")
 @pytest.mark.parametrize("role", ROLES)
 def test_a_missing_file_is_named(world: World, repository: Repository, role: Role) -> None:
     repository_files = repository.files

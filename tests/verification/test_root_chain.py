@@ -195,6 +195,7 @@ def test_the_present_root_again_under_the_next_name_is_a_replay(world: World, re
         repository.files[repository.name(Role.ROOT, 2)] = repository.files[repository.name(Role.ROOT, 1)]
 
 
+@pytest.mark.standard("STD-5.2.3.1-6")
 def test_a_directors_root_for_another_vehicle_is_refused(world: World) -> None:
     for vehicle in ("othercar", None):
         with refused(world.primary, WrongVehicleError) as refusal:
