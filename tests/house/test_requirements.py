@@ -1,6 +1,8 @@
 """The list of the Standard's clauses is complete, and everything that it names exists."""
 
+import importlib.util
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,18 @@ def test_amb_01_the_steps_of_the_check_procedures_bind_and_each_has_a_test() -> 
     steps = {row.id for row in ROWS.values() if row.section in ("5.4.4.3", "5.4.4.4", "5.4.4.5", "5.4.4.6")}
     assert steps == {clause for clause in steps if ROWS[clause].must} & marked
     assert {row.id for row in ROWS.values() if row.level == "SHALL*"} <= steps
+
+
+def test_whatever_is_explained_of_the_mutants_is_one() -> None:
+    folder = Path(__file__).parent
+    spec = importlib.util.spec_from_file_location("mutants", folder / "mutants.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    names = [mutant.name for mutant in module.mutants()]
+    assert len(names) == len(set(names)) > 50
+    explained = tomllib.loads((folder / "mutants.toml").read_text(encoding="utf-8"))
+    assert {name: reason for name, reason in explained.items() if name not in names or not reason} == {}
 
 
 def test_the_page_says_what_the_list_says() -> None:

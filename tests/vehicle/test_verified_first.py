@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from device import Device, new_device
 from fleet import Fleet, Vehicle
-from signed import FACTORY, FRESH, PATH
+from signed import FACTORY, FRESH, PATH, custom
 from world import DIRECTOR, IMAGES, NOW, TCU, image
 
 from uptane.formats.profile import Profile
@@ -15,14 +16,18 @@ from uptane.metadata.errors import (
     BadHashError,
     BadSignatureError,
     ExpiredMetadataError,
+    HardwareMismatchError,
+    ImageRollbackError,
     RepositoryMismatchError,
     SlowRetrievalError,
     UnreachableError,
+    UptaneError,
 )
-from uptane.metadata.identifiers import EcuIdentifier
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier
+from uptane.metadata.targets import Custom
 from uptane.metadata.version_report import EcuVersionReport
 from uptane.storage.memory import MemoryImageSlots
-from uptane.vehicle.installation import INSTALLED, slot_of
+from uptane.vehicle.installation import INSTALLED, install, slot_of
 from uptane.vehicle.ports import ImageWriter
 from uptane.vehicle.secondary import Outcome, SecondaryWorld
 
@@ -141,6 +146,31 @@ def test_bytes_that_change_after_they_were_verified_are_not_installed(listened: 
     assert car.secondary.update_cycle().outcome is Outcome.UPDATED
     car.primary.update_cycle()
     assert (report(car).installed.path, car.running()) == (PATH, FRESH)
+
+
+@pytest.mark.standard("STD-5.4.3.4-3", "STD-5.4.3.4-5", "STD-5.4.3.5-1")
+@pytest.mark.parametrize(
+    ("offered", "error"), [(custom(4), ImageRollbackError), (custom(6, ("tcu-8",)), HardwareMismatchError)]
+)
+def test_hardware_and_release_are_judged_again_by_whoever_installs(
+    profile: Profile, offered: Custom, error: type[UptaneError]
+) -> None:
+    """Should an image ever come this far that verification did not see."""
+    car = Vehicle(Fleet(profile), hardware=HardwareIdentifier("tcu-7"))
+    car.fleet.release(PATH, FRESH, custom=custom(5))
+    car.cycle()
+    memory, slots = car.secondary.memory, car.tcu.device.slots
+    other = car.fleet.add_image("other.img", b"other", offered)
+    with slots.receive(slot_of(other)) as writer:
+        writer.write(b"other")
+        writer.keep()
+    before = memory.state
+    with pytest.raises(UptaneError) as caught:
+        install(memory, slots, other)
+    assert type(caught.value) is error
+    assert (memory.state, car.running()) == (before, FRESH)
+    install(memory, slots, replace(other, custom=custom(5, ("tcu-7",))))
+    assert car.running() == b"other"
 
 
 @pytest.mark.standard("STD-5.4.2.1.2-9", "STD-5.4.2.1.2-10", "STD-5.4.2.1.2-11")
