@@ -6,7 +6,7 @@ JOBS   ?= 2
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
-SOURCES   := src tests demo
+SOURCES   := src tests demo bench
 # Floors 0 to 2 of docs/architecture.md: the rules themselves, which tests must cover branch by branch.
 CORE      := metadata formats verification signing image_repository director timeserver vehicle
 empty     :=
@@ -19,7 +19,7 @@ export PIP_NO_INPUT = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check conformance mutants format format-check lint types imports coverage walkthrough \
-  bench-start
+  bench bench-check bench-start
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -30,7 +30,7 @@ demo: $(INSTALLED)  ## the whole walkthrough on its own: ten updates and attacks
 test: $(INSTALLED)  ## all tests (FORMAT=... for the tests that follow the demonstration)
 	UPTANE_DEMO__FORMAT=$(FORMAT) $(BIN)/python -m pytest -q -n $(JOBS)
 
-check: format-check lint types imports coverage walkthrough  ## everything that must hold before a change is done
+check: format-check lint types imports coverage walkthrough bench-check  ## everything that must hold before a change is done
 
 conformance: $(INSTALLED)  ## every clause of the Standard has a test: docs/standard/conformance.md; fails on a gap
 	PYTHONPATH=tests/support $(BIN)/python tests/house/conformance.py -n $(JOBS)
@@ -65,6 +65,12 @@ walkthrough: $(INSTALLED)  ## the walkthrough in every format
 	$(BIN)/uptane demo --format json
 	$(BIN)/uptane demo --format pouf1
 	$(BIN)/uptane demo --format pouf1-json
+
+bench: $(INSTALLED)  ## speed and memory, beside tuf and beside the bare signatures: writes docs/benchmarks.md
+	$(BIN)/python -m bench
+
+bench-check: $(INSTALLED)  ## fails when a ratio of the benchmarks got worse by more than a third (15 s)
+	$(BIN)/python -m bench --check
 
 bench-start: $(INSTALLED)  ## what `uptane --help` costs above an empty command line of the same size
 	$(BIN)/python tests/house/startup_cost.py

@@ -137,6 +137,16 @@ def test_several_vehicles_and_several_secondaries_work_side_by_side(office: Offi
     assert answer.strip() == "'firmware.img'"
 
 
+def test_new_keys_put_the_old_ones_aside_and_lose_none(office: Office) -> None:
+    keys = office.folder / "demo" / "keys"
+    first = (keys / "mainroot").read_bytes()
+    for _ in range(2):
+        must_be_quiet(office.services.type("di.clean_slate(use_new_keys=True)"))
+    assert (keys / "mainroot.replaced1").read_bytes() == first
+    assert len({(keys / name).read_bytes() for name in ("mainroot", "mainroot.replaced1", "mainroot.replaced2")}) == 3
+    assert (keys / "mainroot.replaced1.pub").is_file()
+
+
 def test_a_corrupt_report_is_refused_by_the_primary(office: Office) -> None:
     primary, secondary = office.open(), office.open()
     primary.type("import demo.demo_primary as dp")

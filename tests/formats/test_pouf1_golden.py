@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from pouf1_samples import verifies
 
-from uptane.formats.pouf1_json import POUF1_JSON
+from uptane.formats.pouf1.json import POUF1_JSON
 from uptane.formats.profile import Format
 from uptane.formats.profiles import recognised
 from uptane.metadata.envelope import Envelope
@@ -107,6 +107,16 @@ def test_every_report_in_a_manifest_verifies_on_its_own(files: list[Golden], key
             assert file.wire.decode(EcuVersionReport, report.raw) == report
 
 
+def in_the_order_of(value: Any, other: Any) -> Any:
+    """The value with its members in the order in which they stand in another one."""
+    if isinstance(value, dict) and isinstance(other, dict):
+        names = [*(name for name in other if name in value), *(name for name in value if name not in other)]
+        return {name: in_the_order_of(value[name], other.get(name)) for name in names}
+    if isinstance(value, list) and isinstance(other, list) and len(value) == len(other):
+        return [in_the_order_of(each, like) for each, like in zip(value, other, strict=True)]
+    return value
+
+
 def test_every_file_is_written_again_as_it_stands(files: list[Golden]) -> None:
     for file in files:
         unsigned = file.wire.encode(file.envelope.payload)
@@ -114,8 +124,8 @@ def test_every_file_is_written_again_as_it_stands(files: list[Golden]) -> None:
         written = file.wire.assemble(unsigned, file.envelope.signatures)
         if file.wire is POUF1_JSON:
             # The archived implementation sorts the members of repository files, and leaves others as they came.
-            assert json.loads(written) == json.loads(file.raw)
-            written = json.dumps(json.loads(file.raw), indent=1, separators=(",", ": ")).encode()
+            value = in_the_order_of(json.loads(written), json.loads(file.raw))
+            written = json.dumps(value, indent=1, separators=(",", ": ")).encode()
         assert written == file.raw, file.path
 
 

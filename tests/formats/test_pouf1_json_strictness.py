@@ -21,8 +21,8 @@ from pouf1_samples import (
     timestamp,
 )
 
-from uptane.formats.pouf1_json import POUF1_JSON
-from uptane.formats.pouf1_text import archived_text
+from uptane.formats.pouf1.json import POUF1_JSON
+from uptane.formats.pouf1.text import archived_text
 from uptane.formats.profile import Payload
 from uptane.metadata.errors import FormatError
 from uptane.metadata.version_report import EcuVersionReport
@@ -131,6 +131,9 @@ REFUSED: list[tuple[str, Payload, Change]] = [
     ("a member of its file", report(), put(f"{IMAGE} fileinfo more", 1)),
     ("custom data that is a list", report_with_custom(), put(f"{IMAGE} fileinfo custom", [])),
     ("custom data with a fraction", report_with_custom(), put(f"{IMAGE} fileinfo custom a", 0.5)),
+    ("custom data of more than the ECU", report_with_custom(), put(f"{IMAGE} fileinfo custom note", "a")),
+    ("custom data without the ECU", report_with_custom(), put(f"{IMAGE} fileinfo custom", {})),
+    ("an ECU that no call can carry", report_with_custom(), put(f"{IMAGE} fileinfo custom ecu_serial", "a\rb")),
     (
         "a report under another ECU",
         manifest(POUF1_JSON, report()),

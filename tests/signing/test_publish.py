@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from world import (
@@ -28,8 +29,9 @@ from uptane.formats.profile import Profile
 from uptane.formats.profiles import PROFILES
 from uptane.metadata.delegations import TARGETS_ROLE
 from uptane.metadata.errors import ProvisioningError, StorageError
-from uptane.metadata.identifiers import RoleName
+from uptane.metadata.identifiers import EcuIdentifier, RoleName, VehicleIdentifier
 from uptane.metadata.root import Role
+from uptane.metadata.targets import Custom, EcuAssignment, MustMatch
 from uptane.signing.publish import Draft, Lifetimes, Published, Publisher, load_published, new_root
 from uptane.signing.sign import sign
 
@@ -348,3 +350,21 @@ def test_a_root_draft_names_every_key_once(profile: Profile) -> None:
     signer = new_signer()
     root = new_root({role: [signer] for role in Role}, {Role.ROOT: 1})
     assert list(root.keys) == [signer.key.key_id] and root.expires == FAR
+
+
+CUSTOM = Custom(must_match=MustMatch(release_counter=2), ecus={EcuIdentifier("TCU"): EcuAssignment()})
+
+
+@pytest.mark.parametrize("shape", [{}, {"vehicle": VehicleIdentifier("democar")}, {"keys": 3, "threshold": 2}], ids=str)
+def test_what_was_signed_is_kept_as_it_would_be_read_back(profile: Profile, shape: dict[str, Any]) -> None:
+    """A publisher does not read what it has just written, so the two must be the same."""
+    repository = Repository(profile, **shape)
+    directed = replace(image("a.img", b"a"), custom=CUSTOM)
+    published = repository.publish_targets(directed, image("b.img", b"b"))
+    kept = (published.root, *published.targets.values())
+    read = [profile.format.decode(type(envelope.payload), envelope.raw) for envelope in kept]
+    for made, again in zip(kept, read, strict=True):
+        assert (made.message, made.signatures, made.raw) == (again.message, again.signatures, again.raw)
+        assert type(made.payload) is type(again.payload)
+    assert read[0].payload == published.root.payload
+    assert dict(read[1].payload.images) == dict(published.targets[TARGETS_ROLE].payload.images)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 from pouf1_samples import enveloped, public_key
 
-from uptane.formats.pouf1_der import POUF1
-from uptane.formats.pouf1_rules import FILEINFO_CUSTOM
+from uptane.formats.pouf1.der import POUF1
+from uptane.formats.pouf1.rules import FILEINFO_CUSTOM
 from uptane.formats.profile import Format, Payload
 from uptane.metadata.digests import Digests
 from uptane.metadata.extensions import NO_EXTENSIONS, Extensions
@@ -82,9 +82,7 @@ def payloads(wire: Format) -> st.SearchStrategy[Payload]:
     images = st.lists(st.builds(Image, file=files, custom=custom), max_size=4).map(
         lambda entries: {image.file.path: image for image in entries}
     )
-    fileinfo = st.dictionaries(names, names, max_size=2).map(
-        lambda value: Extensions(((FILEINFO_CUSTOM, _canonical(value)),))
-    )
+    fileinfo = ecus.map(lambda ecu: Extensions(((FILEINFO_CUSTOM, _canonical({"ecu_serial": str(ecu)})),)))
     reports = st.builds(
         EcuVersionReport,
         ecu=ecus,

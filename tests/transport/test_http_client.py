@@ -3,6 +3,7 @@
 import gzip
 import socket
 import threading
+from collections.abc import Callable
 
 import pytest
 from raw_sockets import HEAD, RawServer, closed_port, dripping, endless, saying, serving, silent
@@ -306,3 +307,36 @@ def test_a_connection_is_used_again_and_a_closed_one_is_not() -> None:
         client = Client(server.url)
         assert [client.fetch("a", 1) for _ in range(4)] == [b"x"] * 4
         assert len(server.requests) == 2
+
+
+def test_the_connection_is_kept_after_a_file_that_is_not_there() -> None:
+    """Each cycle asks for a Root that is not there yet; connecting anew each time would cost more than the file."""
+
+    def answer(connection: socket.socket, end: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone")
+        if b"GET /b " in connection.recv(65536):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
+
+    with RawServer(answer) as server:
+        client = Client(server.url)
+        assert client.fetch("a", 10) is None
+        assert client.fetch("b", 10) == b"x"
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("declared", [b"4", b"4096", b"4097", b"1000000"])
+def test_a_file_that_is_not_there_is_not_there_however_slowly_that_is_said(declared: bytes) -> None:
+    head = b"HTTP/1.1 404 Not Found\r\nContent-Length: " + declared + b"\r\n\r\n"
+    for answer in (saying(head), dripping(head, b"x", seconds=0.1), silent_after(head)):
+        with RawServer(answer) as server:
+            assert Client(server.url).fetch("a", 10) is None
+
+
+def silent_after(head: bytes) -> Callable[[socket.socket, threading.Event], None]:
+    """Sends a head and nothing else."""
+
+    def answer(connection: socket.socket, end: threading.Event) -> None:
+        connection.sendall(head)
+        end.wait()
+
+    return answer

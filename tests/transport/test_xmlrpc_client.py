@@ -92,7 +92,7 @@ def test_an_unforeseen_exception_of_the_peer_is_told_without_its_text(url: str) 
 
 
 def test_a_request_that_is_too_large_for_the_peer_is_told(url: str) -> None:
-    with pytest.raises(UnreachableError):
+    with pytest.raises(UptaneError, match="413"):
         client(url).call("echo", b"x" * 6_000_000)
 
 
@@ -114,6 +114,15 @@ def test_a_peer_that_does_not_run_is_named() -> None:
         client(f"http://127.0.0.1:{closed_port()}").call("echo")
     assert caught.value.next_step == "Is the Director running?"
     assert caught.value.facts["peer"] == "Director"
+
+
+@pytest.mark.parametrize("status", [b"413 Content Too Large", b"400 Bad Request"])
+def test_a_peer_that_refuses_a_request_is_not_one_that_does_not_answer(status: bytes) -> None:
+    """A vehicle goes on with its cycle when its manifest is refused, and not when the Director is gone."""
+    answer = b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n"
+    with RawServer(saying(answer)) as server, pytest.raises(UptaneError, match="refused the request") as caught:
+        client(server.url).call("echo")
+    assert type(caught.value) is UptaneError
 
 
 def test_a_peer_that_never_answers_is_unreachable() -> None:

@@ -2,12 +2,13 @@
 
 import io
 import zipfile
+from dataclasses import replace
 
 import pytest
 from device import SecondaryEcu, new_device
 from fleet import Fleet, Vehicle
 from links import wait
-from signed import EVIL, FACTORY, FRESH, PATH, custom
+from signed import EVIL, FACTORY, FRESH, PATH, custom, signed_report
 from world import DIRECTOR, IMAGES, PRIMARY, TCU, VIN, delegation
 
 from uptane.formats.profiles import PROFILES
@@ -22,6 +23,7 @@ from uptane.metadata.errors import (
     SpoofingError,
 )
 from uptane.metadata.identifiers import EcuIdentifier, ImagePath, VehicleIdentifier
+from uptane.metadata.keys import KeyIdRule
 from uptane.metadata.root import Role
 from uptane.metadata.version_report import EcuVersionReport
 from uptane.vehicle.memory import provision
@@ -80,7 +82,9 @@ def test_a_secondary_gets_the_files_under_the_names_of_the_servers(car: Vehicle)
     with zipfile.ZipFile(io.BytesIO(car.link.metadata(TCU))) as archive:
         extension = car.fleet.profile.format.extension
         assert set(archive.namelist()) == {
-            f"{repository}/metadata/{role}.{extension}" for repository in (DIRECTOR, IMAGES) for role in Role
+            f"{repository}/metadata/{name}.{extension}"
+            for repository in (DIRECTOR, IMAGES)
+            for name in (*Role, "1.root")
         }
 
 
@@ -118,6 +122,54 @@ def test_a_forged_report_in_a_vehicle_does_not_silence_it(car: Vehicle) -> None:
     car.primary.update_cycle()
     assert car.fleet.reports(OTHER) == []
     assert len(car.fleet.reports(TCU)) >= 2
+
+
+def test_a_captured_report_in_a_vehicle_does_not_silence_it(car: Vehicle) -> None:
+    captured = car.secondary.make_report().raw
+    car.fleet.later(seconds=5)
+    for _ in range(2):
+        car.cycle()
+    told = len(car.fleet.reports(PRIMARY))
+    for _ in range(2):
+        car.fleet.later(seconds=5)
+        car.primary.secondaries.register_ecu_manifest(VIN, TCU, 1, captured)
+        car.primary.update_cycle()
+    assert len(car.fleet.reports(PRIMARY)) == told + 2
+
+
+def test_a_strangers_key_silences_no_secondary(car: Vehicle) -> None:
+    codec = car.fleet.profile.format
+    car.primary.secondaries.register_new_secondary(TCU, codec.encode_key(car.fleet.new_key().key))
+    car.fleet.later(seconds=5)
+    car.cycle()
+    told = len(car.fleet.reports(TCU))
+    car.primary.update_cycle()
+    assert len(car.fleet.reports(TCU)) == told + 1
+
+
+def test_what_a_stranger_says_is_not_signed_by_the_primary(car: Vehicle) -> None:
+    thief = car.fleet.new_key()
+    for attacks in ("BRAKES FAILED", ""):
+        forged = signed_report(car.fleet.profile, thief, TCU, counter=1, attacks=attacks)
+        car.primary.secondaries.register_ecu_manifest(VIN, TCU, 1, forged)
+    assert car.primary.memory.state.attacks == ()
+
+
+def test_a_secondary_that_slept_through_new_roots_follows(car: Vehicle) -> None:
+    for _ in range(3):
+        car.fleet.rotate_images(Role.TIMESTAMP, Role.SNAPSHOT, Role.TARGETS)
+        car.fleet.rotate_director(Role.TIMESTAMP, Role.SNAPSHOT, Role.TARGETS)
+        car.fleet.release(PATH, b"another release")
+        car.primary.update_cycle()
+    car.secondary.update_cycle()
+    assert car.running() == b"another release"
+
+
+def test_a_key_that_was_shared_once_is_taken_for_every_other_profile(car: Vehicle) -> None:
+    strict = Fleet(PROFILES["der"], inventory=car.fleet.inventory)
+    key = replace(car.tcu.device.signer.key, id_rule=KeyIdRule.TUF)
+    with pytest.raises(SpoofingError):
+        wait(strict.director.register_ecu(vehicle=VIN, ecu=OTHER, key=key, is_primary=False))
 
 
 def test_stolen_director_keys_alone_install_nothing(car: Vehicle) -> None:

@@ -7,10 +7,10 @@ import pytest
 from signed import factory_file
 from world import NOW, PRIMARY, TCU, VIN, new_signer
 
-from uptane.formats.profile import Profile
+from uptane.formats.profile import Format, PayloadT, Profile
 from uptane.formats.profiles import PROFILES
-from uptane.metadata.envelope import Envelope
-from uptane.metadata.errors import BadSignatureError, ReplayedReportError, SpoofingError, WrongVehicleError
+from uptane.metadata.envelope import Envelope, Signature
+from uptane.metadata.errors import BadSignatureError, FormatError, ReplayedReportError, SpoofingError, WrongVehicleError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.keys import KeyIdRule
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
@@ -80,7 +80,9 @@ class Director:
             self.counter, self.last = checked.counter, manifest.raw
         for fresh in checked.fresh:
             ecu = fresh.envelope.payload.ecu
-            self.known[ecu] = replace(self.known[ecu], counter=fresh.counter, report=fresh.envelope.raw)
+            known = self.known[ecu]
+            earlier = known.earlier if known.report is None else (known.report, *known.earlier)
+            self.known[ecu] = replace(known, counter=fresh.counter, report=fresh.envelope.raw, earlier=earlier)
         return checked
 
 
@@ -157,6 +159,64 @@ def test_a_manifest_by_an_ecu_that_is_not_the_primary_is_refused(director: Direc
     director.known[PRIMARY] = replace(director.known[PRIMARY], is_primary=False)
     with pytest.raises(SpoofingError):
         director.take(director.manifest())
+
+
+def with_junk(codec: Format, envelope: Envelope[PayloadT], signers: int = 2) -> Envelope[PayloadT]:
+    """The same with signatures of strangers beside it, which anybody can add."""
+    junk = tuple(
+        Signature(key_id=new_signer(id_rule=KeyIdRule.POUF1).key.key_id, value=bytes(64)) for _ in range(signers)
+    )
+    raw = codec.assemble(codec.encode(envelope.payload), (*envelope.signatures, *junk))
+    return codec.decode(type(envelope.payload), raw)
+
+
+def test_a_strangers_signature_beside_a_manifest_makes_it_no_news(director: Director) -> None:
+    manifest = director.manifest(director.report())
+    director.take(manifest)
+    before = (dict(director.known), director.counter, director.last)
+    again = with_junk(director.profile.format, manifest)
+    assert again.raw != manifest.raw
+    assert director.take(again).fresh == ()
+    assert (director.known, director.counter, director.last) == before
+
+
+def test_a_strangers_signature_beside_a_report_makes_it_no_news(director: Director) -> None:
+    report = director.report()
+    director.take(director.manifest(report))
+    checked = director.take(director.manifest(with_junk(director.profile.format, report)))
+    assert (checked.fresh, checked.repeated) == ((), (TCU,))
+
+
+def test_a_manifest_that_says_nothing_new_does_not_replace_the_last_one(director: Director) -> None:
+    first, second = director.manifest(), director.manifest(director.report())
+    director.take(first)
+    director.take(second)
+    director.take(first)
+    assert director.last == second.raw
+
+
+def test_reports_of_one_second_are_each_taken_once(director: Director) -> None:
+    one, two = director.report(), director.report(attacks="seen")
+    for _ in range(3):
+        for report in (one, two):
+            director.take(director.manifest(report))
+    assert director.known[TCU].counter == 2
+
+
+def test_an_old_report_beside_a_new_one_is_set_aside(director: Director) -> None:
+    """Whoever reaches a Primary's door can hand in an old one, which the Primary cannot tell."""
+    old = director.report()
+    director.take(director.manifest(old))
+    director.take(director.manifest(director.report(time=NOW + timedelta(seconds=1))))
+    checked = director.take(director.manifest(old, director.report(PRIMARY, NOW + timedelta(seconds=2))))
+    assert checked.refused == (TCU,)
+    assert [fresh.envelope.payload.ecu for fresh in checked.fresh] == [PRIMARY]
+
+
+def test_where_line_ends_are_not_allowed_the_director_refuses_them(director: Director) -> None:
+    director.profile = replace(director.profile, unsafe_newlines_in_attacks=False)
+    with pytest.raises(FormatError):
+        director.take(director.manifest(director.report(attacks="one\ntwo")))
 
 
 def test_attacks_may_be_several_lines(director: Director) -> None:

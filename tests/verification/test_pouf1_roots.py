@@ -10,8 +10,10 @@ from uptane.metadata.errors import (
     BadSignatureError,
     ExpiredMetadataError,
     MixAndMatchError,
+    ProvisioningError,
     ReplayedMetadataError,
     UnreachableError,
+    UptaneError,
 )
 from uptane.metadata.root import Role
 from uptane.signing.publish import Draft, new_root
@@ -84,11 +86,37 @@ def test_plain_names_are_asked_for_and_nothing_else(world: World) -> None:
     ]
 
 
-def test_a_client_that_missed_a_root_says_so_and_follows_nothing(world: World) -> None:
-    with refused(world.primary, ReplayedMetadataError) as refusal:
+@pytest.mark.parametrize("role", [Role.TIMESTAMP, Role.ROOT])
+def test_a_client_that_missed_a_root_follows_where_the_repository_has_its_versions(world: World, role: Role) -> None:
+    for _ in range(3):
+        world.images.rotate(role)
+        world.director.rotate(role)
+    world.primary.cycle()
+    assert trusted_root(world, world.images) == trusted_root(world, world.director) == 4
+
+
+def test_a_client_that_missed_a_root_of_an_archived_repository_says_so(world: World) -> None:
+    with refused(world.primary, ProvisioningError) as refusal:
         world.images.rotate(Role.TIMESTAMP)
         world.images.rotate(Role.TIMESTAMP)
+        del world.images.files[world.images.name(Role.ROOT, 2)]
     assert (refusal.facts["expected"], refusal.facts["offered"]) == (2, 3)
+
+
+@pytest.mark.parametrize("root", ["a stranger's of version 99", "garbage", "a stranger's of the next version"])
+@pytest.mark.parametrize("fault", [BadSignatureError, ExpiredMetadataError])
+def test_what_stands_unsigned_under_the_name_of_root_hides_nothing(
+    world: World, root: str, fault: type[UptaneError]
+) -> None:
+    stranger = Repository(world.profile)
+    with refused(world.primary, fault):
+        if fault is BadSignatureError:
+            world.director.offer(Role.TIMESTAMP, signers=stranger.signers[Role.TIMESTAMP])
+        else:
+            world.primary.later(days=2)
+        version = 99 if "99" in root else 2
+        raw = sign(world.profile, replace(stranger.root, version=version), stranger.signers[Role.ROOT])
+        put_root(world.director, b"garbage" if root == "garbage" else raw)
 
 
 def test_another_root_of_the_trusted_version_is_refused(world: World) -> None:

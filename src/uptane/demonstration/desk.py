@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Coroutine
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,12 +50,13 @@ class Desk:
                 self.servers.stop(port)
 
     def replace_keys(self, *names: str) -> None:
-        """Puts key files aside, so that new keys are made; earlier ones put aside so are lost."""
+        """Puts key files aside, so that new keys are made; none is ever overwritten."""
         for name in names:
-            for file in (name, f"{name}.pub"):
-                path = self.settings.keys / file
+            number = next(n for n in count(1) if not (self.settings.keys / f"{name}.replaced{n}").exists())
+            for ending in ("", ".pub"):
+                path = self.settings.keys / f"{name}{ending}"
                 if path.exists():
-                    path.replace(path.with_name(f"{file}.replaced"))
+                    path.rename(path.with_name(f"{name}.replaced{number}{ending}"))
 
 
 async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:

@@ -73,7 +73,7 @@ def register(
     try:
         director.register_ecu(vehicle, ecu, key, is_primary=is_primary)
     except UptaneError as error:
-        if type(error) is not UptaneError or not settings.profile.relaxations:
+        if "foreign" not in error.facts or not settings.profile.relaxations:
             raise
         say(f"The Director did not register ECU {ecu}, perhaps because it knows it already: {error}")
         return

@@ -1,7 +1,6 @@
 """Reports and manifests as plain values that a console can print, whatever their wire format."""
 
-from uptane.formats.json_fields import write_time
-from uptane.formats.json_images import write_file
+from uptane.formats.json_fields import write_digests, write_time
 from uptane.metadata.envelope import Envelope
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.metadata.version_report import EcuVersionReport
@@ -10,7 +9,9 @@ from uptane.metadata.version_report import EcuVersionReport
 def readable_report(report: Envelope[EcuVersionReport]) -> dict[str, object]:
     """The signed part of a report, under the names of its JSON form."""
     payload = report.payload
-    installed = {"filepath": str(payload.installed.path), "fileinfo": write_file(payload.installed)}
+    file = payload.installed
+    fileinfo = {"length": file.length, "hashes": write_digests(file.digests)}
+    installed = {"filepath": str(file.path), "fileinfo": fileinfo}
     readable: dict[str, object] = {
         "ecu_serial": str(payload.ecu),
         "installed_image": installed,

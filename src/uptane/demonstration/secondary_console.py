@@ -162,7 +162,10 @@ class SecondaryConsole:
 
     @command
     def ATTACK_send_corrupt_manifest_to_primary(self) -> None:
-        """Sends a report whose attack indicator was changed after it was signed; the Primary must refuse it."""
+        """Sends a report whose attack indicator was changed after it was signed.
+
+        The Primary must refuse it; in the archived formats it cannot, and the Director sets the report aside.
+        """
         genuine = self._decode(self.secondary.make_report().raw)
         lie = replace(genuine.payload, attacks_detected="Everything is great, I PROMISE!")
         codec = self.settings.profile.format
@@ -171,6 +174,8 @@ class SecondaryConsole:
             self.secondary.send_report(SignedReport(raw=corrupt, nonce=self._nonce(genuine), attacks=()))
         except SecurityError as error:
             banners.show(Banner.DEFENDED, f"The Primary refused the corrupt version report. {error}")
+        else:
+            say("The Primary took the corrupt version report, which it cannot verify; the Director will set it aside.")
 
     @command
     def looping_update(self, cycles: int | None = None, seconds: float = 1.0) -> None:

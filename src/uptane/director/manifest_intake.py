@@ -1,15 +1,19 @@
 """Takes in a vehicle version manifest: checked and stored in one transaction, or dropped as a whole."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from uptane.director.ports import EcuRecord, InventoryDatabase, StoredReport
+from uptane.director.ports import EcuRecord, InventoryDatabase, InventoryTransaction, StoredReport
 from uptane.formats.profile import Profile
 from uptane.metadata.errors import UnknownVehicleError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.verification.check_manifest import CheckedManifest, KnownEcu, check_manifest
+
+EARLIER_REPORTS = 32
+"""Reports of an ECU that one of the same second is compared with where they carry no counter."""
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +29,7 @@ async def take_in_manifest(
 ) -> CheckedManifest:
     """Stores a manifest and its new reports (STD-5.3.2.1-1 to -11).
 
-    Where manifests carry no counter, one that comes again is checked and changes nothing.
+    Where manifests carry no counter, one that holds nothing new is checked and changes nothing.
 
     Args:
         vehicle, primary: who the sender says that it is.
@@ -47,7 +51,7 @@ async def take_in_manifest(
             profile=profile,
             vehicle=vehicle,
             primary=primary,
-            known={name: _known(ecu) for name, ecu in ecus.items()},
+            known={name: await _known(transaction, ecu, profile) for name, ecu in ecus.items()},
             counter=record.manifest_counter,
             last=record.manifest,
         )
@@ -66,9 +70,18 @@ async def take_in_manifest(
         if checked.strangers:
             log.warning("vehicle %s reports ECUs that are not registered: %s", vehicle, ", ".join(checked.strangers))
         if checked.refused:
-            log.warning("vehicle %s: reports with bad signatures, set aside: %s", vehicle, ", ".join(checked.refused))
+            log.warning("vehicle %s: forged or old reports, set aside: %s", vehicle, ", ".join(checked.refused))
         return checked
 
 
-def _known(ecu: EcuRecord) -> KnownEcu:
-    return KnownEcu(key=ecu.key, is_primary=ecu.is_primary, counter=ecu.report_counter, report=ecu.report)
+async def _known(transaction: InventoryTransaction, ecu: EcuRecord, profile: Profile) -> KnownEcu:
+    stored: Sequence[StoredReport] = ()
+    if profile.unsafe_no_report_counter and ecu.report is not None:
+        stored = await transaction.reports(ecu.vehicle, ecu.ecu, EARLIER_REPORTS)
+    return KnownEcu(
+        key=ecu.key,
+        is_primary=ecu.is_primary,
+        counter=ecu.report_counter,
+        report=ecu.report,
+        earlier=tuple(each.report for each in stored),
+    )

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from uptane.director.ports import Assignment, EcuRecord
 from uptane.formats.canonical_json import compact, decode_strict
 from uptane.formats.json_images import read_image, write_image
 from uptane.metadata.errors import UptaneError
-from uptane.metadata.identifiers import EcuIdentifier, ImagePath, VehicleIdentifier
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
 from uptane.metadata.root import NOT_PUBLISHED_YET
-from uptane.metadata.targets import EcuAssignment, Image, Targets
+from uptane.metadata.targets import DirectedImages, EcuAssignment, Image, Targets
 
 
 def assignment_of(vehicle: VehicleIdentifier, ecu: EcuIdentifier, image: Image) -> Assignment:
@@ -25,17 +26,32 @@ def plan_targets(assignments: Sequence[Assignment], ecus: Sequence[EcuRecord]) -
         UptaneError: two ECUs are assigned different images under the same path.
     """
     hardware = {ecu.ecu: ecu.hardware_id for ecu in ecus}
-    images: dict[ImagePath, Image] = {}
+    parts: dict[ImagePath, tuple[Image, dict[EcuIdentifier, EcuAssignment]]] = {}
     for assignment in assignments:
-        image = read_image(assignment.path, decode_strict(assignment.image))
-        known = images.get(assignment.path, image)
-        if known.file != image.file or known.custom.must_match != image.custom.must_match:
+        path = assignment.path
+        image = _image_of(path, assignment.image)
+        entry = _entry_of(hardware.get(assignment.ecu))
+        if path not in parts:
+            parts[path] = image, {assignment.ecu: entry}
+            continue
+        known, named = parts[path]
+        if known is not image and (known.file, known.custom.must_match) != (image.file, image.custom.must_match):
             raise UptaneError(
-                f"two ECUs of vehicle {assignment.vehicle} are assigned different images named {assignment.path}",
+                f"two ECUs of vehicle {assignment.vehicle} are assigned different images named {path}",
                 next_step="Assign the same image to both, or give the images different names.",
-                image=assignment.path,
+                image=path,
             )
-        entry = EcuAssignment(hardware_id=hardware.get(assignment.ecu))
-        custom = replace(known.custom, ecus=dict(known.custom.ecus) | {assignment.ecu: entry})
-        images[assignment.path] = replace(known, custom=custom)
-    return Targets(version=1, expires=NOT_PUBLISHED_YET, images=images)
+        named[assignment.ecu] = entry
+    return Targets(version=1, expires=NOT_PUBLISHED_YET, images=DirectedImages(parts))
+
+
+# The same few images go to one vehicle after the other.
+@lru_cache(maxsize=4096)
+def _image_of(path: ImagePath, text: bytes) -> Image:
+    image = read_image(path, decode_strict(text))
+    return image if not image.custom.ecus else replace(image, custom=replace(image.custom, ecus={}))
+
+
+@lru_cache(maxsize=4096)
+def _entry_of(hardware: HardwareIdentifier | None) -> EcuAssignment:
+    return EcuAssignment(hardware_id=hardware)

@@ -114,7 +114,7 @@ class InventoryTransaction(Protocol):
         ...
 
     async def ecu_of_key(self, key: PublicKey) -> EcuRecord | None:
-        """The ECU that registered this key material for itself alone, if any."""
+        """An ECU that registered this key material, if any."""
         ...
 
     async def add_ecu(self, record: EcuRecord) -> None:

@@ -1,8 +1,7 @@
 """Signed objects and public keys in remote calls: as their exact bytes, or as structs where the profile has them so."""
 
-import json
-
 from uptane.formats.canonical_json import Json, decode_strict
+from uptane.formats.pouf1.text import archived_text
 from uptane.metadata.errors import FormatError
 
 
@@ -30,7 +29,4 @@ def from_call(value: object, what: str, *, as_struct: bool) -> bytes:
         )
     if not isinstance(value, dict):
         raise FormatError(f"{what} must travel as a struct, not as {type(value).__name__}", field=what)
-    try:
-        return json.dumps(value, indent=1, separators=(",", ": "), sort_keys=True).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise FormatError(f"{what} holds what JSON cannot say: {error}", field=what) from error
+    return archived_text(value, sort=True)

@@ -1,7 +1,7 @@
 """JSON read strictly, and written in the canonical form that TUF signs (OLPC)."""
 
 import json
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import msgspec
 
@@ -14,6 +14,9 @@ MAX_DIGITS = 20
 """Digits in an integer; every number of the metadata fits 63 bits."""
 
 
+_LISTS = (list, tuple)
+
+
 def _plain_text(value: object) -> object:
     if isinstance(value, str):
         return str(value)
@@ -23,9 +26,18 @@ def _plain_text(value: object) -> object:
 def compact(value: Json) -> bytes:
     """The value as JSON text: keys sorted, no blanks. It is canonical unless it holds a backslash."""
     try:
-        return msgspec.json.encode(value, order="sorted", enc_hook=_plain_text)
+        return _ENCODER.encode(value)
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
         raise FormatError(f"cannot be written as JSON: {error}", field="json") from error
+
+
+def canonical_and_compact(value: Json) -> tuple[bytes, bytes]:
+    """Both texts of members that were made from values of this project, which hold no number that is refused.
+
+    Parts of it may be `msgspec.Raw` that `compact` made before.
+    """
+    text = compact(value)
+    return (text if b"\\" not in text else canonical(decode_strict(text))), text
 
 
 def canonical(value: Json) -> bytes:
@@ -52,7 +64,7 @@ def refuse_numbers(value: Json) -> None:
         for member in value.values():
             if type(member) is not str:
                 refuse_numbers(member)
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, _LISTS):
         for member in value:
             refuse_numbers(member)
 
@@ -70,15 +82,19 @@ def _slow(value: Json) -> str:
 def decode_strict(raw: bytes) -> Json:
     """The value of a JSON text.
 
-    msgspec drops a duplicate key silently. A text that is equal to its own re-encoding has none; any other text
-    (with blanks, escapes or another order of keys) is read a second time by a parser that refuses them.
+    msgspec drops a duplicate key silently. A text that is equal to its own re-encoding has none, in the order of its
+    keys and without its blanks; any other text (with needless escapes) is read a second time by a parser that refuses
+    them.
 
     Raises:
         FormatError: malformed, duplicate keys, numbers too long, lone surrogates, or nested too deeply.
     """
     try:
-        value = msgspec.json.decode(raw)
-        if msgspec.json.encode(value, order="sorted") == raw:
+        value = _DECODER.decode(raw)
+        if _ENCODER.encode(value) == raw:
+            return value
+        if msgspec.json.encode(value) == msgspec.json.format(raw, indent=-1):
+            refuse_numbers(value)
             return value
         return _decode_slowly(raw, escaped=True)
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
@@ -126,3 +142,7 @@ def _integer(digits: str) -> int:
 
 def _refuse_number(text: str) -> NoReturn:
     raise ValueError(f"a number that is not an integer: {text[:20]}")
+
+
+_ENCODER: Final = msgspec.json.Encoder(order="sorted", enc_hook=_plain_text)
+_DECODER: Final = msgspec.json.Decoder(float_hook=_refuse_number)

@@ -1,9 +1,9 @@
 """What all DER objects share: lists in order, times, hashes, keys and extensions."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from types import TracebackType
 from typing import TypeVar
 
 from cryptography.hazmat import asn1
@@ -27,21 +27,32 @@ from uptane.metadata.root import MAX_KEYS, RoleKeys
 
 T = TypeVar("T")
 
+_HASHES = dict(WireHash.__members__)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 
 
-@contextmanager
-def refusing(what: str) -> Iterator[None]:
+_FOREIGN = (ValueError, OverflowError, RecursionError)
+
+
+class refusing:
     """Foreign errors of the codec and of conversions leave as FormatError, with their cause."""
-    try:
-        yield
-    except (ValueError, OverflowError, RecursionError) as error:
-        raise FormatError(
-            f"not a well-formed {what} in DER: {error}",
-            field="der",
-            next_step="Check that sender and receiver use the same format.",
-        ) from error
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if error is not None and isinstance(error, _FOREIGN):
+            raise FormatError(
+                f"not a well-formed {self._what} in DER: {error}",
+                field="der",
+                next_step="Check that sender and receiver use the same format.",
+            ) from error
 
 
 def read(kind: type[T], raw: bytes, what: str) -> T:
@@ -91,7 +102,9 @@ def read_time(seconds: int) -> datetime:
 
 def write_extensions(extensions: Extensions) -> list[WireExtension] | None:
     """The extensions, absent when there are none."""
-    return optional_list([WireExtension(name=name, value=value) for name, value in extensions])
+    if not extensions.items:
+        return None
+    return [WireExtension(name=name, value=value) for name, value in extensions]
 
 
 def read_extensions(entries: list[WireExtension] | None) -> Extensions:
@@ -105,7 +118,7 @@ def read_extensions(entries: list[WireExtension] | None) -> Extensions:
 
 def write_digests(digests: Digests) -> list[WireDigest]:
     """The hashes, in the order of their functions."""
-    return [WireDigest(function=WireHash[name], value=value) for name, value in digests]
+    return [WireDigest(function=_HASHES[name], value=value) for name, value in digests.items]
 
 
 def read_digests(entries: list[WireDigest]) -> Digests:

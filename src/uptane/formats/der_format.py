@@ -75,8 +75,9 @@ class DerFormat:
             FormatError: a key or an image stands under a name that is not its own, or a report in a manifest is
                 not in DER.
         """
-        outline = asn1.decode_der(Outline, asn1.encode_der(_sign_nothing(payload)))
-        message = asn1.encode_der(outline.signed)
+        tag, body = _write_payload(payload)
+        # The payload is a SEQUENCE that its place in the signed object tags implicitly: only the first byte differs.
+        message = tag + asn1.encode_der(body)[1:]
         return Unsigned(message=message, wire=message)
 
     def assemble(self, unsigned: Unsigned, signatures: tuple[Signature, ...]) -> bytes:
@@ -147,16 +148,16 @@ def _kind_of(signed: asn1.TLV) -> type[SignedObject]:
     return kind
 
 
-def _sign_nothing(payload: Payload) -> SignedObject:
+def _write_payload(payload: Payload) -> tuple[bytes, object]:
     match payload:
         case EcuVersionReport():
-            return SignedReport(format_version=FORMAT_VERSION, signed=write_report(payload), signatures=[])
+            return b"\xa1", write_report(payload)
         case VehicleVersionManifest():
-            return SignedManifest(format_version=FORMAT_VERSION, signed=write_manifest(payload), signatures=[])
+            return b"\xa2", write_manifest(payload)
         case TimeAttestation():
-            return SignedAttestation(format_version=FORMAT_VERSION, signed=write_attestation(payload), signatures=[])
+            return b"\xa3", write_attestation(payload)
         case _:
-            return SignedRole(format_version=FORMAT_VERSION, signed=write_role(payload), signatures=[])
+            return b"\xa0", write_role(payload)
 
 
 def _read_payload(signed: SignedObject) -> Payload:

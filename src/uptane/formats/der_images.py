@@ -1,6 +1,10 @@
 """Entries of Targets metadata in DER: images and their custom data."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Final
+
+from cryptography.hazmat import asn1
 
 from uptane.formats.der_fields import (
     check_order,
@@ -13,19 +17,26 @@ from uptane.formats.der_fields import (
     write_extensions,
 )
 from uptane.formats.der_schema import (
+    EncodedImage,
     WireCustom,
+    WireDigest,
     WireEcuAssignment,
     WireEncryptedImage,
+    WireHash,
     WireImage,
     WireImageFile,
     WireMustMatch,
     WireWrappedKey,
 )
+from uptane.formats.image_names import are_ordinary
+from uptane.metadata.digests import HASH_FUNCTIONS
 from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath
 from uptane.metadata.targets import (
+    MAX_LENGTH,
     NO_CUSTOM,
     Custom,
+    DirectedImages,
     EcuAssignment,
     EncryptedImage,
     Image,
@@ -33,6 +44,9 @@ from uptane.metadata.targets import (
     MustMatch,
     WrappedKey,
 )
+
+KEPT: Final = 4096
+"""Encoded files, and custom data, that are kept."""
 
 _NO_MUST_MATCH = MustMatch()
 
@@ -52,35 +66,81 @@ def write_images(images: Mapping[ImagePath, Image]) -> list[WireImage]:
     return [_write_image(path, image) for path, image in sorted(images.items(), key=lambda item: item[0])]
 
 
-def _write_image(path: ImagePath, image: Image) -> WireImage:
+def write_directed_images(images: Mapping[ImagePath, Image]) -> list[EncodedImage]:
+    """The images of a Director: it says the same of the same files to one vehicle after the other."""
+    if not isinstance(images, DirectedImages):
+        images = DirectedImages({path: (image, image.custom.ecus) for path, image in images.items()})
+    return [
+        EncodedImage(file=_encoded_file(_own_file(path, image)), custom=_write_custom(image.custom, ecus))
+        for path, (image, ecus) in sorted(images.parts.items(), key=lambda item: item[0])
+    ]
+
+
+@lru_cache(maxsize=KEPT)
+def _encoded_file(file: ImageFile) -> asn1.TLV:
+    return asn1.decode_der(asn1.TLV, asn1.encode_der(write_file(file)))
+
+
+def _own_file(path: ImagePath, image: Image) -> ImageFile:
     if image.file.path != path:
         raise FormatError(f"image {image.file.path!r} is listed under another name: {path!r}", field="images")
-    return WireImage(file=write_file(image.file), custom=_write_custom(image.custom))
+    return image.file
+
+
+def _write_image(path: ImagePath, image: Image) -> WireImage:
+    return WireImage(file=write_file(_own_file(path, image)), custom=_write_custom(image.custom, image.custom.ecus))
 
 
 def read_images(entries: list[WireImage]) -> Mapping[ImagePath, Image]:
     """The inverse of `write_images`: names, order, lengths and hashes are checked, custom data when looked up."""
-    check_order([entry.file.path for entry in entries], "images")
-    return LazyImages({(file := read_file(entry.file)).path: (file, entry.custom) for entry in entries})
+    files = [entry.file for entry in entries]
+    names = [file.path for file in files]
+    check_order(names, "images")
+    if files and not _are_usual(names, files):
+        for file in files:
+            read_file(file)
+    return LazyImages(dict(zip(names, entries, strict=True)))
+
+
+def _are_usual(names: list[str], files: list[WireImageFile]) -> bool:
+    """Whether each could be read as a value; False where one has to be looked at, be it wrong or only rare."""
+    lengths = [file.length for file in files]
+    return (
+        min(lengths) >= 0
+        and max(lengths) <= MAX_LENGTH
+        and are_ordinary(names)
+        and all(map(_are_both_digests, [file.hashes for file in files]))
+    )
+
+
+def _are_both_digests(digests: list[WireDigest]) -> bool:
+    if len(digests) != 2:
+        return False
+    first, second = digests
+    return (
+        first.function is WireHash.sha256
+        and second.function is WireHash.sha512
+        and len(first.value) == HASH_FUNCTIONS["sha256"]
+        and len(second.value) == HASH_FUNCTIONS["sha512"]
+    )
 
 
 class LazyImages(Mapping[ImagePath, Image]):
-    """Images by name; the custom data of one becomes a value, or a FormatError, when it is looked up."""
+    """Images by name; one becomes a value when it is looked up, or a FormatError where its custom data is wrong."""
 
     __slots__ = ("_entries",)
 
-    def __init__(self, entries: Mapping[ImagePath, tuple[ImageFile, WireCustom | None]]) -> None:
+    def __init__(self, entries: Mapping[str, WireImage]) -> None:
         self._entries = entries
 
     def __getitem__(self, path: ImagePath) -> Image:
-        file, custom = self._entries[path]
-        if custom is None:
-            return Image(file=file)
-        with refusing("custom data"):
-            return Image(file=file, custom=_read_custom(custom))
+        entry = self._entries[path]
+        with refusing("image"):
+            custom = NO_CUSTOM if entry.custom is None else _read_custom(entry.custom)
+            return Image(file=read_file(entry.file), custom=custom)
 
     def __iter__(self) -> Iterator[ImagePath]:
-        return iter(self._entries)
+        return map(ImagePath, self._entries)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -92,13 +152,13 @@ class LazyImages(Mapping[ImagePath, Image]):
         return f"{type(self).__name__}({len(self)} images)"
 
 
-def _write_custom(custom: Custom) -> WireCustom | None:
-    if custom == NO_CUSTOM:
+def _write_custom(custom: Custom, ecus: Mapping[EcuIdentifier, EcuAssignment]) -> WireCustom | None:
+    if not ecus and (custom is NO_CUSTOM or custom == NO_CUSTOM):
         return None
     must_match = custom.must_match
     return WireCustom(
-        must_match=None if must_match == _NO_MUST_MATCH else _write_must_match(must_match),
-        ecus=optional_list([_write_assignment(ecu, custom.ecus[ecu]) for ecu in sorted(custom.ecus)]),
+        must_match=_write_must_match(must_match),
+        ecus=optional_list([_write_assignment(ecu, ecus[ecu]) for ecu in sorted(ecus)]),
         url=custom.url,
         extensions=write_extensions(custom.extensions),
     )
@@ -118,7 +178,10 @@ def _read_custom(entry: WireCustom) -> Custom:
     return custom
 
 
-def _write_must_match(must_match: MustMatch) -> WireMustMatch:
+@lru_cache(maxsize=KEPT)
+def _write_must_match(must_match: MustMatch) -> WireMustMatch | None:
+    if must_match == _NO_MUST_MATCH:
+        return None
     hardware = must_match.hardware_ids
     return WireMustMatch(
         release_counter=must_match.release_counter,

@@ -17,8 +17,10 @@ from uptane.formats.der_fields import (
     write_role_keys,
     write_time,
 )
-from uptane.formats.der_images import read_images, write_images
+from uptane.formats.der_images import read_images, write_directed_images, write_images
 from uptane.formats.der_schema import (
+    EncodedRole,
+    EncodedTargets,
     WireMetadataFile,
     WireRole,
     WireRoot,
@@ -48,8 +50,17 @@ class _Shared(TypedDict):
     extensions: Extensions
 
 
-def write_role(payload: RolePayload) -> WireRole:
+def write_role(payload: RolePayload) -> WireRole | EncodedRole:
     """The payload of a role."""
+    if isinstance(payload, Targets) and payload.vehicle is not None and write_delegations(payload.delegations) is None:
+        return EncodedRole(
+            version=payload.version,
+            expires=write_time(payload.expires),
+            vehicle=payload.vehicle,
+            body=EncodedTargets(
+                images=write_directed_images(payload.images), extensions=write_extensions(payload.extensions)
+            ),
+        )
     return WireRole(
         version=payload.version,
         expires=write_time(payload.expires),

@@ -214,6 +214,14 @@ class WireImage:
 
 
 @asn1.sequence
+class EncodedImage:
+    """Image, whose file was encoded before."""
+
+    file: asn1.TLV
+    custom: Annotated[WireCustom | None, asn1.Implicit(0)]
+
+
+@asn1.sequence
 class WireDelegatedRole:
     """DelegatedRole."""
 
@@ -258,6 +266,24 @@ class WireTargets:
     images: list[WireImage]
     delegations: Annotated[WireDelegations | None, asn1.Implicit(0)]
     extensions: WireExtensions
+
+
+@asn1.sequence
+class EncodedTargets:
+    """TargetsBody of a Director, whose image files were encoded before."""
+
+    images: list[EncodedImage]
+    extensions: WireExtensions
+
+
+@asn1.sequence
+class EncodedRole:
+    """RoleMetadata of a Director's Targets, for writing."""
+
+    version: int
+    expires: int
+    vehicle: Annotated[str | None, asn1.Implicit(0)]
+    body: Annotated[EncodedTargets, asn1.Implicit(4)]
 
 
 @asn1.sequence

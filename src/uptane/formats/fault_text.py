@@ -42,11 +42,12 @@ def error_from_fault(text: str, *, peer: str) -> UptaneError:
         peer: who sent it; kept in `facts["peer"]`, since a check that failed there is no check of ours.
 
     Returns:
-        The error. A code that is not known here gives an `UptaneError` with `facts["peer_code"]`.
+        The error. A code that is not known here gives an `UptaneError` with `facts["peer_code"]`, and words that are
+            none of this project's one with `facts["foreign"]`.
     """
     found = _FAULT.fullmatch(text[:MAX_TEXT])
     if found is None:
-        return UptaneError(f"the {peer} refused: {printable(text[:MAX_TEXT])}", peer=peer)
+        return UptaneError(f"the {peer} refused: {printable(text[:MAX_TEXT])}", peer=peer, foreign=True)
     code, what, next_step = found["code"], printable(found["what"]), printable(found["next_step"] or "")
     attack = Attack(found["attack"]) if found["attack"] in set(Attack) else None
     kind = _KINDS.get((code, attack)) or _KINDS_BY_CODE.get(code)

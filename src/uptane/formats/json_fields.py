@@ -1,8 +1,10 @@
 """Members of JSON objects, taken one by one with their types; what is left are the extensions."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
+
+import msgspec
 
 from uptane.formats.canonical_json import Json, canonical, decode_canonical
 from uptane.metadata.digests import Digests
@@ -11,7 +13,7 @@ from uptane.metadata.extensions import NO_EXTENSIONS, Extensions
 
 ValueT = TypeVar("ValueT")
 
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
+_TIME_LENGTH = len("YYYY-MM-DDTHH:MM:SSZ")
 
 
 class Fields:
@@ -84,7 +86,7 @@ class Fields:
 def read_time(text: str, field: str) -> datetime:
     """The time of `YYYY-MM-DDTHH:MM:SSZ`; any other spelling raises FormatError."""
     try:
-        value = datetime.strptime(text, _TIME).replace(tzinfo=UTC)
+        value = datetime.fromisoformat(text)
     except ValueError:
         value = None
     if value is None or write_time(value) != text:
@@ -94,7 +96,8 @@ def read_time(text: str, field: str) -> datetime:
 
 def write_time(value: datetime) -> str:
     """The time as `YYYY-MM-DDTHH:MM:SSZ`."""
-    return f"{value.year:04d}-{value.month:02d}-{value.day:02d}T{value:%H:%M:%S}Z"
+    text: str = msgspec.to_builtins(value)
+    return text if len(text) == _TIME_LENGTH and text[-1] == "Z" else value.isoformat()[:19] + "Z"
 
 
 def read_hex(text: str, field: str) -> bytes:
@@ -117,7 +120,7 @@ def read_digests(value: Mapping[str, Json]) -> Digests:
 
 def write_digests(digests: Digests) -> dict[str, str]:
     """The inverse of `read_digests`."""
-    return {name: digest.hex() for name, digest in digests}
+    return {name: digest.hex() for name, digest in digests.items}
 
 
 def add_extensions(members: dict[str, Json], extensions: Extensions) -> dict[str, Json]:
@@ -126,7 +129,7 @@ def add_extensions(members: dict[str, Json], extensions: Extensions) -> dict[str
     Raises:
         FormatError: an extension has the name of a member, or holds no canonical JSON (it came from DER).
     """
-    for name, raw in extensions:
+    for name, raw in extensions.items:
         if name in members:
             raise FormatError(f"extension {name} has the name of a member", field=name)
         members[name] = decode_canonical(raw)

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from uptane.formats.canonical_json import Json, canonical, compact, decode_strict
+from uptane.formats.canonical_json import Json, canonical, canonical_and_compact, compact, decode_strict
+from uptane.formats.json_bulk import read_in_bulk
 from uptane.formats.json_delegations import read_key, write_key
 from uptane.formats.json_fields import Fields, read_hex
+from uptane.formats.json_images import LazyImages
 from uptane.formats.json_reports import (
     read_attestation,
     read_manifest,
@@ -50,15 +52,21 @@ class JsonFormat:
                 members = write_manifest(payload, decode_strict)
             case TimeAttestation():
                 members = write_attestation(payload)
-        return Unsigned(message=canonical(members), wire=compact(members))
+        message, wire = canonical_and_compact(members)
+        return Unsigned(message=message, wire=wire)
 
     def assemble(self, unsigned: Unsigned, signatures: tuple[Signature, ...]) -> bytes:
         """`{"signatures":[...],"signed":...}`."""
-        entries = compact([_write_signature(signature) for signature in check_signatures(signatures)])
-        return b'{"signatures":' + entries + b',"signed":' + unsigned.wire + b"}"
+        entries = ",".join([_write_signature(signature) for signature in check_signatures(signatures)])
+        return b'{"signatures":[%b],"signed":%b}' % (entries.encode(), unsigned.wire)
 
     def decode(self, kind: type[PayloadT], raw: bytes) -> Envelope[PayloadT]:
         """A signed object of that kind; see `Format.decode`."""
+        bulk = read_in_bulk(raw) if kind is Targets else None
+        if bulk is not None:
+            payload = read_targets(bulk.members, LazyImages(bulk.images))
+            signatures = _read_signatures(bulk.signatures, hashed=False)
+            return Envelope(payload=payload, message=bulk.message, signatures=signatures, raw=raw)
         return _envelope(kind, decode_strict(raw), raw)
 
     def encode_key(self, key: PublicKey) -> bytes:
@@ -101,10 +109,7 @@ def _envelope(kind: type[PayloadT], value: Json, raw: bytes) -> Envelope[Payload
     fields = Fields(value, "signed object")
     signed = fields.take("signed", dict)
     entries = fields.take("signatures", list)
-    if len(entries) > MAX_SIGNATURES:
-        raise FormatError(f"{len(entries)} signatures, more than {MAX_SIGNATURES}", field="signatures")
-    hashed = kind in (EcuVersionReport, VehicleVersionManifest)
-    signatures = check_signatures(tuple(_read_signature(entry, hashed=hashed) for entry in entries))
+    signatures = _read_signatures(entries, hashed=kind in (EcuVersionReport, VehicleVersionManifest))
     message = canonical(signed)
     try:
         payload = cast("PayloadT", _READERS[kind](signed))
@@ -113,15 +118,24 @@ def _envelope(kind: type[PayloadT], value: Json, raw: bytes) -> Envelope[Payload
     return Envelope(payload=payload, message=message, signatures=signatures, raw=raw)
 
 
-def _write_signature(signature: Signature) -> dict[str, Json]:
-    members: dict[str, Json] = {"keyid": str(signature.key_id), "sig": signature.value.hex()}
-    if signature.digest is not None:
-        members |= {
-            "method": signature.method,
-            "hash_function": signature.hash_function,
-            "hash": signature.digest.hex(),
-        }
-    return members
+def _read_signatures(entries: list[Json], *, hashed: bool) -> tuple[Signature, ...]:
+    if len(entries) > MAX_SIGNATURES:
+        raise FormatError(f"{len(entries)} signatures, more than {MAX_SIGNATURES}", field="signatures")
+    return check_signatures(tuple(_read_signature(entry, hashed=hashed) for entry in entries))
+
+
+def _write_signature(signature: Signature) -> str:
+    key_id, value = signature.key_id, signature.value.hex()
+    if signature.digest is None:
+        return f'{{"keyid":"{key_id}","sig":"{value}"}}'  # hexadecimal digits, both
+    members = {
+        "keyid": str(key_id),
+        "sig": value,
+        "method": signature.method,
+        "hash_function": signature.hash_function,
+        "hash": signature.digest.hex(),
+    }
+    return compact(members).decode()
 
 
 def _read_signature(value: Json, *, hashed: bool) -> Signature:

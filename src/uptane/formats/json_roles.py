@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from uptane.formats.canonical_json import Json
 from uptane.formats.json_delegations import read_delegations, read_keys, write_delegations, write_keys
 from uptane.formats.json_fields import Fields, add_extensions, read_digests, write_digests, write_time
-from uptane.formats.json_images import read_images, write_image
+from uptane.formats.json_images import read_images, write_images
 from uptane.metadata.delegations import Delegations
 from uptane.metadata.errors import FormatError
-from uptane.metadata.identifiers import KeyId, RoleName, VehicleIdentifier
+from uptane.metadata.identifiers import ImagePath, KeyId, RoleName, VehicleIdentifier
 from uptane.metadata.root import Common, Role, RoleKeys, Root
 from uptane.metadata.snapshot import MetadataFile, Snapshot
-from uptane.metadata.targets import Targets
+from uptane.metadata.targets import Image, Targets
 from uptane.metadata.timestamp import Timestamp
 
 SPEC_VERSION = "1.0.0"
@@ -33,11 +33,12 @@ def write_role(payload: Common) -> dict[str, Json]:
         case Targets():
             members |= _write_targets(payload)
         case Snapshot():
-            files = {f"{name}.json": _write_file(file) for name, file in payload.files.items()}
-            members |= {"_type": "snapshot", "meta": files}
+            members["_type"] = "snapshot"
+            members["meta"] = {f"{name}.json": _write_file(file) for name, file in payload.files.items()}
         case Timestamp():
-            members |= {"_type": "timestamp", "meta": {"snapshot.json": _write_file(payload.snapshot)}}
-    return add_extensions(members, payload.extensions)
+            members["_type"] = "timestamp"
+            members["meta"] = {"snapshot.json": _write_file(payload.snapshot)}
+    return add_extensions(members, payload.extensions) if payload.extensions.items else members
 
 
 def _write_root(root: Root) -> dict[str, Json]:
@@ -56,7 +57,7 @@ def _write_root(root: Root) -> dict[str, Json]:
 def _write_targets(targets: Targets) -> dict[str, Json]:
     members: dict[str, Json] = {
         "_type": "targets",
-        "targets": {str(path): write_image(image) for path, image in targets.images.items()},
+        "targets": write_images(targets.images),
     }
     if targets.delegations or targets.delegations.extensions:
         members["delegations"] = write_delegations(targets.delegations)
@@ -106,15 +107,22 @@ def read_root(value: Json) -> Root:
     )
 
 
-def read_targets(value: Json) -> Targets:
-    """Targets, top-level or delegated, from its `signed` object."""
+def read_targets(value: Json, images: Mapping[ImagePath, Image] | None = None) -> Targets:
+    """Targets, top-level or delegated, from its `signed` object.
+
+    Args:
+        value: the object.
+        images: its images where they were read before; they are not in the object then.
+    """
     fields = _begin(value, Role.TARGETS)
     delegations = fields.optional("delegations", dict)
+    if images is None:
+        images = read_images(fields.take("targets", dict))
     return Targets(
         version=fields.take("version", int),
         expires=fields.time("expires"),
         vehicle=_vehicle(fields),
-        images=read_images(fields.take("targets", dict)),
+        images=images,
         delegations=Delegations() if delegations is None else read_delegations(delegations),
         extensions=fields.rest(),
     )

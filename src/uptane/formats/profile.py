@@ -105,18 +105,22 @@ class Profile:
         ascii_only: texts are printable ASCII.
         unsafe_plain_names: clients ask for `ROLE.EXT` and `FOLDER/FILE`, whose content changes while they fetch.
         unsafe_root_through_snapshot: a new Root is found through Snapshot's Root entry, or looked for when a signature
-            does not verify; a client that missed a version cannot follow. It must still be the next version and
-            carry both thresholds.
+            does not verify. It must still be the next version and carry both thresholds; a client that missed one
+            can follow only where the repository has it under its versioned name as well, as ours have.
         unsafe_versions_only: Snapshot lists no hash of a Targets file.
         unsafe_no_vehicle_id: a Director's metadata does not name its vehicle, so that of another one passes.
-        unsafe_no_report_counter: reports and manifests carry neither counter nor nonce; a report whose time is not
-            earlier than that of the last one counts as new, and a manifest that comes again is accepted without effect.
+        unsafe_no_report_counter: reports and manifests carry neither counter nor nonce; a report counts as new unless
+            its time is earlier than that of the last one, or it is one of that second that is known. A manifest that
+            holds nothing new is accepted without effect.
         unsafe_no_hash_in_signatures: the signatures of reports and manifests do not tell their hash.
         unsafe_incomplete_manifests: a manifest may lack ECUs, also the Primary's own report.
         unsafe_several_reports: a manifest may hold several reports of one ECU.
+        unsafe_last_image_counts: the Director never takes an assignment back, so of several images for one ECU the
+            last one counts, in the order of their names.
+        unsafe_unknown_ecus: images for ECUs that the Primary does not know are passed over.
         unsafe_shared_keys: ECUs may share a key, so that one of them can speak for another.
         unsafe_unverified_reports: Secondaries hand their Primary no key, so it passes on what it cannot verify; the
-            Director sets such a report aside when its signature is bad.
+            Director sets such a report aside when its signature is bad or it is old.
         unsafe_newlines_in_attacks: the attacks in a report may be several lines.
         unsafe_root_only_provisioning: an ECU begins with Root alone, so that its first cycle has no floor.
         unsafe_any_address_as_host: servers answer to the name 0.0.0.0, by which the archived clients call them.
@@ -135,6 +139,8 @@ class Profile:
     unsafe_no_hash_in_signatures: bool = False
     unsafe_incomplete_manifests: bool = False
     unsafe_several_reports: bool = False
+    unsafe_last_image_counts: bool = False
+    unsafe_unknown_ecus: bool = False
     unsafe_shared_keys: bool = False
     unsafe_unverified_reports: bool = False
     unsafe_newlines_in_attacks: bool = False

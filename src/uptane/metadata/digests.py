@@ -10,6 +10,15 @@ HASH_FUNCTIONS: Mapping[str, int] = {"sha256": 32, "sha384": 48, "sha512": 64}
 """The functions in use, with the length of their digests in bytes. Others are refused, never ignored."""
 
 
+# `hashlib.new` looks every name up in OpenSSL; these are there already.
+_MAKERS = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
+
+
+def _digest(function: str, data: bytes) -> bytes:
+    make = _MAKERS.get(function)
+    return make(data).digest() if make is not None else hashlib.new(function, data).digest()
+
+
 @dataclass(frozen=True, slots=True)
 class Digests:
     """One or more digests of the same bytes, sorted by the name of their function (STD-5.2.3.1-5).
@@ -26,8 +35,7 @@ class Digests:
     def __post_init__(self) -> None:
         if not self.items:
             raise FormatError("at least one hash is needed", field="hashes")
-        names = [name for name, _ in self.items]
-        if len(set(names)) != len(names):
+        if len(self.items) > 1 and len({name for name, _ in self.items}) != len(self.items):
             raise FormatError("one hash function is listed twice", field="hashes")
         for name, digest in self.items:
             if HASH_FUNCTIONS.get(name) != len(digest):
@@ -35,16 +43,17 @@ class Digests:
                     f"not a hash of a supported function ({', '.join(HASH_FUNCTIONS)}): {name!r}, {len(digest)} bytes",
                     field="hashes",
                 )
-        object.__setattr__(self, "items", tuple(sorted(self.items)))
+        if len(self.items) > 1 or type(self.items) is not tuple:
+            object.__setattr__(self, "items", tuple(sorted(self.items)))
 
     @classmethod
     def of(cls, data: bytes, functions: Iterable[str] = ("sha256",)) -> "Digests":
         """The digests of `data` by each of `functions`."""
-        return cls(tuple((name, hashlib.new(name, data).digest()) for name in functions))
+        return cls(tuple([(name, _digest(name, data)) for name in functions]))
 
     def matches(self, data: bytes) -> bool:
         """Whether every digest is that of `data`."""
-        return all(hashlib.new(name, data).digest() == digest for name, digest in self.items)
+        return all(_digest(name, data) == digest for name, digest in self.items)
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         return iter(self.items)

@@ -39,12 +39,15 @@ def check_signatures(signatures: tuple[Signature, ...]) -> tuple[Signature, ...]
     Raises:
         FormatError: more than MAX_SIGNATURES, an oversize one, or the same key id twice.
     """
+    if len(signatures) == 1 and len(signatures[0].value) <= MAX_SIGNATURE_BYTES:
+        return signatures
     if len(signatures) > MAX_SIGNATURES:
         raise FormatError(f"{len(signatures)} signatures, more than {MAX_SIGNATURES}", field="signatures")
-    if len({signature.key_id for signature in signatures}) != len(signatures):
+    if len(signatures) > 1 and len({signature.key_id for signature in signatures}) != len(signatures):
         raise FormatError("two signatures by the same key", field="signatures")
-    if any(len(signature.value) > MAX_SIGNATURE_BYTES for signature in signatures):
-        raise FormatError(f"a signature of more than {MAX_SIGNATURE_BYTES} bytes", field="signatures")
+    for signature in signatures:
+        if len(signature.value) > MAX_SIGNATURE_BYTES:
+            raise FormatError(f"a signature of more than {MAX_SIGNATURE_BYTES} bytes", field="signatures")
     return signatures
 
 

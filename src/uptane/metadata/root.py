@@ -45,7 +45,7 @@ def check_time(value: datetime, field: str) -> datetime:
     """Returns `value` in UTC if it has a zone and whole seconds; raises FormatError otherwise."""
     if value.tzinfo is None or value.microsecond:
         raise FormatError(f"{field} must be a time in whole seconds with a zone", field=field)
-    return value.astimezone(UTC)
+    return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,9 @@ class Common:
 
     def __post_init__(self) -> None:
         check_version(self.version)
-        object.__setattr__(self, "expires", check_time(self.expires, "expires"))
+        expires = check_time(self.expires, "expires")
+        if expires is not self.expires:
+            object.__setattr__(self, "expires", expires)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

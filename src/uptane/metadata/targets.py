@@ -1,7 +1,7 @@
 """Targets metadata: images with length, hashes and custom data, and delegations (STD-5.2.3)."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from uptane.metadata.delegations import Delegations
 from uptane.metadata.digests import Digests
@@ -135,6 +135,29 @@ class Image:
 
     file: ImageFile
     custom: Custom = NO_CUSTOM
+
+
+class DirectedImages(Mapping[ImagePath, Image]):
+    """What a Director tells one vehicle. An entry becomes a value when it is looked up.
+
+    Args:
+        parts: an image as it is given to any vehicle, whose custom data names no ECU, and this vehicle's ECUs for it.
+    """
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: Mapping[ImagePath, tuple[Image, Mapping[EcuIdentifier, EcuAssignment]]]) -> None:
+        self.parts = parts
+
+    def __getitem__(self, path: ImagePath) -> Image:
+        image, ecus = self.parts[path]
+        return replace(image, custom=replace(image.custom, ecus=ecus))
+
+    def __iter__(self) -> Iterator[ImagePath]:
+        return iter(self.parts)
+
+    def __len__(self) -> int:
+        return len(self.parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from uptane.metadata.snapshot import MetadataFile, Snapshot
 from uptane.metadata.targets import Targets
 from uptane.metadata.timestamp import Timestamp
 from uptane.signing.ports import MetadataStore
-from uptane.signing.sign import sign
+from uptane.signing.sign import envelope_of
 from uptane.signing.signer import Signer
 
 Keyring = Mapping[KeyId, Signer]
@@ -157,17 +157,11 @@ class Publisher:
             ProvisioningError: a key that is needed to reach a threshold is not at hand; nothing was written.
             StorageError: a file could not be written; readers still see what was published before.
         """
-        now = now.replace(microsecond=0)
+        now = now.replace(microsecond=0) if now.microsecond else now
         root = self._sign_root(before, draft, now)
-        state = Published(
-            root=root,
-            targets=dict(before.targets) if before else {},
-            snapshot_version=before.snapshot_version if before else 0,
-            timestamp_version=before.timestamp_version if before else 0,
-        )
-        roles = await self._sign_targets(state, draft, now)
+        roles = await self._sign_targets(root.payload, before.targets if before else {}, draft, now)
         snapshot = Snapshot(
-            version=await self._free_version(Role.SNAPSHOT, state.snapshot_version),
+            version=await self._free_version(Role.SNAPSHOT, before.snapshot_version if before else 0),
             expires=now + self.lifetimes.snapshot,
             vehicle=self._vehicle,
             files={name: self._in_snapshot(envelope) for name, envelope in roles.items()},
@@ -175,7 +169,7 @@ class Publisher:
         )
         signed_snapshot = self._sign(snapshot, root.payload.roles[Role.SNAPSHOT], Role.SNAPSHOT)
         timestamp = Timestamp(
-            version=state.timestamp_version + 1,
+            version=before.timestamp_version + 1 if before else 1,
             expires=now + self.lifetimes.timestamp,
             vehicle=self._vehicle,
             snapshot=_listed(signed_snapshot),
@@ -202,29 +196,39 @@ class Publisher:
         signers = self._signers(root.roles[Role.ROOT], Role.ROOT)
         if before:
             signers |= self._signers(before.root.payload.roles[Role.ROOT], Role.ROOT)
-        return self.profile.format.decode(Root, sign(self.profile, root, list(signers.values())))
+        return envelope_of(self.profile, root, list(signers.values()))
 
-    async def _sign_targets(self, state: Published, draft: Draft, now: datetime) -> dict[RoleName, Envelope[Targets]]:
-        roles = dict(state.targets)
+    async def _sign_targets(
+        self, root: Root, published: Mapping[RoleName, Envelope[Targets]], draft: Draft, now: datetime
+    ) -> dict[RoleName, Envelope[Targets]]:
+        roles = dict(published)
         pending = dict(draft.targets)
         signed = {name: self.profile.format.decode(Targets, raw) for name, raw in draft.signed.items()}
         if TARGETS_ROLE not in roles and TARGETS_ROLE not in pending:
             pending[TARGETS_ROLE] = Targets(version=1, expires=now)
-        if TARGETS_ROLE not in pending and _has_other_keys(roles[TARGETS_ROLE], state.root.payload):
+        if TARGETS_ROLE not in pending and _has_other_keys(roles[TARGETS_ROLE], root):
             pending[TARGETS_ROLE] = roles[TARGETS_ROLE].payload
-        payloads = {name: envelope.payload for name, envelope in (roles | signed).items()} | pending
+        delegating: Mapping[RoleName, Targets] = {}
+        if pending.keys() - {TARGETS_ROLE}:
+            delegating = {name: envelope.payload for name, envelope in (roles | signed).items()} | pending
         for name, content in pending.items():
-            keys = _keys_for(name, state.root.payload, payloads.values())
+            keys = _keys_for(name, root, delegating.values())
             if keys is None:
                 raise ProvisioningError(f"nobody delegates to role {name}", next_step="Delegate to it first.")
             version = await self._free_version(name, roles[name].payload.version if name in roles else 0)
-            payload = replace(content, version=version, expires=now + self.lifetimes.targets, vehicle=self._vehicle)
+            payload = Targets(
+                version=version,
+                expires=now + self.lifetimes.targets,
+                vehicle=self._vehicle,
+                extensions=content.extensions,
+                images=content.images,
+                delegations=content.delegations,
+            )
             roles[name] = self._sign(payload, keys, name)
-        return roles | signed
+        return roles | signed if signed else roles
 
     def _sign(self, payload: PayloadT, keys: RoleKeys, role: str) -> Envelope[PayloadT]:
-        raw = sign(self.profile, payload, list(self._signers(keys, role).values()))
-        return self.profile.format.decode(type(payload), raw)
+        return envelope_of(self.profile, payload, list(self._signers(keys, role).values()))
 
     def _signers(self, keys: RoleKeys, role: str) -> dict[KeyId, Signer]:
         found = {key_id: self.keyring[key_id] for key_id in keys.key_ids if key_id in self.keyring}

@@ -2,12 +2,18 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import TypeVar
 
 from uptane.formats.profile import Payload, Profile
-from uptane.metadata.envelope import Signature
+from uptane.metadata.envelope import Envelope, Signature
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.metadata.version_report import EcuVersionReport
 from uptane.signing.signer import Signer
+
+AnyPayloadT = TypeVar("AnyPayloadT", bound=Payload)
+
+SIGNED_OVER_HASH = (EcuVersionReport, VehicleVersionManifest)
+"""Whose signatures are over the hash of the payload."""
 
 REPORT_HASH = "sha256"
 """The hash function in the signatures of reports and manifests that we write."""
@@ -15,10 +21,17 @@ REPORT_HASH = "sha256"
 
 def sign(profile: Profile, payload: Payload, signers: Sequence[Signer]) -> bytes:
     """The signed object. Reports and manifests are signed over the hash of the payload (STD-5.4.2.1.1-5)."""
+    return envelope_of(profile, payload, signers).raw
+
+
+def envelope_of(profile: Profile, payload: AnyPayloadT, signers: Sequence[Signer]) -> Envelope[AnyPayloadT]:
+    """The signed object with the payload beside it, as if it had been read."""
     unsigned = profile.format.encode(payload)
-    hashed = isinstance(payload, EcuVersionReport | VehicleVersionManifest) and not profile.unsafe_no_hash_in_signatures
-    signatures = tuple((_sign_hash if hashed else _sign)(signer, unsigned.message) for signer in signers)
-    return profile.format.assemble(unsigned, signatures)
+    over_hash = isinstance(payload, SIGNED_OVER_HASH) and not profile.unsafe_no_hash_in_signatures
+    make = _sign_hash if over_hash else _sign
+    signatures = tuple([make(signer, unsigned.message) for signer in signers])
+    raw = profile.format.assemble(unsigned, signatures)
+    return Envelope(payload=payload, message=unsigned.message, signatures=signatures, raw=raw)
 
 
 def _sign(signer: Signer, message: bytes) -> Signature:

@@ -1,6 +1,7 @@
 """Something that signs: a private key, here or in a device."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Protocol
 
 from cryptography.hazmat.primitives import hashes
@@ -33,7 +34,7 @@ class KeySigner:
     """
 
     def __init__(self, private_key: PrivateKey, id_rule: KeyIdRule = KeyIdRule.TUF) -> None:
-        self._private_key = private_key
+        self._sign = _signing(private_key)
         self._key = PublicKey.of(private_key.public_key(), id_rule)
 
     @property
@@ -43,10 +44,13 @@ class KeySigner:
 
     def sign(self, message: bytes) -> bytes:
         """Ed25519, ECDSA P-256 with SHA-256 (DER), or RSASSA-PSS with SHA-256 and a salt of 32 bytes."""
-        if isinstance(self._private_key, ed25519.Ed25519PrivateKey):
-            return self._private_key.sign(message)
-        if isinstance(self._private_key, ec.EllipticCurvePrivateKey):
-            return self._private_key.sign(message, ec.ECDSA(hashes.SHA256()))
-        salt = hashlib.sha256().digest_size
-        pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=salt)
-        return self._private_key.sign(message, pss, hashes.SHA256())
+        return self._sign(message)
+
+
+def _signing(key: PrivateKey) -> Callable[[bytes], bytes]:
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return key.sign
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return lambda message: key.sign(message, ec.ECDSA(hashes.SHA256()))
+    pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=hashlib.sha256().digest_size)
+    return lambda message: key.sign(message, pss, hashes.SHA256())

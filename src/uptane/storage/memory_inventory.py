@@ -108,9 +108,9 @@ class MemoryTransaction:
         return self.state.ecus.get(ecu)
 
     async def ecu_of_key(self, key: PublicKey) -> EcuRecord | None:
-        """The ECU that registered this key material for itself alone, if any."""
-        sole = (ecu for ecu in self.state.ecus.values() if not ecu.shares_key)
-        return next((ecu for ecu in sole if ecu.key.material == key.material), None)
+        """An ECU that registered this key material, if any."""
+        holders = sorted(ecu.ecu for ecu in self.state.ecus.values() if ecu.key.material == key.material)
+        return self.state.ecus[holders[0]] if holders else None
 
     async def add_ecu(self, record: EcuRecord) -> None:
         """Raises UnknownVehicleError, or AlreadyRegisteredError whose fact `conflict` is `ecu`, `key` or `primary`."""

@@ -1,18 +1,21 @@
 """One HTTP request and its answer, within limits of size, speed and time; foreign errors stop here."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import httpcore2
 import httpx2
 
-from uptane.metadata.errors import EndlessDataError, UnreachableError
+from uptane.metadata.errors import EndlessDataError, SlowRetrievalError, UnreachableError
 from uptane.transport.limits import TransferLimits
 from uptane.transport.watched_connections import Pace, shared_client
 
 Unreachable = Callable[[str], UnreachableError]
 """Makes the error of a client, in its own words, from the reason."""
+
+SKIPPED_BODY = 4_096
+"""Bytes of a body that nobody wants and that are read all the same: connecting again costs more."""
 
 _TROUBLE = (
     httpx2.HTTPError,
@@ -91,6 +94,14 @@ class Exchange:
             if received > limit:
                 raise self._endless(limit)
             yield chunk
+
+    def skip_body(self) -> None:
+        """Reads a short body to its end, so that the connection can be used again; a longer one closes it."""
+        declared = self._response.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) <= SKIPPED_BODY:
+            with suppress(UnreachableError, EndlessDataError, SlowRetrievalError):
+                for _ in self.chunks(SKIPPED_BODY):
+                    pass
 
     def _raw(self) -> Iterator[bytes]:
         pieces = self._response.iter_raw()

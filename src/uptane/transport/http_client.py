@@ -114,6 +114,7 @@ class RepositoryClient:
         with exchange(Request(method="GET", url=url, headers={}), self._limits, unreachable) as answer:
             if answer.status in NOT_THERE:
                 self._say(f"Could not download URL: {url} (there is no such file)")
+                answer.skip_body()
                 yield None
             elif answer.status != 200:
                 raise unreachable(f"the server answers with HTTP status {answer.status}")

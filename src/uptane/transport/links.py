@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from uptane.formats.call_values import from_call, to_call
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import FormatError
+from uptane.metadata.errors import FormatError, UnreachableError
 from uptane.metadata.identifiers import EcuIdentifier, RepositoryName, VehicleIdentifier
 from uptane.transport.http_client import RepositoryClient
 from uptane.transport.xmlrpc_client import XmlRpcClient
@@ -102,6 +102,10 @@ class PrimaryOverXmlRpc:
     def time_attestation(self, ecu: EcuIdentifier) -> bytes:
         """`get_time_attestation_for_ecu`."""
         answer = self._client.call("get_time_attestation_for_ecu", str(ecu))
+        if answer is None:  # an archived Primary's way to say so
+            raise UnreachableError(
+                "the Primary has no verified time attestation yet", next_step="Run the Primary's update cycle first."
+            )
         return from_call(answer, "time attestation", as_struct=self._profile.structs_in_calls)
 
     def metadata(self, ecu: EcuIdentifier) -> bytes:

@@ -4,12 +4,15 @@ from urllib.parse import urlsplit
 
 from uptane.formats.fault_text import error_from_fault
 from uptane.formats.xmlrpc import Fault, Value, decode_response, encode_call
-from uptane.metadata.errors import FormatError, UnreachableError
+from uptane.metadata.errors import FormatError, UnreachableError, UptaneError
 from uptane.transport.exchange import Exchange, Request, exchange
 from uptane.transport.limits import TransferLimits
 
 XML = frozenset({"text/xml", "application/xml"})
 HEADERS = {"Content-Type": "text/xml"}
+
+REFUSED = frozenset({400, 401, 403, 408, 413, 429})
+"""Statuses of a server that is there and will not take this request; others are those of another kind of server."""
 
 MAX_RESPONSE = 100_000_000
 """Bytes of an answer: an image of 70 MB in base64. Larger images belong on HTTP."""
@@ -68,6 +71,12 @@ class XmlRpcClient:
         return value
 
     def _read(self, answer: Exchange) -> bytes:
+        if answer.status in REFUSED:
+            raise UptaneError(
+                f"the {self._peer} at {self._url} refused the request: HTTP status {answer.status}",
+                peer=self._peer,
+                status=answer.status,
+            )
         if answer.status != 200:
             raise self._unreachable(f"HTTP status {answer.status}")
         if answer.media_type not in XML:

@@ -27,16 +27,16 @@ _MONTH = (1980, 1, 1, 0, 0, 0)
 def bundle_of(memory: EcuMemory) -> bytes:
     """Everything that is trusted of both repositories after a good cycle, each file under the name it is fetched by.
 
-    Every Root that was ever trusted is in it, so that a Secondary that missed some can follow (STD-5.4.2.6-2); with
-    plain names there is room for the newest alone.
+    Every Root that was ever trusted is in it, so that a Secondary that missed some can follow (STD-5.4.2.6-2).
     """
     files: dict[str, bytes] = {}
     for repository in (memory.director, memory.image_repository):
         prefix = f"repository/{repository}/root/"
         for name in memory.names(prefix):  # in the order of their versions
             version = int(name.removeprefix(prefix))
-            root = memory.profile.requested_metadata(Role.ROOT, version)
-            files[_place(memory.profile, repository, root)] = memory.require(name)
+            root = memory.require(name)
+            for naming in (memory.profile.metadata_name, memory.profile.requested_metadata):
+                files[_place(memory.profile, repository, naming(Role.ROOT, version))] = root
         for name, raw in _names(memory.profile, memory.held(repository)).items():
             files[_place(memory.profile, repository, name)] = raw
     return pack(files)

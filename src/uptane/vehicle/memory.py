@@ -23,6 +23,8 @@ from uptane.verification.match_images import EcuFacts
 from uptane.verification.steps import Commit, Keep
 from uptane.verification.trusted import Context, Held
 
+NOTHING: Mapping[str, bytes | None] = {}
+
 SEPARATOR = "; "
 """Between attack descriptions in a report."""
 
@@ -32,8 +34,9 @@ class EcuState:
     """The small values that change.
 
     Args:
-        counter: of the last report that was made; begins at the provisioning time in microseconds.
-        manifest_counter: of the last vehicle manifest that was made; on a Primary.
+        counter: of the last report that was made, or that a Primary may make next; begins at the provisioning time in
+            microseconds.
+        manifest_counter: of the last vehicle manifest that was made, or that may be made next; on a Primary.
         time, previous_time: the last two verified times, UTC.
         nonce: what the next time attestation must answer.
         installed: the image that runs.
@@ -115,6 +118,7 @@ class EcuMemory:
     def __init__(self, store: EcuStore, profile: Profile) -> None:
         self.profile = profile
         self._store = store
+        self._last_state: tuple[bytes, EcuState] | None = None
         self.lock = threading.RLock()
         identity = Fields(decode_strict(self.require("identity")), "identity")
         self.vehicle = VehicleIdentifier(identity.take("vehicle", str))
@@ -152,13 +156,16 @@ class EcuMemory:
     @property
     def state(self) -> EcuState:
         """The small values, as last written."""
-        return EcuState.decode(self.require("state"))
+        raw, last = self.require("state"), self._last_state
+        if last is None or last[0] != raw:
+            last = self._last_state = raw, EcuState.decode(raw)
+        return last[1]
 
-    def change(self, **changes: object) -> EcuState:
-        """Replaces fields of the state, durably, before it returns."""
+    def change(self, values: Mapping[str, bytes | None] = NOTHING, /, **changes: object) -> EcuState:
+        """Replaces fields of the state, and `values` together with them, durably, before it returns."""
         with self.lock:
             state = replace(self.state, **changes)  # type: ignore[arg-type]
-            self._store.write({"state": state.encode()})
+            self._store.write({**values, "state": state.encode()})
             return state
 
     @property

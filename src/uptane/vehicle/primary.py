@@ -13,10 +13,10 @@ from uptane.signing.sign import sign
 from uptane.signing.signer import Signer
 from uptane.vehicle.downloads import download
 from uptane.vehicle.installation import INSTALLED, holds, install, remember_counter, settle, slot_of
-from uptane.vehicle.memory import EcuMemory
+from uptane.vehicle.memory import EcuMemory, EcuState
 from uptane.vehicle.ports import DirectorLink, ImageSlots, ImageSource, TimeLink
 from uptane.vehicle.secondaries import Secondaries
-from uptane.vehicle.version_reports import describe, make_report
+from uptane.vehicle.version_reports import describe, report_of
 from uptane.verification.full_verification import VerifiedBundle, full_verification
 from uptane.verification.match_images import EcuFacts
 from uptane.verification.steps import Fetcher, run
@@ -77,6 +77,7 @@ class Primary:
         self._signer = signer
         self._world = world
         self._refetch_images = refetch_images
+        self._reserved: tuple[int, int] | None = None
         settle(memory, world.slots)
 
     @property
@@ -132,17 +133,25 @@ class Primary:
         """A signed vehicle version manifest of the latest report of every ECU, the Primary's own among them."""
         with self.memory.lock:
             settle(self.memory, self._world.slots)
-            own = make_report(self.memory, self._signer)
-            counter = self.memory.change(manifest_counter=self.memory.state.manifest_counter + 1).manifest_counter
+            state = self._next_counters()
+            own = report_of(self.memory, self._signer, state)
             decode = self.memory.profile.format.decode
             reports = [decode(EcuVersionReport, own.raw), *self.secondaries.reports()]
             manifest = VehicleVersionManifest(
                 vehicle=self.memory.vehicle,
                 primary=self.memory.ecu,
                 reports=tuple(reports),
-                counter=None if self.memory.profile.unsafe_no_report_counter else counter,
+                counter=None if self.memory.profile.unsafe_no_report_counter else state.manifest_counter,
             )
             return sign(self.memory.profile, manifest, [self._signer])
+
+    def _next_counters(self) -> EcuState:
+        """The state with counters that are durable and were never used: those that a cycle reserved, or new ones."""
+        state, reserved = self.memory.state, self._reserved
+        self._reserved = None
+        if reserved == (state.counter, state.manifest_counter):
+            return state
+        return self.memory.change(counter=state.counter + 1, manifest_counter=state.manifest_counter + 1)
 
     def send_manifest(self, manifest: bytes | None = None) -> None:
         """Step 1: sends a manifest to the Director; attacks that it reports are forgotten once it was accepted."""
@@ -165,8 +174,17 @@ class Primary:
             self.memory.profile, raw, key=self.memory.timeserver_key, nonces=nonces, not_before=before.time
         )
         with self.memory.lock:
-            self.memory.write({"attestation": raw})
-            self.memory.change(time=attested.value.time, previous_time=before.time, nonce=self._world.new_nonce())
+            # The counters of the next manifest are made durable with it: on a disk, a write costs more than the rest.
+            held = self.memory.state
+            state = self.memory.change(
+                {"attestation": raw},
+                time=attested.value.time,
+                previous_time=before.time,
+                nonce=self._world.new_nonce(),
+                counter=held.counter + 1,
+                manifest_counter=held.manifest_counter + 1,
+            )
+            self._reserved = state.counter, state.manifest_counter
 
     def verify_metadata(self) -> VerifiedBundle:
         """Step 3: full verification of both repositories for every ECU of the vehicle."""

@@ -3,7 +3,14 @@
 from collections.abc import Iterable
 
 from uptane.metadata.envelope import Envelope
-from uptane.metadata.errors import SpoofingError, UnknownEcuError, UnknownVehicleError, UnreachableError, UptaneError
+from uptane.metadata.errors import (
+    EndlessDataError,
+    SpoofingError,
+    UnknownEcuError,
+    UnknownVehicleError,
+    UnreachableError,
+    UptaneError,
+)
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.root import Role
 from uptane.metadata.targets import Image, Targets
@@ -17,6 +24,10 @@ from uptane.verification.check_manifest import KnownEcu, check_report
 
 MAX_SECONDARIES = 255
 """Secondaries of one Primary; a vehicle has some 150 ECUs, and whoever can reach the door could add any number."""
+
+MAX_REPORT_BYTES = 5_000
+"""Bytes of one version report, which has some 700, or 3,000 with the longest attack description. Those of all
+Secondaries together must fit into what the Director takes as one manifest."""
 
 _NO_KEY = b""
 
@@ -59,11 +70,10 @@ class Secondaries:
             UptaneError: there are MAX_SECONDARIES already.
             FormatError: not a key.
         """
-        offered = (
-            _NO_KEY
-            if key is None
-            else self._memory.profile.format.encode_key(self._memory.profile.format.decode_key(key))
-        )
+        codec = self._memory.profile.format
+        # Where no Secondary has a key to hand in, one that comes is a stranger's, and would silence the Secondary.
+        keyless = key is None or self._memory.profile.unsafe_unverified_reports
+        offered = _NO_KEY if key is None or keyless else codec.encode_key(codec.decode_key(key))
         with self._memory.lock:
             if ecu == self._memory.ecu:
                 raise SpoofingError(f"ECU {ecu} is the Primary itself", ecu=ecu)
@@ -119,19 +129,24 @@ class Secondaries:
                 vehicle=vehicle,
             )
         self._require(ecu)
+        if len(report) > MAX_REPORT_BYTES:
+            raise EndlessDataError(
+                f"the version report of {ecu} has {len(report)} bytes, more than the {MAX_REPORT_BYTES} allowed",
+                ecu=ecu,
+            )
         envelope = self._memory.profile.format.decode(EcuVersionReport, report)
         with self._memory.lock:
             fresh = self._is_new(envelope, ecu)
             if envelope.payload.nonce not in (nonce, None):
                 raise SpoofingError(f"the nonce sent for {ecu} is not the one in its signed report", ecu=ecu)
-            if fresh:
+            if fresh and not self._memory.profile.unsafe_unverified_reports:
                 self._keep_attacks(ecu)
             changes = {_report_name(ecu): report} if fresh else {}
             self._memory.write(changes | {_nonce_name(ecu): str(check_nonce(nonce)).encode()})
 
     def _is_new(self, envelope: Envelope[EcuVersionReport], ecu: EcuIdentifier) -> bool:
         profile = self._memory.profile
-        if profile.unsafe_unverified_reports and self._memory.require(_key_name(ecu)) == _NO_KEY:
+        if profile.unsafe_unverified_reports:
             if envelope.payload.ecu != ecu:
                 raise SpoofingError(f"a report of ECU {envelope.payload.ecu} was sent in the name of {ecu}", ecu=ecu)
             return True

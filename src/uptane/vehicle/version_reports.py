@@ -8,7 +8,7 @@ from uptane.metadata.errors import SecurityError
 from uptane.metadata.version_report import MAX_ATTACKS_BYTES, EcuVersionReport
 from uptane.signing.sign import sign
 from uptane.signing.signer import Signer
-from uptane.vehicle.memory import SEPARATOR, EcuMemory
+from uptane.vehicle.memory import SEPARATOR, EcuMemory, EcuState
 
 MAX_DESCRIPTION_BYTES = 300
 """Bytes of UTF-8 in the description of one attack, so that a report has room for several."""
@@ -39,19 +39,24 @@ def make_report(memory: EcuMemory, signer: Signer, extra_attack: str = "") -> Si
     """
     with memory.lock:
         state = memory.change(counter=memory.state.counter + 1)
-        described = (*state.attacks, plain(extra_attack)) if extra_attack else state.attacks
-        bare = memory.profile.unsafe_no_report_counter
-        report = EcuVersionReport(
-            ecu=memory.ecu,
-            installed=state.installed,
-            attacks_detected=_writable(SEPARATOR.join(described), memory.profile),
-            time=state.time,
-            previous_time=state.previous_time,
-            counter=None if bare else state.counter,
-            nonce=None if bare else state.nonce,
-        )
-        raw = sign(memory.profile, report, [signer])
-        return SignedReport(raw=raw, nonce=state.nonce, attacks=state.attacks)
+        return report_of(memory, signer, state, extra_attack)
+
+
+def report_of(memory: EcuMemory, signer: Signer, state: EcuState, extra_attack: str = "") -> SignedReport:
+    """The signed report of a state whose counter is durable and was not used before."""
+    described = (*state.attacks, plain(extra_attack)) if extra_attack else state.attacks
+    bare = memory.profile.unsafe_no_report_counter
+    report = EcuVersionReport(
+        ecu=memory.ecu,
+        installed=state.installed,
+        attacks_detected=_writable(SEPARATOR.join(described), memory.profile),
+        time=state.time,
+        previous_time=state.previous_time,
+        counter=None if bare else state.counter,
+        nonce=None if bare else state.nonce,
+    )
+    raw = sign(memory.profile, report, [signer])
+    return SignedReport(raw=raw, nonce=state.nonce, attacks=state.attacks)
 
 
 def _writable(text: str, profile: Profile) -> str:

@@ -29,12 +29,14 @@ class KnownEcu:
         is_primary: whether it may sign for the vehicle.
         counter: of its last accepted report, 0 before the first.
         report: its last accepted report, byte for byte, if any.
+        earlier: some accepted before that, newest first; needed only where reports carry no counter.
     """
 
     key: PublicKey
     is_primary: bool
     counter: int = 0
     report: bytes | None = None
+    earlier: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +62,9 @@ class CheckedManifest:
         repeated: ECUs whose latest report came again, byte for byte: accepted, but no new evidence.
         missing: ECUs of the vehicle that the manifest says nothing of.
         strangers: ECUs that are not on record for the vehicle; their reports are set aside, not believed.
-        refused: ECUs whose report has a bad signature and was set aside, because their Primary could not know it.
-        counter: of the manifest; counted here where it carries none, and not counted on for the last one again.
+        refused: ECUs whose report was set aside, since its signature is bad or it is old, which their Primary could
+            not know.
+        counter: of the manifest; counted here where it carries none, and not counted on where nothing is new.
     """
 
     manifest: VehicleVersionManifest
@@ -126,15 +129,13 @@ def check_manifest(
     )
     ecus = [report.payload.ecu for report in manifest.reports]
     missing = tuple(sorted(set(known) - set(ecus)))
-    if profile.unsafe_no_report_counter and envelope.raw == last:
-        again = tuple(dict.fromkeys(ecu for ecu in ecus if ecu in known))
-        return CheckedManifest(manifest=manifest, repeated=again, missing=missing, counter=counter)
     number = _manifest_counter(manifest, profile, counter)
     latest = dict(known)
     fresh: list[FreshReport] = []
     repeated: list[EcuIdentifier] = []
     strangers: list[EcuIdentifier] = []
     refused: list[EcuIdentifier] = []
+    first_replay: ReplayedReportError | None = None
     for report in manifest.reports if profile.unsafe_several_reports else manifest.require_one_report_each():
         ecu = report.payload.ecu
         if ecu not in known:
@@ -142,16 +143,21 @@ def check_manifest(
             continue
         try:
             new = check_report(report, ecu, latest[ecu], profile=profile, may_repeat=ecu != primary)
-        except BadSignatureError:
+        except (BadSignatureError, ReplayedReportError) as error:
             if not profile.unsafe_unverified_reports:
                 raise
             refused.append(ecu)
+            first_replay = first_replay or (error if isinstance(error, ReplayedReportError) else None)
             continue
         if new is None:
             repeated.append(ecu)
         else:
             fresh.append(FreshReport(envelope=report, counter=new))
-            latest[ecu] = replace(latest[ecu], counter=new, report=report.raw)
+            latest[ecu] = _with_report(latest[ecu], new, report.raw)
+    if not fresh and first_replay is not None and not _says_the_same(profile, envelope, last):
+        raise first_replay
+    if profile.unsafe_no_report_counter and last is not None and not fresh:
+        number = counter
     if primary in missing and not profile.unsafe_incomplete_manifests:
         raise FormatError(f"the manifest of vehicle {vehicle} lacks the Primary's own report", field="reports")
     return CheckedManifest(
@@ -163,6 +169,16 @@ def check_manifest(
         refused=tuple(refused),
         counter=number,
     )
+
+
+def _with_report(known: KnownEcu, counter: int, report: bytes) -> KnownEcu:
+    earlier = known.earlier if known.report is None else (known.report, *known.earlier)
+    return replace(known, counter=counter, report=report, earlier=earlier)
+
+
+def _says_the_same(profile: Profile, envelope: Envelope[VehicleVersionManifest], last: bytes | None) -> bool:
+    """Whether that is the last manifest, whatever signatures stand beside it, which anybody may add."""
+    return last is not None and profile.format.decode(VehicleVersionManifest, last).message == envelope.message
 
 
 def _manifest_counter(manifest: VehicleVersionManifest, profile: Profile, counter: int) -> int:
@@ -195,6 +211,8 @@ def check_report(
             offered=report.payload.ecu,
         )
     check_report_signature(report, known.key, profile=profile, signer=f"ECU {ecu}", what=f"the version report of {ecu}")
+    if not profile.unsafe_newlines_in_attacks:
+        report.payload.require_one_line()
     if profile.unsafe_no_report_counter:
         return _check_report_time(report, ecu, known, profile)
     counter, _ = report.payload.require_freshness()
@@ -213,11 +231,16 @@ def check_report(
 def _check_report_time(
     report: Envelope[EcuVersionReport], ecu: EcuIdentifier, known: KnownEcu, profile: Profile
 ) -> int | None:
-    """Without a counter the time alone tells a report that was used before, and not one of the same second."""
-    if report.raw == known.report:
-        return None
+    """Without a counter the time alone tells a report that was used before, and its content one of the same second."""
     if known.report is not None:
-        last = profile.format.decode(EcuVersionReport, known.report).payload.time
+        newest = profile.format.decode(EcuVersionReport, known.report)
+        last = newest.payload.time
+        if report.message == newest.message:
+            return None
+        if report.payload.time == last and any(
+            report.message == profile.format.decode(EcuVersionReport, raw).message for raw in known.earlier
+        ):
+            return None
         if report.payload.time < last:
             raise ReplayedReportError(
                 f"the version report of {ecu} is of {report.payload.time:%Y-%m-%dT%H:%M:%SZ}; one of "

@@ -83,7 +83,8 @@ def check_director_targets(
 
     Args:
         targets: the Director's Targets.
-        ecus: every ECU of the vehicle, on a Primary; None on a Secondary, which knows only itself.
+        ecus: every ECU of the vehicle, on a Primary; None on a Secondary, which knows only itself, and where the
+            profile has `unsafe_unknown_ecus`.
 
     Raises:
         DirectorDelegationError: it delegates; an empty delegations object is accepted (AMB-16).
@@ -96,11 +97,13 @@ def check_director_targets(
             f"Targets of {context.repository} delegates, which a Director never may", repository=context.repository
         )
     assigned: dict[EcuIdentifier, Image] = {}
-    for path, image in targets.value.images.items():
+    last_counts = context.profile.unsafe_last_image_counts
+    images = targets.value.images.items()
+    for path, image in sorted(images, key=lambda item: item[0]) if last_counts else images:
         if not image.custom.ecus:
             raise FormatError(f"the Director names no ECU for image {path}", field="ecus", image=path)
         for ecu in image.custom.ecus:
-            if ecu in assigned:
+            if ecu in assigned and not last_counts:
                 raise DuplicateEcuError(
                     f"the Director gives ECU {ecu} two images: {assigned[ecu].file.path} and {path}", ecu=ecu
                 )

@@ -59,7 +59,8 @@ def full_verification(
         UnreachableError: a repository does not answer, or lacks a file that it lists.
     """
     directed = yield from verify_repository(director, director_held)
-    assigned = check_director_targets(director, directed.targets, frozenset(ecus) if knows_whole_vehicle else None)
+    whole = knows_whole_vehicle and not director.profile.unsafe_unknown_ecus
+    assigned = check_director_targets(director, directed.targets, frozenset(ecus) if whole else None)
     listed = yield from verify_repository(image_repository, image_repository_held)
     catalog = TargetsOfRepository(
         image_repository, listed.root, listed.snapshot, listed.targets, image_repository_held.files

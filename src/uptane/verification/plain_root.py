@@ -3,12 +3,19 @@
 Whatever led to it, it must be the next version and carry a threshold of the old and of the new keys.
 """
 
-from uptane.metadata.errors import MixAndMatchError, ReplayedMetadataError, UnreachableError
+from uptane.metadata.errors import (
+    MixAndMatchError,
+    ProvisioningError,
+    ReplayedMetadataError,
+    SecurityError,
+    UnreachableError,
+)
 from uptane.metadata.root import Role, Root
 from uptane.metadata.snapshot import MetadataFile, Snapshot
 from uptane.verification.check_root import check_root
 from uptane.verification.check_snapshot import check_listed_file, check_listed_version
 from uptane.verification.steps import Fetch, Procedure
+from uptane.verification.threshold import check_threshold
 from uptane.verification.trusted import Context, Trusted
 
 
@@ -41,7 +48,8 @@ def fetch_listed_root(context: Context, root: Trusted[Root], snapshot: Trusted[S
     Raises:
         UnreachableError: it is missing.
         MixAndMatchError, EndlessDataError: not the listed file.
-        BadSignatureError, ReplayedMetadataError: see `check_root`; a client that missed a version cannot follow.
+        BadSignatureError: see `check_root`.
+        ProvisioningError: this client missed a version, and the repository does not offer it.
     """
     listed = _entry(context, snapshot)
     raw = yield Fetch(context.repository, context.profile.metadata_name(Role.ROOT), context.limits.root_bytes)
@@ -52,38 +60,58 @@ def fetch_listed_root(context: Context, root: Trusted[Root], snapshot: Trusted[S
             role=Role.ROOT,
         )
     check_listed_file(context, Role.ROOT, raw, listed)
-    newer = _next(context, root, raw)
-    check_listed_version(context, Role.ROOT, newer.value.version, listed)
-    return newer
+    offered = context.profile.format.decode(Root, raw).payload
+    check_listed_version(context, Role.ROOT, offered.version, listed)
+    return (yield from _next(context, root, raw))
 
 
 def look_for_root(context: Context, root: Trusted[Root]) -> Procedure[Trusted[Root] | None]:
-    """A newer Root, where something was signed with keys that the trusted one does not name; None for none.
+    """The next Root, where something was signed with keys that the trusted one does not name, or had expired.
+
+    Nobody has signed for what stands under that name, so a Root that is no successor says nothing: the caller knows
+    better what is wrong.
 
     Raises:
-        BadSignatureError, ReplayedMetadataError: see `check_root`.
+        ProvisioningError: this client missed a version, and the repository does not offer it.
     """
     raw = yield Fetch(context.repository, context.profile.metadata_name(Role.ROOT), context.limits.root_bytes)
     if raw is None or raw == root.raw:
         return None
-    if context.profile.format.decode(Root, raw).payload.version <= root.value.version:
+    try:
+        if context.profile.format.decode(Root, raw).payload.version <= root.value.version:
+            return None
+        return (yield from _next(context, root, raw))
+    except SecurityError:
         return None
-    return _next(context, root, raw)
 
 
-def _next(context: Context, root: Trusted[Root], raw: bytes) -> Trusted[Root]:
-    offered = context.profile.format.decode(Root, raw).payload.version
-    if offered > root.value.version + 1:
-        raise ReplayedMetadataError(
-            f"Root of {context.repository} is version {offered}, and this client trusts version {root.value.version}: "
-            "it missed one, and POUF-1 offers no way to fetch it",
-            next_step="Provision the ECU again, with the present Root.",
-            repository=context.repository,
-            role=Role.ROOT,
-            expected=root.value.version + 1,
-            offered=offered,
-        )
-    return check_root(context, root, raw)
+def _next(context: Context, root: Trusted[Root], raw: bytes) -> Procedure[Trusted[Root]]:
+    """The Root after the trusted one: that which was found, or where it is a later one, that of the next version.
+
+    Raises:
+        BadSignatureError: see `check_root`.
+        ProvisioningError: a later one is genuine, and the repository does not have the next version under a name of
+            its own, as archived ones do not: this client missed it.
+    """
+    envelope, following = context.profile.format.decode(Root, raw), root.value.version + 1
+    if envelope.payload.version <= following:
+        return check_root(context, root, raw)
+    older = yield Fetch(
+        context.repository, context.profile.metadata_name(Role.ROOT, following), context.limits.root_bytes
+    )
+    if older is not None:
+        return check_root(context, root, older)
+    keys = root.value.roles[Role.ROOT]
+    check_threshold(envelope, root.value.keys, keys, repository=context.repository, role=Role.ROOT)
+    raise ProvisioningError(
+        f"Root of {context.repository} is version {envelope.payload.version}, and this client trusts version "
+        f"{root.value.version}: it missed one that the repository does not offer any more",
+        next_step="Provision the ECU again, with the present Root from its maker.",
+        repository=context.repository,
+        role=Role.ROOT,
+        expected=following,
+        offered=envelope.payload.version,
+    )
 
 
 def _entry(context: Context, snapshot: Trusted[Snapshot]) -> MetadataFile:

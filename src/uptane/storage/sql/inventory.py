@@ -125,8 +125,9 @@ class SqlTransaction:
         return await self._one(select(ecus).where(ecus.c.ecu == str(ecu)), rows.ecu_record)
 
     async def ecu_of_key(self, key: PublicKey) -> EcuRecord | None:
-        """The ECU that registered this key material for itself alone, if any."""
-        return await self._one(select(ecus).where(ecus.c.sole_key == key.material), rows.ecu_record)
+        """An ECU that registered this key material, if any."""
+        query = select(ecus).where(ecus.c.key_material == key.material).order_by(ecus.c.ecu).limit(1)
+        return await self._one(query, rows.ecu_record)
 
     async def add_ecu(self, record: EcuRecord) -> None:
         """Raises UnknownVehicleError, or AlreadyRegisteredError whose fact `conflict` is `ecu`, `key` or `primary`."""
@@ -188,7 +189,7 @@ class SqlTransaction:
 
     async def _conflict(self, record: EcuRecord, stored: StoredReport | None = None) -> UptaneError:
         """Which constraint has refused `record`, asked of the records, as databases name them differently."""
-        holder = await self.ecu_of_key(record.key)
+        holder = None if record.shares_key else await self.ecu_of_key(record.key)
         if holder and holder.ecu != record.ecu:
             return rules.key_exists(record, holder)
         for other in await self.ecus(record.vehicle):

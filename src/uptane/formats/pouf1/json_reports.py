@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from uptane.formats.canonical_json import Json, canonical, decode_canonical
 from uptane.formats.json_fields import Fields, write_time
-from uptane.formats.pouf1_json_roles import read_file, write_file
-from uptane.formats.pouf1_rules import FILEINFO_CUSTOM, cannot_carry, check_no_extensions, check_uncounted, write_path
+from uptane.formats.pouf1.json_roles import read_file, write_file
+from uptane.formats.pouf1.rules import FILEINFO_CUSTOM, cannot_carry, check_no_extensions, check_uncounted, write_path
 from uptane.metadata.envelope import Envelope
 from uptane.metadata.errors import FormatError
 from uptane.metadata.extensions import NO_EXTENSIONS, Extensions
@@ -49,10 +49,18 @@ def read_report(value: Json) -> EcuVersionReport:
         previous_time=fields.time("previous_timeserver_time"),
         counter=None,
         nonce=None,
-        extensions=NO_EXTENSIONS if custom is None else Extensions(((FILEINFO_CUSTOM, canonical(custom)),)),
+        extensions=NO_EXTENSIONS if custom is None else _keep_custom(custom),
     )
     fields.nothing_else()
     return report
+
+
+def _keep_custom(custom: Json) -> Extensions:
+    """What the archived implementation leaves there: the Director's word for which ECU the image was."""
+    fields = Fields(custom, FILEINFO_CUSTOM)
+    EcuIdentifier(fields.take("ecu_serial", str))
+    fields.nothing_else()
+    return Extensions(((FILEINFO_CUSTOM, canonical(custom)),))
 
 
 def write_manifest(manifest: VehicleVersionManifest, embed: Callable[[bytes], Json]) -> dict[str, Json]:
