@@ -19,7 +19,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_INPUT = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format format-check lint types imports coverage walkthrough bench bench-check bench-start fuzz
+.PHONY: help install demo test check conformance mutants format format-check lint types imports coverage walkthrough \
+  bench bench-check bench-start fuzz
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +32,12 @@ test: $(INSTALLED)  ## all tests (FORMAT=... for the tests that follow the demon
 	UPTANE_DEMO__FORMAT=$(FORMAT) $(BIN)/python -m pytest -q -n $(JOBS)
 
 check: format-check lint types imports coverage walkthrough bench-check  ## everything that must hold before a change is done
+
+conformance: $(INSTALLED)  ## every clause of the Standard has a test: docs/standard/conformance.md; fails on a gap
+	PYTHONPATH=tests/support $(BIN)/python tests/house/conformance.py -n $(JOBS)
+
+mutants: $(INSTALLED)  ## every check of verification/ is taken away in turn, and a test must notice
+	PYTHONPATH=tests/support $(BIN)/python tests/house/mutants.py
 
 install: $(INSTALLED)  ## make .venv with the pinned dependencies
 

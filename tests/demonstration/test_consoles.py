@@ -98,6 +98,8 @@ def test_every_line_of_the_walkthrough_does_what_its_text_says(office: Office) -
     assert "Traceback" not in "".join(window.type("None") for window in office.windows)
 
 
+@pytest.mark.standard("STD-5-1", "STD-5-2", "STD-5-5", "STD-5-6", "STD-5.3-1", "STD-5.3.1-1", "STD-5.3.1-2")
+@pytest.mark.standard("STD-5.3.2-1", "STD-5.3.2-2")
 def test_several_vehicles_and_several_secondaries_work_side_by_side(office: Office) -> None:
     first = office.open()
     first.type("import demo.demo_primary as dp")

@@ -242,6 +242,7 @@ def test_a_key_in_another_form_is_refused(members: dict[str, object]) -> None:
         POUF1_JSON.decode_key(key_text(**members))
 
 
+@pytest.mark.standard("STD-5.3.2.2-7")
 def test_a_private_key_in_the_place_of_a_public_one_is_refused_with_what_to_do() -> None:
     with pytest.raises(FormatError, match="private key") as refused:
         POUF1_JSON.decode_key(key_text(keyval={"public": public_key(1).text, "private": "00" * 32}))

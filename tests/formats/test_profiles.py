@@ -76,6 +76,7 @@ def test_lines_in_attacks_are_accepted_in_the_archived_formats(wire: Format) -> 
     assert wire.decode(EcuVersionReport, raw).payload.attacks_detected == ATTACKS
 
 
+@pytest.mark.standard("STD-5.2-2")
 @pytest.mark.parametrize("wire", [DER, JSON], ids=sample_name)
 def test_lines_in_attacks_are_refused_in_the_standard_formats(wire: Format) -> None:
     one_line = replace(report(attacks="one+line"), counter=1, nonce=1)
@@ -88,6 +89,7 @@ def test_lines_in_attacks_are_refused_in_the_standard_formats(wire: Format) -> N
         wire.decode(EcuVersionReport, broken)
 
 
+@pytest.mark.standard("STD-5.4.2.1.2-10")
 @pytest.mark.parametrize("wire", [DER, JSON], ids=sample_name)
 def test_reports_without_counter_and_nonce_are_refused_in_the_standard_formats(wire: Format) -> None:
     with pytest.raises(FormatError, match="lacks its counter or its nonce"):

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCE = REPOSITORY / "src" / "uptane"
 PACKAGES = sorted(path.parent for path in SOURCE.rglob("__init__.py"))
@@ -63,6 +65,7 @@ def test_every_folder_is_on_the_floor_plan_and_the_plan_has_no_other() -> None:
     assert drawn == built
 
 
+@pytest.mark.standard("STD-5.4.4.2-5")
 def test_the_core_prints_nothing_opens_nothing_and_never_asks_the_time() -> None:
     worldly = {"print", "input", "open", "datetime.now", "datetime.today", "datetime.utcnow", "date.today"}
     calls = {

@@ -32,7 +32,7 @@ def fleet(profile: Profile) -> Fleet:
     return Fleet(profile)
 
 
-@pytest.mark.standard("STD-5.2.7-3")
+@pytest.mark.standard("STD-5.2.7-3", "STD-5.2.7-6", "STD-5.2.3.1.1-3", "STD-5.2.3.1.1-5")
 @pytest.mark.standard("STD-5.2.7-4")
 @pytest.mark.standard("STD-5.2.3.1-5")
 def test_an_image_is_stored_under_each_of_its_hashes_and_listed_with_the_next_publication(fleet: Fleet) -> None:
@@ -45,6 +45,7 @@ def test_an_image_is_stored_under_each_of_its_hashes_and_listed_with_the_next_pu
         assert wait(fleet.image_store.read(f"a/{digest.hex()}.b.img")) == FRESH
 
 
+@pytest.mark.standard("STD-5.3.1-6")
 def test_an_image_is_replaced_and_the_old_one_stays_under_its_hashes(fleet: Fleet) -> None:
     old = fleet.add_image(PATH, FRESH)
     new = fleet.add_image(PATH, EVIL)
@@ -54,6 +55,7 @@ def test_an_image_is_replaced_and_the_old_one_stays_under_its_hashes(fleet: Flee
     assert wait(fleet.image_store.read(name)) == FRESH
 
 
+@pytest.mark.standard("STD-5.2.3.1-1")
 def test_a_stored_image_that_no_role_lists_is_not_published(fleet: Fleet) -> None:
     wait(fleet.images.store_image(IMAGE, FRESH))
     wait(fleet.images.publish(fleet.now))
@@ -76,7 +78,7 @@ def test_names_with_a_version_never_change(fleet: Fleet) -> None:
         assert raw in [data for name, data in after.items() if name not in plain]
 
 
-@pytest.mark.standard("STD-5.1.3-1")
+@pytest.mark.standard("STD-5.1.3-1", "STD-5.2.1-8")
 @pytest.mark.standard("STD-5.2.4-1")
 def test_a_publication_without_a_change_raises_snapshot_and_timestamp_only(fleet: Fleet) -> None:
     fleet.add_image(PATH, FRESH)
@@ -94,7 +96,7 @@ def test_a_publication_without_a_change_raises_snapshot_and_timestamp_only(fleet
     }
 
 
-@pytest.mark.standard("STD-5.2.2-4")
+@pytest.mark.standard("STD-5.2.2-4", "STD-5-3")
 def test_new_keys_of_the_top_level_roles_sign_everything_anew(fleet: Fleet) -> None:
     fleet.add_image(PATH, FRESH)
     fleet.grant(SUPPLIER, "supplier/*")
