@@ -137,6 +137,12 @@ def test_several_vehicles_and_several_secondaries_work_side_by_side(office: Offi
     assert answer.strip() == "'firmware.img'"
 
 
+@pytest.mark.standard("STD-5.1.2.1-6")
+def test_a_terminating_delegation_is_made_with_a_warning(office: Office) -> None:
+    assert "terminating" not in office.services.type("di.delegate('a', ['a/*'])")
+    assert "no later role is asked" in office.services.type("di.delegate('b', ['b/*'], terminating=True)")
+
+
 def test_new_keys_put_the_old_ones_aside_and_lose_none(office: Office) -> None:
     keys = office.folder / "demo" / "keys"
     first = (keys / "mainroot").read_bytes()

@@ -12,7 +12,7 @@ from world import IMAGES, NOW, new_signer
 from uptane.formats.profile import Profile
 from uptane.image_repository.repository import ImageRepository
 from uptane.metadata.delegations import TARGETS_ROLE
-from uptane.metadata.errors import ProvisioningError, StorageError
+from uptane.metadata.errors import ImageRollbackError, ProvisioningError, StorageError
 from uptane.metadata.identifiers import ImagePath, RoleName
 from uptane.metadata.root import Role, Root
 from uptane.metadata.snapshot import Snapshot
@@ -53,6 +53,21 @@ def test_an_image_is_replaced_and_the_old_one_stays_under_its_hashes(fleet: Flee
     assert wait(fleet.image_store.read(PATH)) == EVIL
     name = fleet.profile.requested_image(IMAGE, old.file.digests["sha256"])
     assert wait(fleet.image_store.read(name)) == FRESH
+
+
+@pytest.mark.standard("STD-5.2.3.1.1-4")
+@pytest.mark.parametrize("counter", [6, None])
+def test_an_older_release_does_not_take_the_place_of_a_newer_one(fleet: Fleet, counter: int | None) -> None:
+    newer = wait(fleet.images.add_image(IMAGE, FRESH, custom=custom(7)))
+    with pytest.raises(ImageRollbackError) as refusal:
+        wait(fleet.images.add_image(IMAGE, EVIL, custom=custom(counter)))
+    assert (refusal.value.facts["expected"], refusal.value.facts["offered"]) == (7, counter)
+    wait(fleet.images.publish(fleet.now))
+    assert dict(fleet.targets().images) == {PATH: newer}
+    for released in (7, 8):
+        wait(fleet.images.add_image(IMAGE, EVIL, custom=custom(released)))
+    wait(fleet.images.publish(fleet.now))
+    assert fleet.targets().images[IMAGE].custom.must_match.release_counter == 8
 
 
 @pytest.mark.standard("STD-5.2.3.1-1")
