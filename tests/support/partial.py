@@ -1,11 +1,16 @@
-"""An ECU with partial verification, and one whose Director keys are pinned, over the repositories of a test."""
+"""ECUs with partial verification, in both profiles of AMB-17: over the repositories of a test, and in a vehicle."""
 
 from dataclasses import dataclass
 
+import pytest
+from fleet import Fleet, Vehicle
+from signed import FRESH, PATH
 from world import DIRECTOR, TCU, Ecu, World
 
+from uptane.formats.profile import Profile
 from uptane.metadata.identifiers import EcuIdentifier
 from uptane.metadata.root import Role
+from uptane.vehicle.memory import VerificationKind
 from uptane.verification.check_root import load_root
 from uptane.verification.match_images import EcuFacts
 from uptane.verification.partial_verification import (
@@ -15,6 +20,23 @@ from uptane.verification.partial_verification import (
     partial_verification_under,
 )
 from uptane.verification.steps import run
+
+FOLLOWS, PINNED = VerificationKind.PARTIAL, VerificationKind.PARTIAL_PINNED
+
+
+@pytest.fixture(params=[FOLLOWS, PINNED], ids=["follows Root", "pinned keys"])
+def kind(request: pytest.FixtureRequest) -> VerificationKind:
+    """Both profiles of AMB-17; the folders' conftest files offer it."""
+    return VerificationKind(request.param)
+
+
+def partial_vehicle(profile: Profile, kind: VerificationKind, **made: object) -> Vehicle:
+    """A vehicle whose Primary has verified an update that its partial Secondary has not asked for yet."""
+    car = Vehicle(Fleet(profile), verification=kind, **made)  # type: ignore[arg-type]
+    car.primary.update_cycle()
+    car.fleet.release(PATH, FRESH)
+    car.primary.update_cycle()
+    return car
 
 
 @dataclass

@@ -3,18 +3,16 @@
 import io
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from device import new_device
 from fleet import Fleet, Vehicle
 from links import wait
+from partial import FOLLOWS, PINNED, partial_vehicle
 from signed import EVIL, FACTORY, FRESH, PATH, custom
 from world import DIRECTOR, IMAGES, NOW, TCU, VIN, image, new_signer
 
 from uptane.formats.profile import Profile
-from uptane.formats.profiles import PROFILES
 from uptane.metadata.errors import (
     BadHashError,
     BadSignatureError,
@@ -24,7 +22,6 @@ from uptane.metadata.errors import (
     HardwareMismatchError,
     ImageRollbackError,
     LengthMismatchError,
-    ProvisioningError,
     ReplayedMetadataError,
     RepositoryMismatchError,
     UnreachableError,
@@ -36,31 +33,15 @@ from uptane.metadata.root import Role
 from uptane.services.primary_app import primary_methods
 from uptane.timeserver.timeserver import Timeserver
 from uptane.vehicle.distribution import pack
-from uptane.vehicle.memory import EcuMemory, Provisioning, VerificationKind, provision, role_name
+from uptane.vehicle.memory import VerificationKind
 from uptane.vehicle.secondary import Outcome
 
-FOLLOWS, PINNED = VerificationKind.PARTIAL, VerificationKind.PARTIAL_PINNED
 OTHER = EcuIdentifier("BCUdemocar")
-
-
-@pytest.fixture(params=[FOLLOWS, PINNED], ids=["follows Root", "pinned keys"])
-def kind(request: pytest.FixtureRequest) -> VerificationKind:
-    """Both profiles of AMB-17."""
-    return VerificationKind(request.param)
-
-
-def vehicle(profile: Profile, kind: VerificationKind, **made: object) -> Vehicle:
-    """A vehicle whose Primary has verified an update that its partial Secondary has not asked for yet."""
-    car = Vehicle(Fleet(profile), verification=kind, **made)  # type: ignore[arg-type]
-    car.primary.update_cycle()
-    car.fleet.release(PATH, FRESH)
-    car.primary.update_cycle()
-    return car
 
 
 @pytest.fixture
 def car(profile: Profile, kind: VerificationKind) -> Vehicle:
-    return vehicle(profile, kind)
+    return partial_vehicle(profile, kind)
 
 
 def unpacked(car: Vehicle) -> dict[str, bytes]:
@@ -221,7 +202,7 @@ def test_an_older_release_that_both_repositories_list_is_refused(car: Vehicle) -
 def test_an_image_for_other_hardware_is_refused_by_a_partial_secondary(
     profile: Profile, kind: VerificationKind
 ) -> None:
-    car = vehicle(profile, kind, hardware=HardwareIdentifier("tcu-7"))
+    car = partial_vehicle(profile, kind, hardware=HardwareIdentifier("tcu-7"))
     good = car.fleet.add_image("good.img", FRESH, custom(hardware=("tcu-7",)))
     with car.secondary_refuses(HardwareMismatchError, undo=lambda: car.fleet.direct(good)):
         car.fleet.release("wrong.img", EVIL, custom=custom(hardware=("tcu-8",)))
@@ -241,7 +222,7 @@ def test_a_forged_time_is_refused_by_a_partial_secondary(car: Vehicle) -> None:
 
 @pytest.mark.standard("STD-5.4.4.1-4")
 def test_amb_17_new_director_keys_reach_a_secondary_that_follows_root(profile: Profile) -> None:
-    car = vehicle(profile, FOLLOWS)
+    car = partial_vehicle(profile, FOLLOWS)
     stolen = unpacked(car)
     for n in range(3):
         car.fleet.rotate_director(Role.TARGETS, Role.SNAPSHOT, Role.TIMESTAMP)
@@ -255,7 +236,7 @@ def test_amb_17_new_director_keys_reach_a_secondary_that_follows_root(profile: P
 
 @pytest.mark.standard("STD-5.4.4.1-4")
 def test_amb_17_new_director_keys_never_reach_a_secondary_with_pinned_ones(profile: Profile) -> None:
-    car = vehicle(profile, PINNED)
+    car = partial_vehicle(profile, PINNED)
     car.secondary.update_cycle()
     trusted = car.tcu.device.trusted()
     car.fleet.rotate_director(Role.TARGETS)
@@ -270,7 +251,7 @@ def test_amb_17_new_director_keys_never_reach_a_secondary_with_pinned_ones(profi
 
 
 def test_roots_of_a_stranger_are_refused_and_none_of_them_is_kept(profile: Profile) -> None:
-    car = vehicle(profile, FOLLOWS)
+    car = partial_vehicle(profile, FOLLOWS)
     stranger = Fleet(profile)
     stranger.add_vehicle(car.vin)
     stranger.rotate_director(Role.TARGETS)
@@ -311,73 +292,6 @@ def test_stolen_director_keys_and_a_hostile_primary_together_fool_a_partial_seco
     assert full.device.running() == FACTORY
 
 
-@pytest.fixture
-def what(profile: Profile, kind: VerificationKind) -> Provisioning:
-    """The least that a partial Secondary needs from its factory."""
-    fleet = Fleet(profile)
-    fleet.add_vehicle(VIN)
-    roles = {role: fleet.file(DIRECTOR, role) for role in (Role.ROOT, Role.TARGETS)}
-    return replace(fleet.provisioning(VIN, TCU, 1), roles={DIRECTOR: roles}, verification=kind)
-
-
-@pytest.mark.standard("STD-5.4.1-2")
-def test_the_directors_root_and_targets_are_all_that_a_partial_ecu_is_made_with(
-    profile: Profile, what: Provisioning
-) -> None:
-    device = new_device()
-    memory = provision(device.store, profile, what)
-    assert memory.held(DIRECTOR).files == {Role.TARGETS: what.roles[DIRECTOR][Role.TARGETS]}
-    assert memory.repositories == (DIRECTOR,)
-    assert device.store.names(f"repository/{IMAGES}/") == ()
-
-
-@pytest.mark.parametrize("role", [Role.ROOT, Role.TARGETS])
-@pytest.mark.standard("STD-5.4.1-2")
-def test_a_partial_ecu_is_not_made_without_them(profile: Profile, what: Provisioning, role: Role) -> None:
-    device = new_device()
-    roles = {name: raw for name, raw in what.roles[DIRECTOR].items() if name != role}
-    for offered in ({DIRECTOR: roles}, {IMAGES: what.roles[DIRECTOR]}, {}):
-        with pytest.raises(ProvisioningError):
-            provision(device.store, profile, replace(what, roles=offered))
-    assert device.store.names("") == ()
-
-
-@pytest.mark.standard("STD-5.4.1-3")
-def test_what_a_partial_ecu_gets_beside_them_is_not_used(profile: Profile, kind: VerificationKind) -> None:
-    car = vehicle(profile, kind)
-    assert set(car.tcu.device.trusted()) == {
-        role_name(DIRECTOR, Role.ROOT),
-        role_name(DIRECTOR, Role.TARGETS),
-        f"repository/{DIRECTOR}/root/0000000001",
-    }
-
-
-@pytest.mark.standard("STD-5.4.1-1")
-def test_a_partial_ecu_without_its_root_does_not_start(car: Vehicle) -> None:
-    car.tcu.device.store.write({role_name(DIRECTOR, Role.ROOT): None})
-    with pytest.raises(ProvisioningError):
-        car.tcu.start()
-
-
-def test_a_kind_of_verification_that_nobody_knows_is_refused(profile: Profile, what: Provisioning) -> None:
-    store = new_device().store
-    provision(store, profile, what)
-    identity = store.read("identity")
-    assert identity is not None
-    store.write({"identity": identity.replace(b'"partial', b'"no')})
-    with pytest.raises(ProvisioningError):
-        EcuMemory(store, profile)
-
-
-@pytest.mark.standard("STD-5.4-1")
-@pytest.mark.standard("STD-3.2.2.1-1")
-def test_a_primary_is_never_partial(car: Vehicle) -> None:
-    car.device.store.write({"identity": car.tcu.device.store.read("identity")})
-    with pytest.raises(ProvisioningError) as caught:
-        car.restart_primary()
-    assert caught.value.facts["ecu"] == TCU
-
-
 def test_the_door_gives_either_bundle_and_takes_no_other_flag(car: Vehicle) -> None:
     door = primary_methods(car.primary.secondaries, car.fleet.profile)["get_metadata"]
     assert door(TCU) == door(TCU, False) == car.primary.secondaries.get_metadata(TCU)
@@ -397,34 +311,3 @@ def test_before_the_first_cycle_of_its_primary_a_partial_secondary_is_told_to_wa
         car.secondary.update_cycle()
     with pytest.raises(UnreachableError):
         car.primary.secondaries.get_partial_metadata(TCU)
-
-
-@pytest.mark.parametrize("name", ["pouf1", "pouf1-json"])
-def test_an_archived_primary_hands_over_the_targets_file_itself(name: str) -> None:
-    car = vehicle(PROFILES[name], PINNED)
-    targets = car.fleet.file(DIRECTOR, Role.TARGETS)
-    assert car.primary.secondaries.get_partial_metadata(TCU) == targets
-    assert car.secondary.update_cycle().outcome is Outcome.UPDATED
-    assert car.running() == FRESH
-    car.fleet.release(PATH, FRESH + b" 2")
-    car.cycle()
-    for offered, error in (
-        (targets, ReplayedMetadataError),
-        (car.fleet.file(IMAGES, Role.TARGETS), BadSignatureError),
-        (car.fleet.file(DIRECTOR, Role.ROOT), FormatError),
-        (bytes(5_000_001), EndlessDataError),
-    ):
-        car.fleet.later(seconds=5)
-        car.link.swapped_bundle = offered
-        with pytest.raises(error):
-            car.secondary.update_cycle()
-        car.link.restore()
-        car.cycle()
-    assert car.running() == FRESH + b" 2"
-
-
-@pytest.mark.parametrize("name", ["pouf1", "pouf1-json"])
-def test_amb_17_where_no_root_travels_keys_can_only_be_pinned(name: str) -> None:
-    with pytest.raises(ProvisioningError) as caught:
-        Vehicle(Fleet(PROFILES[name]), verification=FOLLOWS)
-    assert "Pin" in caught.value.next_step

@@ -10,7 +10,7 @@ from uptane.metadata.identifiers import RepositoryName
 from uptane.metadata.root import Role
 from uptane.metadata.snapshot import MetadataFile, Snapshot
 from uptane.metadata.targets import Targets
-from uptane.vehicle.memory import EcuMemory
+from uptane.vehicle.memory import EcuMemory, role_name
 from uptane.verification.trusted import Held
 
 MAX_BUNDLE_BYTES = 64_000_000
@@ -33,7 +33,7 @@ def bundle_of(memory: EcuMemory) -> bytes:
     for repository in (memory.director, memory.image_repository):
         files |= _roots(memory, repository)
         for name, raw in _names(memory.profile, memory.held(repository)).items():
-            files[_place(memory.profile, repository, name)] = raw
+            files[place(memory.profile, repository, name)] = raw
     return pack(files)
 
 
@@ -42,10 +42,10 @@ def partial_bundle_of(memory: EcuMemory) -> bytes:
 
     With `unsafe_partial_without_root` it is the Targets file itself, as archived Primaries hand it over.
     """
-    targets = memory.held(memory.director).files[Role.TARGETS]
+    targets = memory.require(role_name(memory.director, Role.TARGETS))
     if memory.profile.unsafe_partial_without_root:
         return targets
-    name = _place(memory.profile, memory.director, memory.profile.requested_metadata(Role.TARGETS))
+    name = place(memory.profile, memory.director, memory.profile.requested_metadata(Role.TARGETS))
     return pack(_roots(memory, memory.director) | {name: targets})
 
 
@@ -55,11 +55,11 @@ def _roots(memory: EcuMemory, repository: RepositoryName) -> dict[str, bytes]:
     for name in memory.names(prefix):  # in the order of their versions
         version = int(name.removeprefix(prefix))
         for naming in (memory.profile.metadata_name, memory.profile.requested_metadata):
-            files[_place(memory.profile, repository, naming(Role.ROOT, version))] = memory.require(name)
+            files[place(memory.profile, repository, naming(Role.ROOT, version))] = memory.require(name)
     return files
 
 
-def _place(profile: Profile, repository: RepositoryName, name: str) -> str:
+def place(profile: Profile, repository: RepositoryName, name: str) -> str:
     """Where a file stands in the archive; as on the repository's server where names are plain (POUF-1)."""
     return f"{repository}/metadata/{name}" if profile.unsafe_plain_names else f"{repository}/{name}"
 
@@ -139,7 +139,7 @@ class Bundle:
 
     def fetch(self, repository: RepositoryName, name: str, limit: int) -> bytes | None:
         """A file of the bundle; EndlessDataError for one of more than `limit` bytes."""
-        raw = self._files.get(_place(self._profile, repository, name))
+        raw = self._files.get(place(self._profile, repository, name))
         return raw if raw is None else _within(limit, raw, repository, name)
 
 
