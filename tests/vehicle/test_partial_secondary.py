@@ -185,6 +185,17 @@ def test_an_image_that_differs_is_not_installed_by_a_partial_secondary(
     assert car.running() == FRESH[::-1]
 
 
+def test_an_image_of_a_newer_cycle_is_no_attack_in_the_eyes_of_a_partial_secondary(car: Vehicle) -> None:
+    offered = car.secondary.verify_metadata()
+    assert offered is not None
+    car.fleet.release(PATH, FRESH + b" 2")
+    car.primary.update_cycle()
+    with pytest.raises(UnreachableError):
+        car.secondary.receive_image(offered)
+    assert car.secondary.memory.state.attacks == ()
+    assert car.secondary.update_cycle().outcome is Outcome.UPDATED
+
+
 @pytest.mark.standard("STD-5.4.3.4-5")
 def test_an_older_release_that_both_repositories_list_is_refused(car: Vehicle) -> None:
     car.fleet.release(PATH, FRESH + b" 5", custom=custom(5))
