@@ -82,7 +82,6 @@ def test_a_kind_of_verification_that_nobody_knows_is_refused(profile: Profile, w
         EcuMemory(store, profile)
 
 
-@pytest.mark.standard("STD-5.4-1")
 @pytest.mark.standard("STD-3.2.2.1-1")
 def test_a_primary_is_never_partial(profile: Profile, kind: VerificationKind) -> None:
     car = partial_vehicle(profile, kind)

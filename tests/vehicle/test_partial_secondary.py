@@ -57,7 +57,6 @@ def place(car: Vehicle, role: str, version: int | None = None) -> str:
 
 @pytest.mark.standard("STD-5.4.4.1-3")
 @pytest.mark.standard("STD-5.4.2.6-3")
-@pytest.mark.standard("STD-5-8")
 def test_the_directors_roots_and_targets_bring_the_update(car: Vehicle) -> None:
     assert set(unpacked(car)) == {place(car, Role.ROOT, 1), place(car, Role.TARGETS)}
     car.link.calls.clear()
@@ -71,6 +70,9 @@ def test_the_directors_roots_and_targets_bring_the_update(car: Vehicle) -> None:
     assert car.fleet.reports(TCU)[0].attacks_detected == ""
 
 
+@pytest.mark.standard("STD-3.2.2.1-2")
+@pytest.mark.standard("STD-5-8")
+@pytest.mark.standard("STD-5.4-9")
 @pytest.mark.standard("STD-5.4-10")
 def test_full_and_partial_secondaries_live_in_one_vehicle(car: Vehicle, kind: VerificationKind) -> None:
     full = car.add_secondary(OTHER)
@@ -232,6 +234,7 @@ def test_a_forged_time_is_refused_by_a_partial_secondary(car: Vehicle) -> None:
 
 
 @pytest.mark.standard("STD-5.4.4.1-4")
+@pytest.mark.standard("STD-5.4-11")
 def test_amb_17_new_director_keys_reach_a_secondary_that_follows_root(profile: Profile) -> None:
     car = partial_vehicle(profile, FOLLOWS)
     stolen = unpacked(car)

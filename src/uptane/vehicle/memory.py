@@ -29,7 +29,7 @@ SEPARATOR = "; "
 
 
 class VerificationKind(StrEnum):
-    """How an ECU verifies metadata; it is made for one way, and a Primary always for the first (STD-5.4-10)."""
+    """How an ECU verifies metadata; it is made for one way, and a Primary always for the first (STD-5.4-9, -10)."""
 
     FULL = "full"
     PARTIAL = "partial"
@@ -150,7 +150,7 @@ class EcuMemory:
         return (self.director, self.image_repository) if full else (self.director,)
 
     def require_full_verification(self) -> None:
-        """Raises ProvisioningError where the ECU is made for less: a Primary never is (STD-5.4-1, BP-ECU-3)."""
+        """Raises ProvisioningError where the ECU is made for less: a Primary never is (STD-3.2.2.1-1)."""
         if self.verification is not VerificationKind.FULL:
             raise ProvisioningError(
                 f"ECU {self.ecu} was provisioned for {self.verification} verification, and a Primary verifies it all",
