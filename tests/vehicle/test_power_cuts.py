@@ -146,11 +146,15 @@ class Bench:
         assert "E-HASH: one" in told
 
 
-@pytest.mark.parametrize(
+WHO = pytest.mark.parametrize(
     ("who", "verification"),
     [(0, VerificationKind.FULL), (1, VerificationKind.FULL), (1, VerificationKind.PARTIAL)],
     ids=["Primary", "Secondary", "partial Secondary"],
 )
+"""The ECU whose power fails, and how the Secondary verifies."""
+
+
+@WHO
 @pytest.mark.standard("STD-5.4.4-5")
 @pytest.mark.standard("STD-5.4.2.6-5")
 @pytest.mark.standard("STD-5.4.2.1.2-11")
@@ -174,12 +178,14 @@ def test_whenever_the_power_fails_the_next_cycles_bring_the_update(
     assert cuts > 8
 
 
-@pytest.mark.parametrize("who", [0, 1], ids=["Primary", "Secondary"])
+@WHO
 @pytest.mark.standard("STD-5.4.4-4")
-def test_whenever_the_disk_is_full_the_next_cycles_bring_the_update(profile: Profile, who: int) -> None:
+def test_whenever_the_disk_is_full_the_next_cycles_bring_the_update(
+    profile: Profile, who: int, verification: VerificationKind
+) -> None:
     cuts = 0
     while True:
-        bench = Bench(profile)
+        bench = Bench(profile, verification)
         fuse = bench.fuses[who]
         fuse.arm(cuts + 1, error=StorageError)
         with suppress(UptaneError):
