@@ -23,7 +23,7 @@ from uptane.signing.signer import KeySigner
 from uptane.storage.ecu_state import EcuStateFolder
 from uptane.storage.image_slots import ImageSlotFolder
 from uptane.vehicle.installation import INSTALLED
-from uptane.vehicle.memory import EcuMemory, Provisioning, provision
+from uptane.vehicle.memory import EcuMemory, Provisioning, VerificationKind, provision
 
 DIRECTOR = RepositoryName("director")
 IMAGE_REPOSITORY = RepositoryName("imagerepo")
@@ -109,8 +109,9 @@ def make_ecu(
     ecu: EcuIdentifier,
     image_name: str,
     hardware_id: str | None = None,
+    verification: VerificationKind = VerificationKind.FULL,
 ) -> MadeEcu:
-    """Provisions an ECU with what is published now (STD-5.4.1-4).
+    """Provisions an ECU with what is published now (STD-5.4.1-2, -4).
 
     Raises:
         UnknownVehicleError: the Director has no such vehicle.
@@ -132,6 +133,7 @@ def make_ecu(
         nonce=new_nonce(),
         installed=file,
         hardware_id=None if hardware_id is None else HardwareIdentifier(hardware_id),
+        verification=verification,
     )
     slots = folder.slots()
     with slots.receive(INSTALLED) as writer:

@@ -1,22 +1,21 @@
 """What an ECU remembers across power cuts: identity, trusted metadata, time, counters, attacks seen."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 
 from uptane.formats.canonical_json import Json, compact, decode_strict
 from uptane.formats.json_fields import Fields, read_time, write_time
 from uptane.formats.json_images import read_file, write_file
-from uptane.formats.profile import Profile
+from uptane.formats.profile import KINDS, Profile
 from uptane.metadata.errors import ProvisioningError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, RepositoryName, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.repository_map import RepositoryKind, RepositoryMap
 from uptane.metadata.root import Role, Root
-from uptane.metadata.snapshot import Snapshot
-from uptane.metadata.targets import ImageFile, Targets
-from uptane.metadata.timestamp import Timestamp
+from uptane.metadata.targets import ImageFile
 from uptane.metadata.version_report import MAX_ATTACKS_BYTES
 from uptane.vehicle.ports import EcuStore
 from uptane.verification.match_images import EcuFacts
@@ -27,6 +26,16 @@ NOTHING: Mapping[str, bytes | None] = {}
 
 SEPARATOR = "; "
 """Between attack descriptions in a report."""
+
+
+class VerificationKind(StrEnum):
+    """How an ECU verifies metadata; it is made for one way, and a Primary always for the first (STD-5.4-9, -10)."""
+
+    FULL = "full"
+    PARTIAL = "partial"
+    """The Director's Root and Targets."""
+    PARTIAL_PINNED = "partial with pinned keys"
+    """The Director's Targets, under the keys of the Root that the ECU was made with, for good (AMB-17)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,13 +134,29 @@ class EcuMemory:
         self.ecu = EcuIdentifier(identity.take("ecu", str))
         hardware = identity.optional("hardware_id", str)
         self.hardware_id = None if hardware is None else HardwareIdentifier(hardware)
+        self.verification = _kind(identity.optional("verification", str))
         self.map: RepositoryMap = profile.format.decode_map(self.require("map"))
         self.director = self.map.of_kind(RepositoryKind.DIRECTOR).name
         self.image_repository = self.map.of_kind(RepositoryKind.IMAGE).name
         self.timeserver_key: PublicKey = profile.format.decode_key(self.require("key/timeserver"))
-        for repository in (self.director, self.image_repository):
+        for repository in self.repositories:
             # Other roles may be gone for good reason: a new Root makes the ECU forget those whose keys have changed.
             self.require(role_name(repository, Role.ROOT))
+
+    @property
+    def repositories(self) -> tuple[RepositoryName, ...]:
+        """Those whose metadata it verifies: a partial Secondary asks the Director only."""
+        full = self.verification is VerificationKind.FULL
+        return (self.director, self.image_repository) if full else (self.director,)
+
+    def require_full_verification(self) -> None:
+        """Raises ProvisioningError where the ECU is made for less: a Primary never is (STD-3.2.2.1-1)."""
+        if self.verification is not VerificationKind.FULL:
+            raise ProvisioningError(
+                f"ECU {self.ecu} was provisioned for {self.verification} verification, and a Primary verifies it all",
+                next_step="Provision it with the metadata of both repositories.",
+                ecu=self.ecu,
+            )
 
     def require(self, name: str) -> bytes:
         """A value that must be there; ProvisioningError otherwise."""
@@ -211,6 +236,13 @@ class EcuMemory:
         self.write({role_name(name, role): raw for name, files in step.files.items() for role, raw in files.items()})
 
 
+def _kind(text: str | None) -> VerificationKind:
+    try:
+        return VerificationKind.FULL if text is None else VerificationKind(text)
+    except ValueError as error:
+        raise ProvisioningError(f"the ECU was provisioned for the unknown verification {text!r}") from error
+
+
 def role_name(repository: RepositoryName, role: str) -> str:
     """Where the newest trusted file of a role is kept."""
     return f"repository/{repository}/role/{role}"
@@ -229,12 +261,14 @@ class Provisioning:
         vehicle, ecu, hardware_id: its identity.
         repository_map: the repositories and their URLs.
         timeserver_key: verifies time attestations.
-        roles: all four roles of both repositories, byte for byte (STD-5.4.1-4); Root alone is used where the profile
-            has `unsafe_root_only_provisioning`.
+        roles: all four roles of both repositories, byte for byte (STD-5.4.1-4); for partial verification the
+            Director's Root and Targets, and what else is there is not used (STD-5.4.1-2, -3). Root alone is used where
+            the profile has `unsafe_root_only_provisioning`.
         time: the time of provisioning, UTC, whole seconds.
         counter: the time of provisioning in microseconds since 1970: reports count on from it.
         nonce: the first nonce.
         installed: the image that it is made with.
+        verification: how it verifies metadata.
     """
 
     vehicle: VehicleIdentifier
@@ -247,13 +281,15 @@ class Provisioning:
     nonce: int
     installed: ImageFile
     hardware_id: HardwareIdentifier | None = None
+    verification: VerificationKind = VerificationKind.FULL
 
 
 def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemory:
     """Writes everything into an empty store, all or nothing, and opens it.
 
     Raises:
-        ProvisioningError: a role of a repository is missing, or the store is in use by an ECU already.
+        ProvisioningError: a role of a repository is missing, the store is in use by an ECU already, or it is to follow
+            Roots that its Primary does not hand over (`unsafe_partial_without_root`).
         FormatError: a role file is in another format than the profile's.
     """
     if store.read("identity") is not None:
@@ -261,6 +297,8 @@ def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemor
     identity = {"vehicle": str(what.vehicle), "ecu": str(what.ecu)}
     if what.hardware_id is not None:
         identity["hardware_id"] = str(what.hardware_id)
+    if what.verification is not VerificationKind.FULL:
+        identity["verification"] = what.verification.value
     state = EcuState(
         counter=what.counter,
         manifest_counter=what.counter,
@@ -275,16 +313,29 @@ def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemor
         "key/timeserver": profile.format.encode_key(what.timeserver_key),
         "state": state.encode(),
     }
-    for repository in what.repository_map.repositories:
-        roles = what.roles.get(repository.name, {})
-        for role in (Role.ROOT,) if profile.unsafe_root_only_provisioning else Role:
+    for repository, needed in _needed(profile, what):
+        roles = what.roles.get(repository, {})
+        for role in needed:
             if role not in roles:
-                raise ProvisioningError(f"{role} of {repository.name} is missing for ECU {what.ecu}", role=role)
-            changes[role_name(repository.name, role)] = roles[role]
+                raise ProvisioningError(f"{role} of {repository} is missing for ECU {what.ecu}", role=role)
+            profile.format.decode(KINDS[role], roles[role])  # type: ignore[type-var]
+            changes[role_name(repository, role)] = roles[role]
         root = profile.format.decode(Root, roles[Role.ROOT]).payload
-        changes[root_name(repository.name, root.version)] = roles[Role.ROOT]
-        for kind, role in ((Timestamp, Role.TIMESTAMP), (Snapshot, Role.SNAPSHOT), (Targets, Role.TARGETS)):
-            if role_name(repository.name, role) in changes:
-                profile.format.decode(kind, roles[role])  # type: ignore[type-var]
+        changes[root_name(repository, root.version)] = roles[Role.ROOT]
     store.write(changes)
     return EcuMemory(store, profile)
+
+
+def _needed(profile: Profile, what: Provisioning) -> Iterator[tuple[RepositoryName, Sequence[Role]]]:
+    """The roles of each repository that the ECU must be made with."""
+    partial = what.verification is not VerificationKind.FULL
+    if what.verification is VerificationKind.PARTIAL and profile.unsafe_partial_without_root:
+        raise ProvisioningError(
+            f"in {profile.name} a Primary hands no Root on to ECU {what.ecu}, which is to follow it",
+            next_step="Pin the keys of the Director, or use full verification.",
+            ecu=what.ecu,
+        )
+    roles = (Role.ROOT, Role.TARGETS) if partial else tuple(Role)
+    for repository in what.repository_map.repositories:
+        if not partial or repository.kind is RepositoryKind.DIRECTOR:
+            yield repository.name, roles[:1] if profile.unsafe_root_only_provisioning else roles
