@@ -23,6 +23,7 @@ from uptane.metadata.identifiers import (
     EcuIdentifier,
     HardwareIdentifier,
     ImagePath,
+    PathPattern,
     RepositoryName,
     RoleName,
     VehicleIdentifier,
@@ -37,9 +38,10 @@ from uptane.storage.memory import MemoryImages, MemoryPublished
 from uptane.storage.memory_inventory import MemoryInventory
 from uptane.timeserver.timeserver import Timeserver
 from uptane.vehicle.installation import INSTALLED
-from uptane.vehicle.memory import EcuMemory, Provisioning, VerificationKind, provision
+from uptane.vehicle.memory import EcuMemory, VerificationKind
 from uptane.vehicle.primary import Primary
 from uptane.vehicle.primary import World as PrimaryWorld
+from uptane.vehicle.provisioning import Provisioning, provision
 from uptane.vehicle.secondary import Secondary
 
 
@@ -227,7 +229,7 @@ class Vehicle:
         vin, primary, secondary: the identities.
         refetch_images: as on `Primary`.
         hardware: of the first Secondary, if it knows its own.
-        verification: of the first Secondary.
+        verification, image_patterns: of the first Secondary.
         device: makes the parts of each ECU.
     """
 
@@ -241,6 +243,7 @@ class Vehicle:
         refetch_images: bool = False,
         hardware: HardwareIdentifier | None = None,
         verification: VerificationKind = VerificationKind.FULL,
+        image_patterns: tuple[PathPattern, ...] = (),
         device: Callable[[], Device] | None = None,
     ) -> None:
         if vin not in fleet.metadata:
@@ -257,7 +260,9 @@ class Vehicle:
         self.primary = self.restart_primary()
         key = fleet.profile.format.encode_key(self.device.signer.key)
         self.links.register_ecu(vin, primary, key, is_primary=True)
-        self.tcu = self.add_secondary(secondary, hardware_id=hardware, verification=verification)
+        self.tcu = self.add_secondary(
+            secondary, hardware_id=hardware, verification=verification, image_patterns=image_patterns
+        )
 
     def new_nonce(self) -> int:
         """Nonces that tests can foresee."""

@@ -19,7 +19,8 @@ from uptane.metadata.errors import (
     ReplayedMetadataError,
 )
 from uptane.metadata.root import Role
-from uptane.vehicle.memory import EcuMemory, Provisioning, VerificationKind, provision, role_name
+from uptane.vehicle.memory import EcuMemory, VerificationKind, role_name
+from uptane.vehicle.provisioning import Provisioning, provision
 from uptane.vehicle.secondary import Outcome
 
 

@@ -26,7 +26,7 @@ from uptane.metadata.identifiers import EcuIdentifier, ImagePath, VehicleIdentif
 from uptane.metadata.keys import KeyIdRule
 from uptane.metadata.root import Role
 from uptane.metadata.version_report import EcuVersionReport
-from uptane.vehicle.memory import provision
+from uptane.vehicle.provisioning import provision
 from uptane.vehicle.secondary import Outcome
 
 OTHER = EcuIdentifier("BCUdemocar")

@@ -1,7 +1,7 @@
 """`ds`: a Secondary as its window types it."""
 
 import atexit
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from uptane.assembly.vehicle import EcuFolder, connect_secondary, new_nonce
@@ -70,11 +70,13 @@ class SecondaryConsole:
         hardware_id: str | None = None,
         partial_verifying: bool = False,
         pin_director_keys: bool = False,
+        image_patterns: Sequence[str] = (),
     ) -> None:
         """Makes a Secondary that was never updated, registers it with Director and Primary, and reports.
 
         With `partial_verifying` it verifies the Director's Root and Targets only; with `pin_director_keys` as well, it
-        keeps the present keys of that role for good, as it must in the archived formats.
+        keeps the present keys of that role for good, as it must in the archived formats. With
+        `image_patterns`, such as `["tcu-*.img"]`, it installs no image of another name.
         """
         verification = self._kind(partial_verifying, pin_director_keys)
         vehicle, ecu = VehicleIdentifier(vin), EcuIdentifier(ecu_serial)
@@ -90,6 +92,7 @@ class SecondaryConsole:
             image_name=FACTORY_NAME,
             hardware_id=hardware_id,
             verification=verification,
+            image_patterns=image_patterns,
         )
         try:
             url = f"http://{primary_host or HOST}:{port}"

@@ -1,7 +1,7 @@
 """What an ECU remembers across power cuts: identity, trusted metadata, time, counters, attacks seen."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -9,12 +9,18 @@ from enum import StrEnum
 from uptane.formats.canonical_json import Json, compact, decode_strict
 from uptane.formats.json_fields import Fields, read_time, write_time
 from uptane.formats.json_images import read_file, write_file
-from uptane.formats.profile import KINDS, Profile
-from uptane.metadata.errors import ProvisioningError
-from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, RepositoryName, VehicleIdentifier
+from uptane.formats.profile import Profile
+from uptane.metadata.errors import BadTimeAttestationError, ProvisioningError
+from uptane.metadata.identifiers import (
+    EcuIdentifier,
+    HardwareIdentifier,
+    PathPattern,
+    RepositoryName,
+    VehicleIdentifier,
+)
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.repository_map import RepositoryKind, RepositoryMap
-from uptane.metadata.root import Role, Root
+from uptane.metadata.root import Role
 from uptane.metadata.targets import ImageFile
 from uptane.metadata.version_report import MAX_ATTACKS_BYTES
 from uptane.vehicle.ports import EcuStore
@@ -26,6 +32,10 @@ NOTHING: Mapping[str, bytes | None] = {}
 
 SEPARATOR = "; "
 """Between attack descriptions in a report."""
+
+CYCLES_WITHOUT_TIME = 100
+"""Update cycles after which an ECU without a newly attested time takes no new metadata, unless it was made with another
+number: the Standard says "sufficiently recent" and no more (STD-5.4-2, AMB-5)."""
 
 
 class VerificationKind(StrEnum):
@@ -47,6 +57,7 @@ class EcuState:
             microseconds.
         manifest_counter: of the last vehicle manifest that was made, or that may be made next; on a Primary.
         time, previous_time: the last two verified times, UTC.
+        cycles_without_time: update cycles since a time was attested; counted no further than it matters.
         nonce: what the next time attestation must answer.
         installed: the image that runs.
         release_counter: the highest release counter ever installed; None before the first.
@@ -62,6 +73,7 @@ class EcuState:
     nonce: int
     installed: ImageFile
     release_counter: int | None = None
+    cycles_without_time: int = 0
     attacks: tuple[str, ...] = ()
     installing: ImageFile | None = None
     installing_counter: int | None = None
@@ -73,6 +85,7 @@ class EcuState:
             "manifest_counter": self.manifest_counter,
             "time": write_time(self.time),
             "previous_time": write_time(self.previous_time),
+            "cycles_without_time": self.cycles_without_time,
             "nonce": self.nonce,
             "installed": _write(self.installed),
             "release_counter": self.release_counter,
@@ -92,6 +105,7 @@ class EcuState:
             manifest_counter=fields.take("manifest_counter", int),
             time=read_time(fields.take("time", str), "time"),
             previous_time=read_time(fields.take("previous_time", str), "previous_time"),
+            cycles_without_time=fields.optional("cycles_without_time", int) or 0,
             nonce=fields.take("nonce", int),
             installed=_read(fields.take("installed", dict)),
             release_counter=fields.optional("release_counter", int),
@@ -134,6 +148,8 @@ class EcuMemory:
         self.ecu = EcuIdentifier(identity.take("ecu", str))
         hardware = identity.optional("hardware_id", str)
         self.hardware_id = None if hardware is None else HardwareIdentifier(hardware)
+        self.image_patterns = _patterns(identity)
+        self.cycles_without_time = identity.optional("cycles_without_time", int) or CYCLES_WITHOUT_TIME
         self.verification = _kind(identity.optional("verification", str))
         self.map: RepositoryMap = profile.format.decode_map(self.require("map"))
         self.director = self.map.of_kind(RepositoryKind.DIRECTOR).name
@@ -196,7 +212,12 @@ class EcuMemory:
     @property
     def facts(self) -> EcuFacts:
         """What verification needs to know of this ECU."""
-        return EcuFacts(hardware_id=self.hardware_id, release_counter=self.state.release_counter, is_self=True)
+        return EcuFacts(
+            hardware_id=self.hardware_id,
+            release_counter=self.state.release_counter,
+            is_self=True,
+            image_patterns=self.image_patterns,
+        )
 
     def note_attack(self, description: str) -> None:
         """Remembers an attack for the next report; the same one again, or one too many, changes nothing."""
@@ -223,8 +244,30 @@ class EcuMemory:
         files = {name.removeprefix(prefix): self.require(name) for name in self.names(prefix)}
         return Held(root=files.pop(Role.ROOT), files=files)
 
+    def miss_time(self) -> None:
+        """Counts a cycle that brought no newly attested time."""
+        missed = self.state.cycles_without_time + 1
+        if missed <= self.cycles_without_time + 1:
+            self.change(cycles_without_time=missed)
+
+    def _check_time_is_recent(self) -> None:
+        """New metadata is judged by a recent time only: by an old one, whatever is kept back stays valid (TH-26)."""
+        state = self.state
+        if state.cycles_without_time > self.cycles_without_time:
+            raise BadTimeAttestationError(
+                f"ECU {self.ecu} has had no attested time in more than {self.cycles_without_time} update cycles, since "
+                f"{state.time:%Y-%m-%dT%H:%M:%SZ}, and takes no new metadata",
+                next_step="Bring the answers of the Timeserver to it.",
+                ecu=self.ecu,
+            )
+
     def keep(self, step: Keep) -> None:
-        """Makes a Root durable, beside its predecessors, which a Secondary may still need."""
+        """Makes a Root durable, beside its predecessors, which a Secondary may still need.
+
+        Raises:
+            BadTimeAttestationError: the ECU has had no new time for too long.
+        """
+        self._check_time_is_recent()
         changes: dict[str, bytes | None] = {
             role_name(step.repository, Role.ROOT): step.raw,
             root_name(step.repository, step.version): step.raw,
@@ -232,8 +275,13 @@ class EcuMemory:
         self.write(changes | {role_name(step.repository, role): None for role in step.drop})
 
     def commit(self, step: Commit) -> None:
-        """Makes the files of both repositories durable together."""
+        """Makes the files of both repositories durable together; raises as `keep` does."""
+        self._check_time_is_recent()
         self.write({role_name(name, role): raw for name, files in step.files.items() for role, raw in files.items()})
+
+
+def _patterns(identity: Fields) -> tuple[PathPattern, ...]:
+    return identity.texts("image_patterns", PathPattern) if "image_patterns" in identity.members else ()
 
 
 def _kind(text: str | None) -> VerificationKind:
@@ -251,91 +299,3 @@ def role_name(repository: RepositoryName, role: str) -> str:
 def root_name(repository: RepositoryName, version: int) -> str:
     """Where each Root is kept that was trusted on the way."""
     return f"repository/{repository}/root/{version:010d}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provisioning:
-    """What an ECU gets in the factory (STD-5.4.1).
-
-    Args:
-        vehicle, ecu, hardware_id: its identity.
-        repository_map: the repositories and their URLs.
-        timeserver_key: verifies time attestations.
-        roles: all four roles of both repositories, byte for byte (STD-5.4.1-4); for partial verification the
-            Director's Root and Targets, and what else is there is not used (STD-5.4.1-2, -3). Root alone is used where
-            the profile has `unsafe_root_only_provisioning`.
-        time: the time of provisioning, UTC, whole seconds.
-        counter: the time of provisioning in microseconds since 1970: reports count on from it.
-        nonce: the first nonce.
-        installed: the image that it is made with.
-        verification: how it verifies metadata.
-    """
-
-    vehicle: VehicleIdentifier
-    ecu: EcuIdentifier
-    repository_map: RepositoryMap
-    timeserver_key: PublicKey
-    roles: Mapping[RepositoryName, Mapping[Role, bytes]]
-    time: datetime
-    counter: int
-    nonce: int
-    installed: ImageFile
-    hardware_id: HardwareIdentifier | None = None
-    verification: VerificationKind = VerificationKind.FULL
-
-
-def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemory:
-    """Writes everything into an empty store, all or nothing, and opens it.
-
-    Raises:
-        ProvisioningError: a role of a repository is missing, the store is in use by an ECU already, or it is to follow
-            Roots that its Primary does not hand over (`unsafe_partial_without_root`).
-        FormatError: a role file is in another format than the profile's.
-    """
-    if store.read("identity") is not None:
-        raise ProvisioningError("this ECU was provisioned before", next_step="Give it an empty folder.")
-    identity = {"vehicle": str(what.vehicle), "ecu": str(what.ecu)}
-    if what.hardware_id is not None:
-        identity["hardware_id"] = str(what.hardware_id)
-    if what.verification is not VerificationKind.FULL:
-        identity["verification"] = what.verification.value
-    state = EcuState(
-        counter=what.counter,
-        manifest_counter=what.counter,
-        time=what.time,
-        previous_time=what.time,
-        nonce=what.nonce,
-        installed=what.installed,
-    )
-    changes: dict[str, bytes | None] = {
-        "identity": compact(identity),
-        "map": profile.format.encode_map(what.repository_map),
-        "key/timeserver": profile.format.encode_key(what.timeserver_key),
-        "state": state.encode(),
-    }
-    for repository, needed in _needed(profile, what):
-        roles = what.roles.get(repository, {})
-        for role in needed:
-            if role not in roles:
-                raise ProvisioningError(f"{role} of {repository} is missing for ECU {what.ecu}", role=role)
-            profile.format.decode(KINDS[role], roles[role])  # type: ignore[type-var]
-            changes[role_name(repository, role)] = roles[role]
-        root = profile.format.decode(Root, roles[Role.ROOT]).payload
-        changes[root_name(repository, root.version)] = roles[Role.ROOT]
-    store.write(changes)
-    return EcuMemory(store, profile)
-
-
-def _needed(profile: Profile, what: Provisioning) -> Iterator[tuple[RepositoryName, Sequence[Role]]]:
-    """The roles of each repository that the ECU must be made with."""
-    partial = what.verification is not VerificationKind.FULL
-    if what.verification is VerificationKind.PARTIAL and profile.unsafe_partial_without_root:
-        raise ProvisioningError(
-            f"in {profile.name} a Primary hands no Root on to ECU {what.ecu}, which is to follow it",
-            next_step="Pin the keys of the Director, or use full verification.",
-            ecu=what.ecu,
-        )
-    roles = (Role.ROOT, Role.TARGETS) if partial else tuple(Role)
-    for repository in what.repository_map.repositories:
-        if not partial or repository.kind is RepositoryKind.DIRECTOR:
-            yield repository.name, roles[:1] if profile.unsafe_root_only_provisioning else roles

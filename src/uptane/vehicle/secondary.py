@@ -136,7 +136,8 @@ class Secondary:
         """Step 1: takes over the attested time if it answers our nonce; otherwise the last trusted time stands.
 
         An attestation without our nonce is ordinary: the Primary has not asked again since we reported. One that
-        answers our nonce with a time in the past is noted as an attack.
+        answers our nonce with a time in the past is noted as an attack. After too many cycles without a new time, no
+        new metadata is kept (`EcuMemory.keep`).
 
         Raises:
             BadSignatureError: the attestation is forged. It is noted, and the cycle ends.
@@ -155,8 +156,14 @@ class Secondary:
             self._world.say(f"The time stays {state.time:%Y-%m-%dT%H:%M:%SZ}: {error.what}.")
             if state.nonce in self.memory.profile.format.decode(TimeAttestation, raw).payload.nonces:
                 self.memory.note_attack(describe(error))
+            self.memory.miss_time()
             return
-        self.memory.change(time=attested.value.time, previous_time=state.time, nonce=self._world.new_nonce())
+        self.memory.change(
+            time=attested.value.time,
+            previous_time=state.time,
+            nonce=self._world.new_nonce(),
+            cycles_without_time=0,
+        )
 
     def verify_metadata(self) -> Image | None:
         """Step 2: verification of what the Primary gave us; our own image, or None."""

@@ -10,7 +10,7 @@ from uptane.metadata.root import Role, RoleKeys, Root
 from uptane.metadata.targets import Image, Targets
 from uptane.verification.check_root import load_root, update_root
 from uptane.verification.check_targets import check_director_targets, check_targets_alone, load_held_targets
-from uptane.verification.match_images import EcuFacts, check_hardware, check_release_counter
+from uptane.verification.match_images import EcuFacts, check_fits
 from uptane.verification.steps import Commit, Fetch, Procedure
 from uptane.verification.trusted import Context, Held, Trusted
 
@@ -88,8 +88,7 @@ def partial_verification_under(
     targets = check_targets_alone(director, keys=keys.keys, role_keys=keys.role_keys, raw=raw, held=before)
     image = check_director_targets(director, targets, None).get(ecu)
     if image is not None:
-        check_hardware(image, ecu, facts)
-        check_release_counter(image, ecu, facts)
+        check_fits(image, ecu, facts)
     if raw != held:
         yield Commit({director.repository: {Role.TARGETS: raw}})
     return VerifiedTargets(targets=targets, image=image)
