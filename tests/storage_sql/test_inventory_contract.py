@@ -6,8 +6,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from inventory_records import CAR, NOW, TRUCK, Tell, assignment_of, contents, ecu_of, key_of, register, report_of
 
-from uptane.director.ports import EcuRecord, InventoryDatabase, VehicleRecord
-from uptane.metadata.errors import AlreadyRegisteredError, UnknownEcuError, UnknownVehicleError
+from uptane.director.ports import Alert, EcuRecord, InventoryDatabase, VehicleRecord
+from uptane.metadata.errors import AlreadyRegisteredError, StorageError, UnknownEcuError, UnknownVehicleError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.version_report import MAX_COUNTER
@@ -251,5 +251,38 @@ def test_an_ecu_has_one_image_at_a_time(tell: Tell) -> None:
         async with inventory.transaction() as reader:
             assert list(await reader.assignments(CAR)) == []
             assert list(await reader.assignments(TRUCK)) == [kept]
+
+    tell(story)
+
+
+def test_alerts_are_only_added_and_come_back_newest_first(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory)
+        told = [Alert(vehicle=CAR, time=NOW, code="E-MISSING", text=f"Zoë 車 '{n}'") for n in range(4)]
+        async with inventory.transaction() as changes:
+            for alert in told:
+                await changes.add_alert(alert)
+            await changes.add_alert(replace(told[0], vehicle=TRUCK))
+            with pytest.raises(UnknownVehicleError):
+                await changes.add_alert(replace(told[0], vehicle=VehicleIdentifier("nobody")))
+            with pytest.raises(StorageError):
+                await changes.add_alert(replace(told[0], text="a\0b"))
+        async with inventory.transaction() as reader:
+            assert list(await reader.alerts(CAR, 3)) == [told[3], told[2], told[1]]
+            assert len(await reader.alerts(TRUCK, 10)) == 1
+            assert list(await reader.alerts(VehicleIdentifier("nobody"), 10)) == []
+
+    tell(story)
+
+
+def test_alerts_of_a_transaction_that_fails_are_not_kept(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory)
+        with pytest.raises(ZeroDivisionError):
+            async with inventory.transaction() as changes:
+                await changes.add_alert(Alert(vehicle=CAR, time=NOW, code="E-TIME", text="x"))
+                raise ZeroDivisionError
+        async with inventory.transaction() as reader:
+            assert list(await reader.alerts(CAR, 10)) == []
 
     tell(story)

@@ -12,6 +12,7 @@ from signed import FACTORY, factory_file
 from world import DIRECTOR, IMAGES, NOW, PRIMARY, TCU, VIN, delegation, new_signer
 
 from uptane.director.director import Director
+from uptane.director.manifest_policy import DEFAULT_POLICY
 from uptane.director.ports import InventoryDatabase, StoredReport
 from uptane.formats.profile import Profile
 from uptane.formats.profiles import PROFILES
@@ -79,6 +80,7 @@ class Fleet:
         wait(self.images.publish(self.now))
         self.metadata: dict[VehicleIdentifier, MemoryPublished] = {}
         self.inventory = inventory or MemoryInventory()
+        self.policy = DEFAULT_POLICY
         self.director = self.open_director()
         self.time_key = self.new_key()
         self.timeserver = Timeserver(profile, self.time_key)
@@ -100,6 +102,7 @@ class Fleet:
             inventory=self.inventory,
             metadata=lambda vin: self.metadata.setdefault(vin, MemoryPublished()),
             root=new_root(self.director_keys, self.thresholds),
+            policy=self.policy,
         )
         director.add_signers(signer for signers in self.director_keys.values() for signer in signers)
         return director

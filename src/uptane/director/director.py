@@ -7,8 +7,9 @@ from datetime import datetime
 
 from uptane.director.issuing import issue
 from uptane.director.manifest_intake import take_in_manifest
+from uptane.director.manifest_policy import DEFAULT_POLICY, ManifestPolicy
 from uptane.director.planning import assignment_of, plan_targets
-from uptane.director.ports import EcuRecord, InventoryDatabase, InventoryTransaction, StoredReport, VehicleRecord
+from uptane.director.ports import Alert, EcuRecord, InventoryDatabase, InventoryTransaction, StoredReport, VehicleRecord
 from uptane.director.registration import register_ecu, register_vehicle
 from uptane.formats.profile import Profile
 from uptane.metadata.errors import UnknownEcuError, UnknownVehicleError, UptaneError
@@ -35,6 +36,7 @@ class Director:
         metadata: gives the store of a vehicle's metadata.
         root: the keys and thresholds of the roles, as a draft.
         lifetimes: until when new metadata is valid.
+        policy: what follows when a genuine manifest lacks ECUs or tells wrong times.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class Director:
         metadata: Callable[[VehicleIdentifier], MetadataStore],
         root: Root,
         lifetimes: Lifetimes = DEFAULT_LIFETIMES,
+        policy: ManifestPolicy = DEFAULT_POLICY,
     ) -> None:
         self._profile = profile
         self._inventory = inventory
         self._metadata = metadata
         self._root = root
         self._lifetimes = lifetimes
+        self._policy = policy
         self._keyring: dict[KeyId, Signer] = {}
         self._locks: defaultdict[VehicleIdentifier, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -89,7 +93,7 @@ class Director:
     ) -> CheckedManifest:
         """See `manifest_intake.take_in_manifest`."""
         return await take_in_manifest(
-            self._inventory, self._profile, vehicle=vehicle, primary=primary, raw=raw, now=now
+            self._inventory, self._profile, vehicle=vehicle, primary=primary, raw=raw, now=now, policy=self._policy
         )
 
     async def require_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier) -> None:
@@ -170,6 +174,12 @@ class Director:
         record = await self.ecu(ecu)
         async with self._inventory.transaction() as transaction:
             return await transaction.reports(record.vehicle, ecu, limit)
+
+    async def alerts(self, vehicle: VehicleIdentifier, limit: int = 100) -> Sequence[Alert]:
+        """What an operator should know of a vehicle, newest first; UnknownVehicleError."""
+        await self.vehicle(vehicle)
+        async with self._inventory.transaction() as transaction:
+            return await transaction.alerts(vehicle, limit)
 
     async def _issue(self, vehicle: VehicleIdentifier, now: datetime, root: Root | None = None) -> Published:
         publisher = self._publisher(vehicle)

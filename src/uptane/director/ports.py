@@ -86,6 +86,23 @@ class StoredReport:
     attacks_detected: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Something that an operator should know of a vehicle; alerts are only added.
+
+    Args:
+        vehicle: the vehicle.
+        time: when it was noticed, UTC.
+        code: the stable code of the error that it is, or would be.
+        text: one sentence.
+    """
+
+    vehicle: VehicleIdentifier
+    time: datetime
+    code: str
+    text: str
+
+
 class InventoryTransaction(Protocol):
     """Reads and writes that happen together or not at all. Every record belongs to a vehicle."""
 
@@ -139,6 +156,14 @@ class InventoryTransaction(Protocol):
 
     async def clear_assignments(self, vehicle: VehicleIdentifier) -> None:
         """Removes every assignment of the vehicle."""
+        ...
+
+    async def add_alert(self, alert: Alert) -> None:
+        """Appends to what is known of a vehicle; raises UnknownVehicleError."""
+        ...
+
+    async def alerts(self, vehicle: VehicleIdentifier, limit: int) -> Sequence[Alert]:
+        """The newest alerts of a vehicle, newest first."""
         ...
 
 

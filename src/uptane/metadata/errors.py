@@ -6,6 +6,7 @@
     │   ├── BadSignatureError         E-SIG            fewer good signatures than the threshold asks for
     │   ├── ReplayedMetadataError     E-ROLLBACK-META  an older version, or other bytes under the same one
     │   ├── ReplayedReportError       E-REPLAY         a version report or manifest that was used before
+    │   ├── MissingReportError        E-MISSING        a manifest that says nothing of an ECU
     │   ├── ExpiredMetadataError      E-FREEZE         expired at the time of the cycle
     │   ├── MixAndMatchError          E-MIXMATCH       not the file that the parent role listed
     │   ├── EndlessDataError          E-ENDLESS        more bytes than allowed
@@ -102,6 +103,13 @@ class ReplayedReportError(SecurityError):
 
     code = "E-REPLAY"
     attack = Attack.REPLAY
+
+
+class MissingReportError(SecurityError):
+    """A vehicle manifest that lacks ECUs of the vehicle (`facts["missing"]`)."""
+
+    code = "E-MISSING"
+    attack = Attack.DROP_REQUEST
 
 
 class ExpiredMetadataError(SecurityError):

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from uptane.director.ports import Assignment, EcuRecord, StoredReport, VehicleRecord
+from uptane.director.ports import Alert, Assignment, EcuRecord, StoredReport, VehicleRecord
 from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, KeyId, VehicleIdentifier
 from uptane.metadata.keys import KeyType, PublicKey
@@ -113,3 +113,13 @@ def assignment_of(row: RowMapping) -> Assignment:
         path=ImagePath(row["path"]),
         image=row["image"],
     )
+
+
+def alert_row(alert: Alert) -> Row:
+    """The row of an alert, but for its number."""
+    return {"vehicle": str(alert.vehicle), "time": alert.time, "code": alert.code, "text": alert.text}
+
+
+def alert_of(row: RowMapping) -> Alert:
+    """The alert of a row."""
+    return Alert(vehicle=VehicleIdentifier(row["vehicle"]), time=row["time"], code=row["code"], text=row["text"])
