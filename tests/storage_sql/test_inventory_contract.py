@@ -4,7 +4,19 @@ from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from inventory_records import CAR, NOW, TRUCK, Tell, assignment_of, contents, ecu_of, key_of, register, report_of
+from inventory_records import (
+    CAR,
+    NOW,
+    TRUCK,
+    Tell,
+    assignment_of,
+    contents,
+    directed_of,
+    ecu_of,
+    key_of,
+    register,
+    report_of,
+)
 
 from uptane.director.ports import Alert, EcuRecord, InventoryDatabase, VehicleRecord
 from uptane.metadata.errors import AlreadyRegisteredError, StorageError, UnknownEcuError, UnknownVehicleError
@@ -284,5 +296,44 @@ def test_alerts_of_a_transaction_that_fails_are_not_kept(tell: Tell) -> None:
                 raise ZeroDivisionError
         async with inventory.transaction() as reader:
             assert list(await reader.alerts(CAR, 10)) == []
+
+    tell(story)
+
+
+def test_what_an_ecu_may_have_is_replaced_as_a_whole_and_comes_back_in_order(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory, ecu_of("brake"), ecu_of("axle"), ecu_of("lorry", TRUCK))
+        brake, axle = EcuIdentifier("brake"), EcuIdentifier("axle")
+        async with inventory.transaction() as changes:
+            await changes.set_directed(CAR, brake, [directed_of("brake", 3), directed_of("brake", 1)])
+            await changes.set_directed(CAR, axle, [directed_of("axle", 7)])
+        async with inventory.transaction() as reader:
+            found = [(each.ecu, each.number) for each in await reader.directed(CAR)]
+            assert found == [("axle", 7), ("brake", 1), ("brake", 3)]
+            assert list(await reader.directed(TRUCK)) == []
+        async with inventory.transaction() as changes:
+            await changes.set_directed(CAR, brake, [directed_of("brake", 3)])
+            await changes.set_directed(CAR, axle, [])
+        async with inventory.transaction() as reader:
+            assert list(await reader.directed(CAR)) == [directed_of("brake", 3)]
+
+    tell(story)
+
+
+def test_nothing_is_directed_to_an_ecu_that_is_not_in_the_vehicle(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory, ecu_of("brake"), ecu_of("lorry", TRUCK))
+        async with inventory.transaction() as changes:
+            for vehicle, ecu, error in (
+                (CAR, "lorry", UnknownEcuError),
+                (CAR, "nobody", UnknownEcuError),
+                (VehicleIdentifier("nobody"), "brake", UnknownVehicleError),
+            ):
+                with pytest.raises(error):
+                    await changes.set_directed(vehicle, EcuIdentifier(ecu), [])
+            for wrong in ([directed_of("lorry", 1)], [directed_of("brake", 1), directed_of("brake", 1)]):
+                with pytest.raises(StorageError):
+                    await changes.set_directed(CAR, EcuIdentifier("brake"), wrong)
+            assert list(await changes.directed(CAR)) == []
 
     tell(story)

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
+from uptane.director.installed import installed_files, outstanding
 from uptane.director.issuing import issue
 from uptane.director.manifest_intake import take_in_manifest
 from uptane.director.manifest_policy import DEFAULT_POLICY, ManifestPolicy
@@ -16,7 +17,7 @@ from uptane.metadata.errors import UnknownEcuError, UnknownVehicleError, UptaneE
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, KeyId, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import Root
-from uptane.metadata.targets import Image
+from uptane.metadata.targets import Image, ImageFile
 from uptane.signing.ports import MetadataStore
 from uptane.signing.publish import Lifetimes, Published, Publisher
 from uptane.signing.signer import Signer
@@ -168,6 +169,18 @@ class Director:
         if record is None:
             raise UnknownEcuError(f"ECU {ecu} is not known to the Director", ecu=ecu)
         return record
+
+    async def installed(self, vehicle: VehicleIdentifier) -> Mapping[EcuIdentifier, ImageFile]:
+        """What each ECU runs, as far as it has reported; UnknownVehicleError."""
+        await self.vehicle(vehicle)
+        async with self._inventory.transaction() as transaction:
+            return installed_files(self._profile, await transaction.ecus(vehicle))
+
+    async def outstanding(self, vehicle: VehicleIdentifier) -> Sequence[EcuIdentifier]:
+        """The ECUs that are not known to have their assigned image; UnknownVehicleError."""
+        installed = await self.installed(vehicle)
+        async with self._inventory.transaction() as transaction:
+            return outstanding(await transaction.assignments(vehicle), installed)
 
     async def reports(self, ecu: EcuIdentifier, limit: int = 100) -> Sequence[StoredReport]:
         """The newest accepted reports of an ECU, newest first; UnknownEcuError."""

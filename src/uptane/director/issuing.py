@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from uptane.director.planning import plan_targets
-from uptane.director.ports import InventoryDatabase
+from uptane.director.planning import newly_directed, plan_targets
+from uptane.director.ports import InventoryDatabase, InventoryTransaction
 from uptane.metadata.delegations import TARGETS_ROLE
 from uptane.metadata.errors import UnknownVehicleError
 from uptane.metadata.identifiers import VehicleIdentifier
@@ -40,16 +40,26 @@ async def issue(
         StorageError: what is published was altered, or a file could not be written; the vehicle sees what was
             published before.
     """
+    before = _published(await verify_own_metadata(publisher.store, publisher.profile, vehicle))
     async with inventory.transaction() as transaction:
         if await transaction.vehicle(vehicle) is None:
             raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
-        targets = plan_targets(await transaction.assignments(vehicle), await transaction.ecus(vehicle))
-    before = _published(await verify_own_metadata(publisher.store, publisher.profile, vehicle))
+        targets = await _plan(transaction, vehicle)
     if before is None:
         root = first_root if root is None else root
     changed = root is not None or not _same(before, targets)
     draft = Draft(root=root, targets={TARGETS_ROLE: targets} if changed else {})
     return await publisher.publish(before, draft, now)
+
+
+async def _plan(transaction: InventoryTransaction, vehicle: VehicleIdentifier) -> Targets:
+    """What the vehicle's ECUs are assigned; that they may get it is on record before it is signed for."""
+    assignments, directed = await transaction.assignments(vehicle), await transaction.directed(vehicle)
+    targets = plan_targets(assignments, await transaction.ecus(vehicle))
+    for each in newly_directed(assignments, directed):
+        earlier = [other for other in directed if other.ecu == each.ecu]
+        await transaction.set_directed(vehicle, each.ecu, [*earlier, each])
+    return targets
 
 
 def _same(before: Published | None, planned: Targets) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from uptane.director.alerts import tell
+from uptane.director.installed import confirm
 from uptane.director.manifest_policy import DEFAULT_POLICY, ManifestPolicy
 from uptane.director.ports import EcuRecord, InventoryDatabase, InventoryTransaction, StoredReport
 from uptane.formats.profile import Profile
@@ -71,6 +72,7 @@ async def take_in_manifest(
             )
             latest = replace(ecus[payload.ecu], report_counter=fresh.counter, report=report, report_received=now)
             await transaction.add_report(latest, stored)
+        await confirm(transaction, vehicle, [fresh.envelope.payload for fresh in checked.fresh])
         await tell(transaction, vehicle, judged.alerts)
         return checked
 

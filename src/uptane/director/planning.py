@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from uptane.director.ports import Assignment, EcuRecord
+from uptane.director.ports import Assignment, Directed, EcuRecord
 from uptane.formats.canonical_json import compact, decode_strict
 from uptane.formats.json_images import read_image, write_image
 from uptane.metadata.errors import UptaneError
@@ -29,7 +29,7 @@ def plan_targets(assignments: Sequence[Assignment], ecus: Sequence[EcuRecord]) -
     parts: dict[ImagePath, tuple[Image, dict[EcuIdentifier, EcuAssignment]]] = {}
     for assignment in assignments:
         path = assignment.path
-        image = _image_of(path, assignment.image)
+        image = image_of(path, assignment.image)
         entry = _entry_of(hardware.get(assignment.ecu))
         if path not in parts:
             parts[path] = image, {assignment.ecu: entry}
@@ -45,9 +45,26 @@ def plan_targets(assignments: Sequence[Assignment], ecus: Sequence[EcuRecord]) -
     return Targets(version=1, expires=NOT_PUBLISHED_YET, images=DirectedImages(parts))
 
 
+def newly_directed(assignments: Sequence[Assignment], directed: Sequence[Directed]) -> Sequence[Directed]:
+    """Records of what ECUs would be directed now and were not the last time."""
+    last = {each.ecu: each for each in sorted(directed, key=lambda each: each.number)}
+    return [
+        Directed(
+            vehicle=wanted.vehicle,
+            ecu=wanted.ecu,
+            number=last[wanted.ecu].number + 1 if wanted.ecu in last else 1,
+            path=wanted.path,
+            image=wanted.image,
+        )
+        for wanted in assignments
+        if wanted.ecu not in last or (last[wanted.ecu].path, last[wanted.ecu].image) != (wanted.path, wanted.image)
+    ]
+
+
 # The same few images go to one vehicle after the other.
 @lru_cache(maxsize=4096)
-def _image_of(path: ImagePath, text: bytes) -> Image:
+def image_of(path: ImagePath, text: bytes) -> Image:
+    """The image of an assignment, without ECUs."""
     image = read_image(path, decode_strict(text))
     return image if not image.custom.ecus else replace(image, custom=replace(image.custom, ecus={}))
 

@@ -70,6 +70,23 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Directed:
+    """An image that was directed to an ECU, and that no later report rules out: the ECU may have it (BP-SEC-13).
+
+    Args:
+        vehicle, ecu: the ECU.
+        number: rises with every image that the ECU is directed.
+        path, image: as in `Assignment`.
+    """
+
+    vehicle: VehicleIdentifier
+    ecu: EcuIdentifier
+    number: int
+    path: ImagePath
+    image: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredReport:
     """A version report in the history of an ECU.
 
@@ -156,6 +173,14 @@ class InventoryTransaction(Protocol):
 
     async def clear_assignments(self, vehicle: VehicleIdentifier) -> None:
         """Removes every assignment of the vehicle."""
+        ...
+
+    async def directed(self, vehicle: VehicleIdentifier) -> Sequence[Directed]:
+        """What the vehicle's ECUs may have of what they were directed, sorted by ECU and number."""
+        ...
+
+    async def set_directed(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, images: Sequence[Directed]) -> None:
+        """Replaces all of an ECU; raises UnknownVehicleError or UnknownEcuError."""
         ...
 
     async def add_alert(self, alert: Alert) -> None:

@@ -1,9 +1,10 @@
 """What every inventory refuses, and how it says so, whatever keeps the records."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from uptane.director.ports import Alert, EcuRecord, StoredReport, VehicleRecord
+from uptane.director.ports import Alert, Directed, EcuRecord, StoredReport, VehicleRecord
 from uptane.metadata.errors import AlreadyRegisteredError, StorageError, UnknownEcuError, UnknownVehicleError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.version_report import MAX_COUNTER
@@ -32,6 +33,13 @@ def storable_alert(alert: Alert) -> Alert:
     """The alert with its time in UTC; raises StorageError for what no database can keep."""
     _check_text("alert", "alert", alert.text)
     return replace(alert, time=_utc(alert.time) or alert.time)
+
+
+def check_directed(vehicle: VehicleIdentifier, ecu: EcuIdentifier, directed: Sequence[Directed]) -> None:
+    """Raises StorageError for records of another ECU, or two of one number."""
+    numbers = {each.number for each in directed}
+    if len(numbers) != len(directed) or any((each.vehicle, each.ecu) != (vehicle, ecu) for each in directed):
+        raise StorageError(f"what is directed to ECU {ecu} holds two of one number, or another ECU's", field="directed")
 
 
 def unknown_vehicle(vehicle: VehicleIdentifier) -> UnknownVehicleError:

@@ -9,14 +9,14 @@ from sqlalchemy import CursorResult, Executable, RowMapping, Select, Update, and
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from uptane.director.ports import Alert, Assignment, EcuRecord, StoredReport, VehicleRecord
+from uptane.director.ports import Alert, Assignment, Directed, EcuRecord, StoredReport, VehicleRecord
 from uptane.metadata.errors import FormatError, StorageError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.storage import inventory_rules as rules
 from uptane.storage.sql import rows
 from uptane.storage.sql.engine import WAIT_SECONDS, database_name, open_engine, storage_errors
-from uptane.storage.sql.schema import alerts, assignments, create_schema, ecus, reports, vehicles
+from uptane.storage.sql.schema import alerts, assignments, create_schema, directed, ecus, reports, vehicles
 
 T = TypeVar("T")
 
@@ -176,6 +176,18 @@ class SqlTransaction:
     async def clear_assignments(self, vehicle: VehicleIdentifier) -> None:
         """Removes every assignment of the vehicle."""
         await self._write(delete(assignments).where(assignments.c.vehicle == str(vehicle)))
+
+    async def directed(self, vehicle: VehicleIdentifier) -> Sequence[Directed]:
+        """What the vehicle's ECUs may have of what they were directed, sorted by ECU and number."""
+        query = select(directed).where(directed.c.vehicle == str(vehicle))
+        return await self._all(query.order_by(directed.c.ecu, directed.c.number), rows.directed_of)
+
+    async def set_directed(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, images: Sequence[Directed]) -> None:
+        """Replaces all of an ECU; raises UnknownVehicleError or UnknownEcuError."""
+        await self._require_ecu(vehicle, ecu)
+        rules.check_directed(vehicle, ecu, images)
+        old = delete(directed).where(directed.c.vehicle == str(vehicle), directed.c.ecu == str(ecu))
+        await self._write(old, *(insert(directed).values(rows.directed_row(each)) for each in images))
 
     async def add_alert(self, alert: Alert) -> None:
         """Appends to what is known of a vehicle; raises UnknownVehicleError."""

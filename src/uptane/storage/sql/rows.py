@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from uptane.director.ports import Alert, Assignment, EcuRecord, StoredReport, VehicleRecord
+from uptane.director.ports import Alert, Assignment, Directed, EcuRecord, StoredReport, VehicleRecord
 from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, KeyId, VehicleIdentifier
 from uptane.metadata.keys import KeyType, PublicKey
@@ -110,6 +110,28 @@ def assignment_of(row: RowMapping) -> Assignment:
     return Assignment(
         vehicle=VehicleIdentifier(row["vehicle"]),
         ecu=EcuIdentifier(row["ecu"]),
+        path=ImagePath(row["path"]),
+        image=row["image"],
+    )
+
+
+def directed_row(directed: Directed) -> Row:
+    """The row of an image that an ECU may have."""
+    return {
+        "vehicle": str(directed.vehicle),
+        "ecu": str(directed.ecu),
+        "number": directed.number,
+        "path": str(directed.path),
+        "image": directed.image,
+    }
+
+
+def directed_of(row: RowMapping) -> Directed:
+    """The inverse of `directed_row`; raises FormatError for a damaged one."""
+    return Directed(
+        vehicle=VehicleIdentifier(row["vehicle"]),
+        ecu=EcuIdentifier(row["ecu"]),
+        number=row["number"],
         path=ImagePath(row["path"]),
         image=row["image"],
     )

@@ -112,6 +112,17 @@ assignments = Table(
     ForeignKeyConstraint(["vehicle", "ecu"], ["ecus.vehicle", "ecus.ecu"]),
 )
 
+directed = Table(
+    "directed",
+    tables,
+    Column("vehicle", _NAME, primary_key=True),
+    Column("ecu", _NAME, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("path", _NAME, nullable=False),
+    Column("image", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["vehicle", "ecu"], ["ecus.vehicle", "ecus.ecu"]),
+)
+
 alerts = Table(
     "alerts",
     tables,
