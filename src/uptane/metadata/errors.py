@@ -28,6 +28,8 @@
     ├── UnknownVehicleError           E-UNKNOWN-VEHICLE
     ├── UnknownEcuError               E-UNKNOWN-ECU
     ├── AlreadyRegisteredError        E-REGISTERED
+    ├── UnsatisfiableError            E-DEPENDENCY     no set of images fulfils what they require of each other
+    ├── UndecidedError                E-UNDECIDED      whether there is such a set was not found out in bounded time
     ├── ProvisioningError             E-PROVISIONING   an ECU lacks what it needs before the first cycle
     └── StorageError                  E-STORAGE        what should be kept could not be, or is damaged
 
@@ -255,6 +257,18 @@ class AlreadyRegisteredError(UptaneError):
     """The vehicle or ECU is registered already, and identically."""
 
     code = "E-REGISTERED"
+
+
+class UnsatisfiableError(UptaneError):
+    """No set of images fulfils the dependencies (`facts["rules"]`); nothing was directed."""
+
+    code = "E-DEPENDENCY"
+
+
+class UndecidedError(UptaneError):
+    """No set of images was found that fulfils the dependencies, nor that there is none; nothing was directed."""
+
+    code = "E-UNDECIDED"
 
 
 class ProvisioningError(UptaneError):
