@@ -25,8 +25,7 @@ def cars(profile: Profile) -> TwoCars:
 
 def choose(cars: TwoCars, policy: ManifestPolicy) -> None:
     """The Director restarts with this policy."""
-    cars.fleet.policy = policy
-    cars.fleet.director = cars.fleet.open_director()
+    cars.fleet.restart_director(policy=policy)
 
 
 def alerts(cars: TwoCars) -> list[Alert]:

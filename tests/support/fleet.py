@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from device import Device, SecondaryEcu, new_device
@@ -11,8 +12,8 @@ from links import Links, SecondaryLink, wait
 from signed import FACTORY, factory_file
 from world import DIRECTOR, IMAGES, NOW, PRIMARY, TCU, VIN, delegation, new_signer
 
+from uptane.director.check_images import UNSAFE_NO_CATALOG
 from uptane.director.director import Director
-from uptane.director.manifest_policy import DEFAULT_POLICY
 from uptane.director.ports import InventoryDatabase, StoredReport
 from uptane.formats.profile import Profile
 from uptane.formats.profiles import PROFILES
@@ -80,7 +81,7 @@ class Fleet:
         wait(self.images.publish(self.now))
         self.metadata: dict[VehicleIdentifier, MemoryPublished] = {}
         self.inventory = inventory or MemoryInventory()
-        self.policy = DEFAULT_POLICY
+        self.director_rules: dict[str, Any] = {"catalog": UNSAFE_NO_CATALOG}
         self.director = self.open_director()
         self.time_key = self.new_key()
         self.timeserver = Timeserver(profile, self.time_key)
@@ -102,10 +103,15 @@ class Fleet:
             inventory=self.inventory,
             metadata=lambda vin: self.metadata.setdefault(vin, MemoryPublished()),
             root=new_root(self.director_keys, self.thresholds),
-            policy=self.policy,
+            **self.director_rules,
         )
         director.add_signers(signer for signers in self.director_keys.values() for signer in signers)
         return director
+
+    def restart_director(self, **rules: object) -> None:
+        """The Director restarts with another catalogue, policy, or other dependencies."""
+        self.director_rules |= rules
+        self.director = self.open_director()
 
     def later(self, **delta: float) -> None:
         """Moves the servers' clock."""

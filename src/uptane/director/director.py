@@ -5,12 +5,23 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
+from uptane.director.check_images import UnsafeNoCatalog, check_fits
+from uptane.director.deciding import PlanRules
+from uptane.director.dependencies import Dependency
 from uptane.director.installed import installed_files, outstanding
 from uptane.director.issuing import issue
 from uptane.director.manifest_intake import take_in_manifest
 from uptane.director.manifest_policy import DEFAULT_POLICY, ManifestPolicy
 from uptane.director.planning import assignment_of, plan_targets
-from uptane.director.ports import Alert, EcuRecord, InventoryDatabase, InventoryTransaction, StoredReport, VehicleRecord
+from uptane.director.ports import (
+    Alert,
+    EcuRecord,
+    ImageCatalog,
+    InventoryDatabase,
+    InventoryTransaction,
+    StoredReport,
+    VehicleRecord,
+)
 from uptane.director.registration import register_ecu, register_vehicle
 from uptane.formats.profile import Profile
 from uptane.metadata.errors import UnknownEcuError, UnknownVehicleError, UptaneError
@@ -36,6 +47,9 @@ class Director:
         inventory: the inventory database.
         metadata: gives the store of a vehicle's metadata.
         root: the keys and thresholds of the roles, as a draft.
+        catalog: what the Image repository lists: nothing else is directed.
+        dependencies: what images require and conflict with; see `dependencies.read_dependencies`.
+        stock: images that may be directed where a dependency asks for them; see `deciding.PlanRules`.
         lifetimes: until when new metadata is valid.
         policy: what follows when a genuine manifest lacks ECUs or tells wrong times.
     """
@@ -47,6 +61,9 @@ class Director:
         inventory: InventoryDatabase,
         metadata: Callable[[VehicleIdentifier], MetadataStore],
         root: Root,
+        catalog: ImageCatalog | UnsafeNoCatalog,
+        dependencies: Iterable[Dependency] = (),
+        stock: Iterable[Image] = (),
         lifetimes: Lifetimes = DEFAULT_LIFETIMES,
         policy: ManifestPolicy = DEFAULT_POLICY,
     ) -> None:
@@ -54,6 +71,7 @@ class Director:
         self._inventory = inventory
         self._metadata = metadata
         self._root = root
+        self._rules = PlanRules(catalog=catalog, dependencies=tuple(dependencies), stock=tuple(stock))
         self._lifetimes = lifetimes
         self._policy = policy
         self._keyring: dict[KeyId, Signer] = {}
@@ -110,6 +128,7 @@ class Director:
         Raises:
             UnknownVehicleError, UnknownEcuError: not in the inventory.
             FormatError: the profile cannot say that; nothing is changed.
+            HardwareMismatchError: the image is for other hardware; nothing is changed.
         """
         async with self._inventory.transaction() as transaction:
             await _require_ecu(transaction, vehicle, ecu)
@@ -117,8 +136,11 @@ class Director:
                 if other.path == image.file.path and other.ecu != ecu:
                     await transaction.assign(assignment_of(vehicle, other.ecu, image))
             await transaction.assign(assignment_of(vehicle, ecu, image))
-            planned = plan_targets(await transaction.assignments(vehicle), await transaction.ecus(vehicle))
+            ecus = await transaction.ecus(vehicle)
+            planned = plan_targets(await transaction.assignments(vehicle), ecus)
             self._profile.check_writable(planned.images)
+            having = planned.images[image.file.path].custom.ecus
+            check_fits(image, [record for record in ecus if record.ecu in having])
 
     async def clear_assignments(self, vehicle: VehicleIdentifier) -> None:
         """No ECU of the vehicle shall have anything, from the next publication on."""
@@ -196,7 +218,9 @@ class Director:
 
     async def _issue(self, vehicle: VehicleIdentifier, now: datetime, root: Root | None = None) -> Published:
         publisher = self._publisher(vehicle)
-        return await issue(self._inventory, publisher, vehicle, now, first_root=self._root, root=root)
+        return await issue(
+            self._inventory, publisher, vehicle, now, rules=self._rules, first_root=self._root, root=root
+        )
 
     def _publisher(self, vehicle: VehicleIdentifier) -> Publisher:
         return Publisher(

@@ -1,16 +1,20 @@
 """Writes a vehicle's Targets, Snapshot and Timestamp, Timestamp last."""
 
+import logging
 from datetime import datetime
 
-from uptane.director.planning import newly_directed, plan_targets
-from uptane.director.ports import InventoryDatabase, InventoryTransaction
+from uptane.director.check_images import check_images
+from uptane.director.deciding import Decision, PlanRules, VehicleView, decide
+from uptane.director.ports import InventoryDatabase
 from uptane.metadata.delegations import TARGETS_ROLE
-from uptane.metadata.errors import UnknownVehicleError
+from uptane.metadata.errors import UnknownVehicleError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.root import Root
 from uptane.metadata.targets import Targets
 from uptane.signing.publish import Draft, Published, Publisher
 from uptane.verification.own_metadata import OwnMetadata, verify_own_metadata
+
+log = logging.getLogger(__name__)
 
 
 async def issue(
@@ -19,23 +23,28 @@ async def issue(
     vehicle: VehicleIdentifier,
     now: datetime,
     *,
+    rules: PlanRules,
     first_root: Root,
     root: Root | None = None,
 ) -> Published:
     """Publishes what the vehicle's ECUs are assigned (STD-5.3.2.1-16).
 
-    Targets gets a new version when what it says has changed, or with a new Root; Snapshot and Timestamp always.
+    Targets gets a new version when what it says has changed, or with a new Root; Snapshot and Timestamp always. A new
+    Root goes out even where the assigned images may not be directed; what was directed before stays then.
 
     Args:
         inventory: knows the vehicle and what its ECUs are assigned.
         publisher: signs for the vehicle.
         vehicle: the vehicle.
         now: UTC; expiry times are counted from it.
+        rules: what the plan has to keep to.
         first_root: the Root of a vehicle that has none yet.
         root: a new Root.
 
     Raises:
         UnknownVehicleError: no such vehicle.
+        UnsatisfiableError, UndecidedError: see `decide`; nothing is published.
+        SecurityError, UnreachableError: see `check_images`; nothing is published.
         ProvisioningError: a private key is not at hand.
         StorageError: what is published was altered, or a file could not be written; the vehicle sees what was
             published before.
@@ -44,22 +53,23 @@ async def issue(
     async with inventory.transaction() as transaction:
         if await transaction.vehicle(vehicle) is None:
             raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
-        targets = await _plan(transaction, vehicle)
+        view = await VehicleView.read(transaction, vehicle)
     if before is None:
         root = first_root if root is None else root
-    changed = root is not None or not _same(before, targets)
-    draft = Draft(root=root, targets={TARGETS_ROLE: targets} if changed else {})
+    try:
+        decision = await decide(view, rules, publisher.profile, now)
+        if not _same(before, decision.targets):
+            await check_images(rules.catalog, decision.targets, view.ecus, now)
+    except UptaneError as error:
+        if root is None or before is None or TARGETS_ROLE not in before.targets:
+            raise
+        log.warning("vehicle %s gets its new Root, and is directed what it was before: %s", vehicle, error)
+        decision = Decision(targets=before.targets[TARGETS_ROLE].payload)
+    async with inventory.transaction() as transaction:
+        await decision.record(transaction, vehicle)
+    changed = root is not None or not _same(before, decision.targets)
+    draft = Draft(root=root, targets={TARGETS_ROLE: decision.targets} if changed else {})
     return await publisher.publish(before, draft, now)
-
-
-async def _plan(transaction: InventoryTransaction, vehicle: VehicleIdentifier) -> Targets:
-    """What the vehicle's ECUs are assigned; that they may get it is on record before it is signed for."""
-    assignments, directed = await transaction.assignments(vehicle), await transaction.directed(vehicle)
-    targets = plan_targets(assignments, await transaction.ecus(vehicle))
-    for each in newly_directed(assignments, directed):
-        earlier = [other for other in directed if other.ecu == each.ecu]
-        await transaction.set_directed(vehicle, each.ecu, [*earlier, each])
-    return targets
 
 
 def _same(before: Published | None, planned: Targets) -> bool:

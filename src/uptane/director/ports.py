@@ -1,6 +1,6 @@
 """What a Director needs from the world."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +8,7 @@ from typing import Protocol
 
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
+from uptane.metadata.targets import Image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,4 +198,23 @@ class InventoryDatabase(Protocol):
 
     def transaction(self) -> AbstractAsyncContextManager[InventoryTransaction]:
         """Commits at the end of the context, rolls back on an error."""
+        ...
+
+
+class ImageCatalog(Protocol):
+    """What the Image repository lists, as far as it verifies (TH-40)."""
+
+    async def look_up(
+        self, asked: Mapping[ImagePath, frozenset[HardwareIdentifier] | None], now: datetime
+    ) -> Mapping[ImagePath, Image]:
+        """The entries for some images; one that is not listed is not among them.
+
+        Args:
+            asked: the images, each with the hardware of the ECUs that shall have it, as far as it is known.
+            now: UTC.
+
+        Raises:
+            SecurityError: what is published does not verify.
+            UnreachableError: it is not there.
+        """
         ...
