@@ -3,13 +3,14 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from uptane.director.check_images import UnsafeNoCatalog, check_fits
 from uptane.director.deciding import PlanRules
 from uptane.director.dependencies import Dependency
 from uptane.director.installed import installed_files, outstanding
-from uptane.director.issuing import issue
+from uptane.director.issuing import Issued, Occasion, issue
 from uptane.director.manifest_intake import take_in_manifest
 from uptane.director.manifest_policy import DEFAULT_POLICY, ManifestPolicy
 from uptane.director.planning import assignment_of, plan_targets
@@ -35,6 +36,23 @@ from uptane.signing.signer import Signer
 from uptane.verification.check_manifest import CheckedManifest
 
 DEFAULT_LIFETIMES = Lifetimes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What became of a manifest.
+
+    Args:
+        manifest: as it was taken in.
+        outstanding: the ECUs that are not known to have their assigned image; empty for a vehicle that is up to date.
+        published: the vehicle's new metadata; None where what it can fetch already is still good.
+        withheld: why the assigned images are not directed, if they are not.
+    """
+
+    manifest: CheckedManifest
+    outstanding: tuple[EcuIdentifier, ...]
+    published: Published | None = None
+    withheld: UptaneError | None = None
 
 
 class Director:
@@ -115,6 +133,28 @@ class Director:
             self._inventory, self._profile, vehicle=vehicle, primary=primary, raw=raw, now=now, policy=self._policy
         )
 
+    async def answer_manifest(
+        self, vehicle: VehicleIdentifier, primary: EcuIdentifier, raw: bytes, now: datetime
+    ) -> Answer:
+        """Takes in a manifest, decides what the vehicle shall have, and issues that (STD-5.3.2.1-1 to -16).
+
+        New metadata is signed where it says something new or expires soon. Images that may not be directed are withheld
+        and an alert tells why; the manifest stays accepted, and what was directed before is renewed.
+
+        Raises:
+            UnknownVehicleError, SecurityError: as `receive_manifest`; nothing was stored or issued.
+            ProvisioningError, StorageError: as `publish`; the manifest stays accepted.
+        """
+        checked = await self.receive_manifest(vehicle, primary, raw, now)
+        async with self._locks[vehicle]:
+            issued = await self._issue(vehicle, now, occasion=Occasion.MANIFEST)
+        return Answer(
+            manifest=checked,
+            outstanding=tuple(await self.outstanding(vehicle)),
+            published=issued.published if issued.is_new else None,
+            withheld=issued.withheld,
+        )
+
     async def require_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier) -> None:
         """Raises UnknownVehicleError or UnknownEcuError unless the ECU is registered for that vehicle."""
         async with self._inventory.transaction() as transaction:
@@ -152,7 +192,7 @@ class Director:
     async def publish(self, vehicle: VehicleIdentifier, now: datetime) -> Published:
         """Publishes the vehicle's metadata; see `issuing.issue`."""
         async with self._locks[vehicle]:
-            return await self._issue(vehicle, now)
+            return (await self._issue(vehicle, now)).published
 
     async def change_keys(self, root: Root, now: datetime) -> None:
         """Publishes a new Root for every vehicle, signed by its own and the present root keys.
@@ -165,7 +205,7 @@ class Director:
         for vehicle in await self.vehicles():
             async with self._locks[vehicle]:
                 try:
-                    await self._issue(vehicle, now, root)
+                    await self._issue(vehicle, now, root, occasion=Occasion.NEW_ROOT)
                 except UptaneError as error:
                     failures.append(error)
         if failures:
@@ -216,10 +256,22 @@ class Director:
         async with self._inventory.transaction() as transaction:
             return await transaction.alerts(vehicle, limit)
 
-    async def _issue(self, vehicle: VehicleIdentifier, now: datetime, root: Root | None = None) -> Published:
-        publisher = self._publisher(vehicle)
+    async def _issue(
+        self,
+        vehicle: VehicleIdentifier,
+        now: datetime,
+        root: Root | None = None,
+        occasion: Occasion = Occasion.PUBLICATION,
+    ) -> Issued:
         return await issue(
-            self._inventory, publisher, vehicle, now, rules=self._rules, first_root=self._root, root=root
+            self._inventory,
+            self._publisher(vehicle),
+            vehicle,
+            now,
+            rules=self._rules,
+            first_root=self._root,
+            root=root,
+            occasion=occasion,
         )
 
     def _publisher(self, vehicle: VehicleIdentifier) -> Publisher:
