@@ -337,3 +337,16 @@ def test_nothing_is_directed_to_an_ecu_that_is_not_in_the_vehicle(tell: Tell) ->
             assert list(await changes.directed(CAR)) == []
 
     tell(story)
+
+
+def test_an_assignment_keeps_its_install_order(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory, ecu_of("brake"))
+        for order in (7, None, 0):
+            assignment = replace(assignment_of("brake", "a.img"), install_order=order)
+            async with inventory.transaction() as changes:
+                await changes.assign(assignment)
+            async with inventory.transaction() as reader:
+                assert list(await reader.assignments(CAR)) == [assignment]
+
+    tell(story)

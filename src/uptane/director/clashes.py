@@ -13,6 +13,7 @@ NAMED = 4
 def clash(rule: Dependency, ecus: Sequence[EcuChoices]) -> str:
     """Why a rule cannot be fulfilled, told of what each ECU is preferred to have."""
     having = [each for each in ecus if each.outcomes[0].may_have(rule.image)]
+    # Rules are about other ECUs: one that alone has the image is none, of several each is one to the rest.
     others = [each for each in ecus if rule.counts(each.hardware) and [each] != having]
     if rule.relation is Relation.CONFLICTS:
         named = [each for each in others if each.outcomes[0].may_have(rule.other)]

@@ -7,11 +7,13 @@ from datetime import datetime
 from uptane.director.check_images import UnsafeNoCatalog
 from uptane.director.dependencies import Dependency
 from uptane.director.installed import by_ecu, installed_files, may_have
+from uptane.director.ordering import derived_order
 from uptane.director.planning import assignment_of, image_of, newly_directed, plan_targets
 from uptane.director.ports import Assignment, Directed, EcuRecord, ImageCatalog, InventoryTransaction
 from uptane.director.possibilities import EcuChoices, Outcome
 from uptane.director.resolution import resolve
 from uptane.formats.profile import Profile
+from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.targets import Image, ImageFile, Targets
 
@@ -100,8 +102,20 @@ async def decide(view: VehicleView, rules: PlanRules, profile: Profile, now: dat
             if outcome.directed is not None and ecu not in wanted
         ]
         new = [*new, *newly_directed(added, view.directed)]
-    targets = plan_targets([*view.assignments, *added], view.ecus)
-    return Decision(targets=targets, added=added, directed=new)
+    return Decision(targets=_targets(view, added, rules, profile), added=added, directed=new)
+
+
+def _targets(view: VehicleView, added: Sequence[Assignment], rules: PlanRules, profile: Profile) -> Targets:
+    """The plan as metadata, with the install order that follows from it where the format can carry one."""
+    assignments = [*view.assignments, *added]
+    order = derived_order(rules.dependencies, assignments, view.ecus)
+    targets = plan_targets(assignments, view.ecus, order)
+    if order:
+        try:
+            profile.check_writable(targets.images)
+        except FormatError:
+            return plan_targets(assignments, view.ecus)
+    return targets
 
 
 async def _known_images(

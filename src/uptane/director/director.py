@@ -160,10 +160,17 @@ class Director:
         async with self._inventory.transaction() as transaction:
             await _require_ecu(transaction, vehicle, ecu)
 
-    async def assign(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, image: Image) -> None:
+    async def assign(
+        self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, image: Image, install_order: int | None = None
+    ) -> None:
         """An ECU shall have this image, from the next publication on, in place of an earlier one.
 
         One name is one image: ECUs of the vehicle that were assigned another image of that name get this one too.
+
+        Args:
+            vehicle, ecu, image: the assignment.
+            install_order: when the ECU shall install it: lower numbers first, 0 to 65535. Where no ECU of the vehicle
+                has one, it follows from the dependencies.
 
         Raises:
             UnknownVehicleError, UnknownEcuError: not in the inventory.
@@ -174,8 +181,8 @@ class Director:
             await _require_ecu(transaction, vehicle, ecu)
             for other in await transaction.assignments(vehicle):
                 if other.path == image.file.path and other.ecu != ecu:
-                    await transaction.assign(assignment_of(vehicle, other.ecu, image))
-            await transaction.assign(assignment_of(vehicle, ecu, image))
+                    await transaction.assign(assignment_of(vehicle, other.ecu, image, other.install_order))
+            await transaction.assign(assignment_of(vehicle, ecu, image, install_order))
             ecus = await transaction.ecus(vehicle)
             planned = plan_targets(await transaction.assignments(vehicle), ecus)
             self._profile.check_writable(planned.images)

@@ -1,6 +1,6 @@
 """What a vehicle shall install, as Targets metadata: from the assignments of its ECUs. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -9,18 +9,31 @@ from uptane.formats.canonical_json import compact, decode_strict
 from uptane.formats.json_images import read_image, write_image
 from uptane.metadata.errors import UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
+from uptane.metadata.install_order import with_install_order
 from uptane.metadata.root import NOT_PUBLISHED_YET
 from uptane.metadata.targets import DirectedImages, EcuAssignment, Image, Targets
 
+NO_ORDER: Mapping[EcuIdentifier, int] = {}
 
-def assignment_of(vehicle: VehicleIdentifier, ecu: EcuIdentifier, image: Image) -> Assignment:
+
+def assignment_of(
+    vehicle: VehicleIdentifier, ecu: EcuIdentifier, image: Image, install_order: int | None = None
+) -> Assignment:
     """The record that an ECU shall have an image."""
     bare = replace(image, custom=replace(image.custom, ecus={}))
-    return Assignment(vehicle=vehicle, ecu=ecu, path=image.file.path, image=compact(write_image(bare)))
+    text = compact(write_image(bare))
+    return Assignment(vehicle=vehicle, ecu=ecu, path=image.file.path, image=text, install_order=install_order)
 
 
-def plan_targets(assignments: Sequence[Assignment], ecus: Sequence[EcuRecord]) -> Targets:
+def plan_targets(
+    assignments: Sequence[Assignment], ecus: Sequence[EcuRecord], order: Mapping[EcuIdentifier, int] = NO_ORDER
+) -> Targets:
     """Targets that give each ECU its assigned image; several ECUs may get the same one (AMB-19).
+
+    Args:
+        assignments: what each ECU shall have.
+        ecus: what is known of them.
+        order: the install order of those whose assignments say none.
 
     Raises:
         UptaneError: two ECUs are assigned different images under the same path.
@@ -30,7 +43,8 @@ def plan_targets(assignments: Sequence[Assignment], ecus: Sequence[EcuRecord]) -
     for assignment in assignments:
         path = assignment.path
         image = image_of(path, assignment.image)
-        entry = _entry_of(hardware.get(assignment.ecu))
+        number = order.get(assignment.ecu) if assignment.install_order is None else assignment.install_order
+        entry = _entry_of(hardware.get(assignment.ecu), number)
         if path not in parts:
             parts[path] = image, {assignment.ecu: entry}
             continue
@@ -70,5 +84,6 @@ def image_of(path: ImagePath, text: bytes) -> Image:
 
 
 @lru_cache(maxsize=4096)
-def _entry_of(hardware: HardwareIdentifier | None) -> EcuAssignment:
-    return EcuAssignment(hardware_id=hardware)
+def _entry_of(hardware: HardwareIdentifier | None, order: int | None) -> EcuAssignment:
+    entry = EcuAssignment(hardware_id=hardware)
+    return entry if order is None else with_install_order(entry, order)

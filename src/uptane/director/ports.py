@@ -62,12 +62,14 @@ class Assignment:
         vehicle, ecu: the ECU.
         path: the image.
         image: the entry of Targets metadata for it, as its JSON text without the ECU map: opaque here.
+        install_order: when the ECU shall install it, see `metadata.install_order`; None where nobody said.
     """
 
     vehicle: VehicleIdentifier
     ecu: EcuIdentifier
     path: ImagePath
     image: bytes
+    install_order: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

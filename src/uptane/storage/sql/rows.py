@@ -102,6 +102,7 @@ def assignment_row(assignment: Assignment) -> Row:
         "ecu": str(assignment.ecu),
         "path": str(assignment.path),
         "image": assignment.image,
+        "install_order": assignment.install_order,
     }
 
 
@@ -112,6 +113,7 @@ def assignment_of(row: RowMapping) -> Assignment:
         ecu=EcuIdentifier(row["ecu"]),
         path=ImagePath(row["path"]),
         image=row["image"],
+        install_order=row["install_order"],
     )
 
 

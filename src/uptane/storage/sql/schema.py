@@ -109,6 +109,7 @@ assignments = Table(
     Column("ecu", _NAME, primary_key=True),
     Column("path", _NAME, nullable=False),
     Column("image", LargeBinary, nullable=False),
+    Column("install_order", Integer),
     ForeignKeyConstraint(["vehicle", "ecu"], ["ecus.vehicle", "ecus.ecu"]),
 )
 
