@@ -177,6 +177,21 @@ def test_of_many_rules_only_those_that_clash_are_named() -> None:
     )
     error = clash((*lines, bad[0], *lines[:3], bad[1]), *ecus)
     assert set(error.facts["rules"]) == set(bad)  # type: ignore[call-overload]
+    assert "“b.img conflicts with c.img”, but B could be given b.img 1, while C has c.img 1" in error.what
+
+
+def test_of_many_ecus_that_clash_a_few_are_named() -> None:
+    wheels = [choices(f"W{n}", left(release("w", 1)), hardware="wheel") for n in range(7)]
+    error = clash(("a.img requires w.img 2.. on every wheel",), choices("A", new(release("a", 1))), *wheels)
+    assert "W3 has w.img 1 and 3 more ECUs likewise" in error.what
+
+
+def test_a_choice_that_would_only_move_the_clash_is_told_as_such() -> None:
+    either = new(release("a", 1)), new(release("b", 1))
+    error = clash(
+        ("a.img requires b.img", "b.img requires a.img 2.."), choices("A", *either), choices("B", *either[::-1])
+    )
+    assert "A shall have a.img 1, and the other rules leave nothing that fulfils it" in error.what
 
 
 def test_a_hundred_and_fifty_ecus_are_planned_in_a_moment() -> None:
@@ -199,6 +214,20 @@ def test_a_puzzle_that_takes_too_long_is_given_up_and_not_called_impossible() ->
         resolve(rules(*lines), pigeons)
     assert caught.value.facts["conflicts"] == MAX_CONFLICTS
     assert time.perf_counter() - started < 30
+
+
+def test_a_plan_that_is_known_is_not_given_up_for_the_sake_of_preferences() -> None:
+    """With one dead end to spend, some plan is found, or it is said that none was."""
+    holes = range(6)
+    pigeons = [choices(f"P{n}", *(new(release(f"h{hole}")) for hole in holes)) for n in range(6)]
+    given_rules = rules(*(f"h{hole}.img conflicts with h{hole}.img" for hole in holes))
+    for conflicts in (1, 2, 5, 50):
+        try:
+            plan = resolve(given_rules, pigeons, max_conflicts=conflicts)
+        except UndecidedError:
+            continue
+        assert len({outcome.images[0].file.path for outcome in plan.values()}) == 6
+    assert resolve(given_rules, pigeons)
 
 
 def test_the_preferred_outcome_is_left_only_where_no_plan_has_it() -> None:

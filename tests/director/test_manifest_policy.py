@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from links import wait
+from signed import signed_report
 from two_cars import TwoCars
 from world import PRIMARY, TCU, VIN, new_signer
 
@@ -41,6 +42,9 @@ def test_a_manifest_that_lacks_an_ecu_is_taken_in_and_told_once(cars: TwoCars) -
     (alert,) = alerts(cars)
     assert (alert.vehicle, alert.code, alert.time) == (VIN, "E-MISSING", cars.fleet.now)
     assert TCU in alert.text
+    cars.fleet.later(days=1)
+    cars.send(cars.manifest(cars.report(PRIMARY)))
+    assert len(alerts(cars)) == 2
 
 
 @pytest.mark.standard("STD-5.3.2.1-4")
@@ -59,6 +63,16 @@ def test_a_vehicle_whose_secondary_has_not_reported_yet_gets_its_first_update(ca
     wait(cars.fleet.director.register_ecu(vehicle=VIN, ecu=ecu, key=key, is_primary=False))
     cars.car.cycle()
     assert [alert.code for alert in alerts(cars)] == ["E-MISSING"]
+
+
+@pytest.mark.standard("STD-5.3.2.1-5")
+def test_a_thousand_strangers_make_one_short_alert(cars: TwoCars) -> None:
+    """Whoever reaches a Primary's door can add ECUs there, and must not be able to fill the Director's records."""
+    stranger = new_signer()
+    added = [signed_report(cars.profile, stranger, EcuIdentifier(f"S{n:04}"), counter=1) for n in range(100)]
+    cars.send(cars.manifest(cars.report(PRIMARY), cars.report(TCU), *added))
+    (alert,) = alerts(cars)
+    assert alert.text.endswith("S0007 and 92 more")
 
 
 @pytest.mark.standard("STD-5.3.2.1-8")

@@ -16,17 +16,16 @@ def clash(rule: Dependency, ecus: Sequence[EcuChoices]) -> str:
     # Rules are about other ECUs: one that alone has the image is none, of several each is one to the rest.
     others = [each for each in ecus if rule.counts(each.hardware) and [each] != having]
     if rule.relation is Relation.CONFLICTS:
-        named = [each for each in others if each.outcomes[0].may_have(rule.other)]
-        follows = f"while {_described(named)}" if named else "which its alternatives would bring about"
-    elif rule.among is Among.EVERY:
-        named = [each for each in others if not each.outcomes[0].surely_has(rule.other)]
-        follows = f"while {_described(named)}" if named else "which its alternatives would bring about"
+        wrong = [each for each in others if each.outcomes[0].may_have(rule.other)]
     else:
-        named = [each for each in others if not each.outcomes[0].surely_has(rule.other)]
-        where = "" if rule.hardware is None else f" of hardware {rule.hardware}"
-        follows = f"while {_described(named)}" if named else f"and there is no other ECU{where}"
-    subject = _described(having) if having else "no ECU is preferred to have it"
-    return f"“{rule}”, but {subject}, {follows}"
+        wrong = [each for each in others if not each.outcomes[0].surely_has(rule.other)]
+    if wrong:
+        follows = f"while {_described(wrong)}"
+    elif rule.relation is Relation.REQUIRES and rule.among is Among.ANY and not others:
+        follows = f"and there is no other ECU{'' if rule.hardware is None else f' of hardware {rule.hardware}'}"
+    else:
+        follows = "and the other rules leave nothing that fulfils it"
+    return f"“{rule}”, but {_described(having) if having else _offered(rule, ecus)}, {follows}"
 
 
 def is_unconfirmed(rule: Dependency, ecus: Sequence[EcuChoices]) -> bool:
@@ -42,6 +41,17 @@ def _described(ecus: Sequence[EcuChoices]) -> str:
     if len(ecus) > NAMED:
         return f"{_described(ecus[:NAMED])} and {len(ecus) - NAMED} more ECUs likewise"
     return " and ".join(f"{each.ecu} {_has(each.outcomes[0])}" for each in ecus)
+
+
+def _offered(rule: Dependency, ecus: Sequence[EcuChoices]) -> str:
+    """What the rule is about where no ECU is preferred to have it."""
+    offers = [
+        f"{each.ecu} could be given {_named(outcome.directed)}"
+        for each in ecus
+        for outcome in each.outcomes
+        if outcome.directed is not None and outcome.may_have(rule.image)
+    ]
+    return " and ".join(offers[:NAMED]) or "no ECU is preferred to have it"
 
 
 def _has(outcome: Outcome) -> str:

@@ -17,6 +17,9 @@ from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.version_report import EcuVersionReport
 from uptane.verification.check_manifest import CheckedManifest
 
+NAMED = 8
+"""ECUs that an alert names one by one: whoever reaches a Primary can add a thousand."""
+
 
 class Consequence(StrEnum):
     """What follows from a finding."""
@@ -73,7 +76,7 @@ class ManifestPolicy:
         alerts: list[Alert] = []
         vehicle = checked.manifest.vehicle
         if checked.missing:
-            text = f"the manifest of vehicle {vehicle} says nothing of {', '.join(checked.missing)}"
+            text = f"the manifest of vehicle {vehicle} says nothing of {_names(checked.missing)}"
             if self.missing is not Consequence.FLAG:
                 raise MissingReportError(text, vehicle=vehicle, missing=checked.missing)
             alerts.append(Alert(vehicle=vehicle, time=now, code=MissingReportError.code, text=text))
@@ -142,4 +145,9 @@ def _set_aside(checked: CheckedManifest) -> Iterable[tuple[str, Sequence[EcuIden
 
 
 def _alert(vehicle: VehicleIdentifier, now: datetime, what: str, ecus: Sequence[EcuIdentifier]) -> Alert:
-    return Alert(vehicle=vehicle, time=now, code="E-SPOOF", text=f"vehicle {vehicle}: {what}: {', '.join(ecus)}")
+    return Alert(vehicle=vehicle, time=now, code="E-SPOOF", text=f"vehicle {vehicle}: {what}: {_names(ecus)}")
+
+
+def _names(ecus: Sequence[EcuIdentifier]) -> str:
+    more = f" and {len(ecus) - NAMED} more" if len(ecus) > NAMED else ""
+    return ", ".join(ecus[:NAMED]) + more

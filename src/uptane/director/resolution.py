@@ -13,7 +13,7 @@ from uptane.metadata.errors import UndecidedError, UnsatisfiableError
 from uptane.metadata.identifiers import EcuIdentifier
 
 MAX_CONFLICTS = 20_000
-"""Dead ends that the solver may run into for one question: a second at most. Plans of vehicles have a few dozen."""
+"""Dead ends that the solver may run into for one plan: a second at most. Plans of vehicles have a few dozen."""
 
 Plan: TypeAlias = Mapping[EcuIdentifier, Outcome]
 """What is chosen for each ECU."""
@@ -28,7 +28,8 @@ def resolve(rules: Sequence[Dependency], ecus: Sequence[EcuChoices], *, max_conf
     Args:
         rules: what images require and conflict with.
         ecus: every ECU of the vehicle, once, with at least one outcome.
-        max_conflicts: dead ends of the solver, for each question that it is asked.
+        max_conflicts: dead ends of the solver. Where they are used up once a plan is known, it may leave preferred
+            outcomes without need; once it is known that there is none, rules may be named that are not needed for that.
 
     Raises:
         UnsatisfiableError: there is no such choice; `facts["rules"]` are rules of which each one is needed to make it
@@ -80,7 +81,10 @@ class _Question:
 
     def ask(self, rules: Sequence[int], chosen: Sequence[int] = ()) -> bool | None:
         """Whether some choice keeps these rules and has these outcomes; None when that is not found out."""
-        self._solver.conf_budget(self._max_conflicts)
+        left = self._max_conflicts - self._solver.accum_stats()["conflicts"]
+        if left <= 0:
+            return None
+        self._solver.conf_budget(left)
         answer: bool | None = self._solver.solve_limited(assumptions=[*(rule + 1 for rule in rules), *chosen])
         return answer
 
