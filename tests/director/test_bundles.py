@@ -9,7 +9,7 @@ from world import TCU, VIN, new_signer
 
 from uptane.director.dependencies import read_dependencies
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import UnsatisfiableError
+from uptane.metadata.errors import FormatError, UnsatisfiableError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier
 from uptane.metadata.root import Role
 from uptane.metadata.targets import Image, Targets
@@ -176,3 +176,9 @@ def test_no_older_release_is_taken_from_stock(car: Vehicle) -> None:
     wait(car.fleet.director.clear_assignments(VIN))
     assign(car, TCU=release(car, "a", 1))
     withheld(car)
+
+
+def test_two_images_of_one_name_are_not_kept_in_stock(car: Vehicle) -> None:
+    one = release(car, "b", 2, "brake-3")
+    with pytest.raises(FormatError):
+        depend(car, stock=[one, one])

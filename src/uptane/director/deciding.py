@@ -27,11 +27,18 @@ class PlanRules:
         dependencies: what images require and conflict with.
         stock: images that may be directed although nobody assigned them, where a dependency asks for them; the
             preferred ones first. Only for an ECU whose hardware is on record and among those that the image is for.
+
+    Raises:
+        FormatError: two images in stock have one name.
     """
 
     catalog: ImageCatalog | UnsafeNoCatalog
     dependencies: tuple[Dependency, ...] = ()
     stock: tuple[Image, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len({image.file.path for image in self.stock}) != len(self.stock):
+            raise FormatError("two images in stock have one name", field="stock")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
