@@ -17,6 +17,7 @@ from bench.figure import Figure
 from bench.rounds import Program, Rounds
 from bench.samples import NOW, MemoryFiles, image
 from uptane.assembly.servers import director_over_folder
+from uptane.director.check_images import UNSAFE_NO_CATALOG
 from uptane.director.planning import assignment_of, plan_targets
 from uptane.director.ports import Assignment, EcuRecord
 from uptane.formats.profiles import PROFILES
@@ -203,7 +204,10 @@ def _tuf(private: dict[Role, Ed25519PrivateKey]) -> Program:
 async def _publications(folder: Path, rounds: Rounds) -> list[Figure]:
     private = {role: KeySigner(Ed25519PrivateKey.generate()) for role in Role}
     running = await director_over_folder(
-        PROFILES["der"], folder, new_root({role: [signer] for role, signer in private.items()})
+        PROFILES["der"],
+        folder,
+        new_root({role: [signer] for role, signer in private.items()}),
+        catalog=UNSAFE_NO_CATALOG,
     )
     director, images = running.director, fleet_images()
     director.add_signers(private.values())

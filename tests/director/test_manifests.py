@@ -4,12 +4,11 @@ import hashlib
 from dataclasses import replace
 
 import pytest
-from fleet import Fleet, Vehicle
 from links import wait
-from signed import signed_manifest, signed_report
+from signed import signed_report
+from two_cars import OTHER, OTHER_PRIMARY, OTHER_TCU, TwoCars
 from world import PRIMARY, TCU, VIN, new_signer
 
-from uptane.director.ports import EcuRecord, StoredReport, VehicleRecord
 from uptane.formats.profile import Profile
 from uptane.metadata.errors import (
     BadSignatureError,
@@ -18,107 +17,23 @@ from uptane.metadata.errors import (
     SpoofingError,
     UnknownEcuError,
     UnknownVehicleError,
-    UptaneError,
     WrongVehicleError,
 )
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.metadata.version_report import EcuVersionReport
-from uptane.verification.check_manifest import CheckedManifest
 
-OTHER, OTHER_PRIMARY, OTHER_TCU = VehicleIdentifier("112"), EcuIdentifier("P112"), EcuIdentifier("S112")
 BCU = EcuIdentifier("BCUdemocar")
-Stored = tuple[VehicleRecord, list[EcuRecord], list[list[StoredReport]]]
-
-
-class Bench:
-    """Two cars at one Director, and whatever an attacker makes of their manifests."""
-
-    def __init__(self, profile: Profile) -> None:
-        self.fleet = Fleet(profile)
-        self.car = Vehicle(self.fleet)
-        self.other = Vehicle(self.fleet, OTHER, OTHER_PRIMARY, OTHER_TCU)
-        for car in (self.car, self.other):
-            car.cycle()
-            car.primary.update_cycle()
-        self.profile = profile
-
-    @property
-    def manifest_counter(self) -> int:
-        """Of the newest accepted manifest."""
-        return wait(self.fleet.director.vehicle(VIN)).manifest_counter
-
-    def counter(self, ecu: EcuIdentifier) -> int:
-        """Of the newest accepted report."""
-        return wait(self.fleet.director.ecu(ecu)).report_counter
-
-    def last(self, ecu: EcuIdentifier) -> bytes:
-        """The newest accepted report."""
-        raw = wait(self.fleet.director.ecu(ecu)).report
-        assert raw is not None
-        return raw
-
-    def signer(self, ecu: EcuIdentifier) -> object:
-        """The key of an ECU of either car."""
-        return {
-            PRIMARY: self.car.device.signer,
-            TCU: self.car.tcu.device.signer,
-            OTHER_PRIMARY: self.other.device.signer,
-            OTHER_TCU: self.other.tcu.device.signer,
-        }[ecu]
-
-    def report(self, ecu: EcuIdentifier, **changes: object) -> bytes:
-        """The next report of an ECU, but for what is changed."""
-        facts = {"signer": self.signer(ecu), "counter": self.counter(ecu) + 1} | changes
-        return signed_report(self.profile, ecu=ecu, **facts)  # type: ignore[arg-type]
-
-    def manifest(self, *reports: bytes, **changes: object) -> bytes:
-        """The car's next manifest, but for what is changed."""
-        facts = {"signer": self.car.device.signer, "counter": self.manifest_counter + 1} | changes
-        signer = facts.pop("signer")
-        return signed_manifest(self.profile, signer, *reports, **facts)  # type: ignore[arg-type]
-
-    def send(self, raw: bytes, vin: VehicleIdentifier = VIN, primary: EcuIdentifier = PRIMARY) -> CheckedManifest:
-        """Hands a manifest in."""
-        return wait(self.fleet.director.receive_manifest(vin, primary, raw, self.fleet.now))
-
-    def stored(self) -> list[Stored]:
-        """Everything that the Director keeps of both cars."""
-        return [
-            (
-                wait(self.fleet.director.vehicle(vin)),
-                [wait(self.fleet.director.ecu(ecu)) for ecu in ecus],
-                [self.fleet.reports(ecu) for ecu in ecus],
-            )
-            for vin, ecus in ((VIN, (PRIMARY, TCU)), (OTHER, (OTHER_PRIMARY, OTHER_TCU)))
-        ]
-
-    def refuses(
-        self,
-        error: type[UptaneError],
-        raw: bytes,
-        vin: VehicleIdentifier = VIN,
-        primary: EcuIdentifier = PRIMARY,
-    ) -> UptaneError:
-        """The manifest is refused with exactly that error, nothing is stored, and the car's next one is accepted."""
-        before = self.stored()
-        with pytest.raises(UptaneError) as caught:
-            self.send(raw, vin, primary)
-        assert type(caught.value) is error, repr(caught.value)
-        assert self.stored() == before
-        self.car.cycle()
-        assert self.stored() != before
-        return caught.value
 
 
 @pytest.fixture
-def bench(profile: Profile) -> Bench:
+def bench(profile: Profile) -> TwoCars:
     """Two cars that have reported before."""
-    return Bench(profile)
+    return TwoCars(profile)
 
 
 @pytest.mark.standard("STD-5.3.2.1-3")
-def test_a_good_manifest_and_its_reports_are_stored(bench: Bench) -> None:
+def test_a_good_manifest_and_its_reports_are_stored(bench: TwoCars) -> None:
     mine, its = bench.report(PRIMARY), bench.report(TCU, attacks="some attack detected")
     raw = bench.manifest(mine, its)
     checked = bench.send(raw)
@@ -133,21 +48,21 @@ def test_a_good_manifest_and_its_reports_are_stored(bench: Bench) -> None:
 
 
 @pytest.mark.standard("STD-5.3.2.1-5")
-def test_a_manifest_that_says_nothing_of_an_ecu_tells_which(bench: Bench) -> None:
+def test_a_manifest_that_says_nothing_of_an_ecu_tells_which(bench: TwoCars) -> None:
     checked = bench.send(bench.manifest(bench.report(PRIMARY)))
     assert checked.missing == (TCU,)
 
 
 @pytest.mark.standard("STD-5.3.2.1-10")
 @pytest.mark.standard("STD-5.3.2.1-11")
-def test_a_replayed_manifest_is_refused(bench: Bench) -> None:
+def test_a_replayed_manifest_is_refused(bench: TwoCars) -> None:
     raw = bench.car.primary.make_manifest()
     bench.send(raw)
     bench.refuses(ReplayedReportError, raw)
 
 
 @pytest.mark.standard("STD-5.3.2.1-10")
-def test_a_replayed_manifest_is_refused_by_a_director_that_restarted(bench: Bench) -> None:
+def test_a_replayed_manifest_is_refused_by_a_director_that_restarted(bench: TwoCars) -> None:
     raw = bench.car.primary.make_manifest()
     bench.send(raw)
     bench.fleet.director = bench.fleet.open_director()
@@ -155,12 +70,12 @@ def test_a_replayed_manifest_is_refused_by_a_director_that_restarted(bench: Benc
 
 
 @pytest.mark.standard("STD-5.3.2.1-10")
-def test_an_old_report_in_a_fresh_manifest_is_refused(bench: Bench) -> None:
+def test_an_old_report_in_a_fresh_manifest_is_refused(bench: TwoCars) -> None:
     old = bench.fleet.reports(TCU)[1].report
     bench.refuses(ReplayedReportError, bench.manifest(bench.report(PRIMARY), old))
 
 
-def test_the_latest_report_again_is_accepted_and_is_no_new_evidence(bench: Bench) -> None:
+def test_the_latest_report_again_is_accepted_and_is_no_new_evidence(bench: TwoCars) -> None:
     before = bench.fleet.reports(TCU)
     received = wait(bench.fleet.director.ecu(TCU)).report_received
     bench.fleet.later(hours=1)
@@ -170,21 +85,21 @@ def test_the_latest_report_again_is_accepted_and_is_no_new_evidence(bench: Bench
     assert wait(bench.fleet.director.ecu(TCU)).report_received == received
 
 
-def test_the_primary_may_not_repeat_its_own_report(bench: Bench) -> None:
+def test_the_primary_may_not_repeat_its_own_report(bench: TwoCars) -> None:
     bench.refuses(ReplayedReportError, bench.manifest(bench.last(PRIMARY), bench.last(TCU)))
 
 
 @pytest.mark.standard("STD-5.3.2.1-10", "STD-5.3.2.1-11")
 @pytest.mark.parametrize("step", [0, -1], ids=["equal counter, other bytes", "lower counter"])
 @pytest.mark.parametrize("ecu", [PRIMARY, TCU])
-def test_a_report_whose_counter_does_not_rise_is_refused(bench: Bench, ecu: EcuIdentifier, step: int) -> None:
+def test_a_report_whose_counter_does_not_rise_is_refused(bench: TwoCars, ecu: EcuIdentifier, step: int) -> None:
     stale = bench.report(ecu, counter=bench.counter(ecu) + step, attacks="other bytes")
     others = [] if ecu == PRIMARY else [bench.report(PRIMARY)]
     bench.refuses(ReplayedReportError, bench.manifest(stale, *others))
 
 
 @pytest.mark.parametrize("step", [0, -1])
-def test_a_manifest_whose_counter_does_not_rise_is_refused(bench: Bench, step: int) -> None:
+def test_a_manifest_whose_counter_does_not_rise_is_refused(bench: TwoCars, step: int) -> None:
     last = bench.manifest_counter
     error = bench.refuses(ReplayedReportError, bench.manifest(bench.report(PRIMARY), counter=last + step))
     assert error.facts["offered"] == last + step
@@ -192,7 +107,7 @@ def test_a_manifest_whose_counter_does_not_rise_is_refused(bench: Bench, step: i
 
 @pytest.mark.standard("STD-5.3.2.1-1", "STD-5.3.2.1-4")
 @pytest.mark.standard("STD-5.4.2.1.1-6")
-def test_the_manifest_of_one_car_is_refused_under_the_name_of_another(bench: Bench) -> None:
+def test_the_manifest_of_one_car_is_refused_under_the_name_of_another(bench: TwoCars) -> None:
     raw = bench.manifest(bench.report(PRIMARY))
     bench.refuses(WrongVehicleError, raw, OTHER, OTHER_PRIMARY)
     bench.refuses(WrongVehicleError, raw, OTHER, PRIMARY)
@@ -200,21 +115,21 @@ def test_the_manifest_of_one_car_is_refused_under_the_name_of_another(bench: Ben
 
 @pytest.mark.standard("STD-5.3.2.1-6")
 @pytest.mark.standard("STD-5.4.2.1.1-7")
-def test_a_secondary_cannot_speak_for_the_vehicle(bench: Bench) -> None:
+def test_a_secondary_cannot_speak_for_the_vehicle(bench: TwoCars) -> None:
     raw = bench.manifest(bench.report(TCU), signer=bench.signer(TCU), primary=TCU)
     bench.refuses(SpoofingError, raw, VIN, TCU)
     bench.refuses(BadSignatureError, bench.manifest(bench.report(PRIMARY), signer=bench.signer(TCU)))
     bench.refuses(SpoofingError, bench.manifest(bench.report(PRIMARY)), VIN, TCU)
 
 
-def test_the_primary_of_another_car_cannot_speak_for_this_one(bench: Bench) -> None:
+def test_the_primary_of_another_car_cannot_speak_for_this_one(bench: TwoCars) -> None:
     raw = bench.manifest(signer=bench.signer(OTHER_PRIMARY), primary=OTHER_PRIMARY)
     bench.refuses(UnknownEcuError, raw, VIN, OTHER_PRIMARY)
     bench.refuses(BadSignatureError, bench.manifest(signer=bench.signer(OTHER_PRIMARY)))
 
 
 @pytest.mark.standard("STD-5.3.2.1-7", "STD-5.3.2.1-2")
-def test_an_ecu_of_another_car_cannot_be_brought_in(bench: Bench) -> None:
+def test_an_ecu_of_another_car_cannot_be_brought_in(bench: TwoCars) -> None:
     foreign = bench.report(OTHER_TCU)
     checked = bench.send(bench.manifest(bench.report(PRIMARY), foreign))
     assert checked.strangers == (OTHER_TCU,)
@@ -222,7 +137,7 @@ def test_an_ecu_of_another_car_cannot_be_brought_in(bench: Bench) -> None:
 
 
 @pytest.mark.standard("STD-5.3.2.1-5", "STD-5.3.2.1-2")
-def test_an_ecu_that_nobody_registered_is_flagged_and_cannot_silence_the_vehicle(bench: Bench) -> None:
+def test_an_ecu_that_nobody_registered_is_flagged_and_cannot_silence_the_vehicle(bench: TwoCars) -> None:
     unknown = signed_report(bench.profile, new_signer(), BCU, counter=1)
     checked = bench.send(bench.manifest(bench.report(PRIMARY), bench.report(TCU), unknown))
     assert checked.strangers == (BCU,)
@@ -230,21 +145,21 @@ def test_an_ecu_that_nobody_registered_is_flagged_and_cannot_silence_the_vehicle
 
 
 @pytest.mark.standard("STD-5.4.2.1.1-9")
-def test_a_manifest_without_the_primarys_own_report_is_refused(bench: Bench) -> None:
+def test_a_manifest_without_the_primarys_own_report_is_refused(bench: TwoCars) -> None:
     bench.refuses(FormatError, bench.manifest(bench.report(TCU)))
     bench.refuses(FormatError, bench.manifest())
 
 
 @pytest.mark.standard("STD-5.3.2.1-7", "STD-5.3.2.1-4", "STD-5.3.2.1-3")
 @pytest.mark.standard("STD-5.4.2.1.2-1")
-def test_a_report_that_another_key_signed_drops_the_whole_manifest(bench: Bench) -> None:
+def test_a_report_that_another_key_signed_drops_the_whole_manifest(bench: TwoCars) -> None:
     for thief in (bench.signer(PRIMARY), new_signer()):
         forged = bench.report(TCU, signer=thief)
         bench.refuses(BadSignatureError, bench.manifest(bench.report(PRIMARY), forged))
 
 
 @pytest.mark.standard("STD-5.4.2.1.2-3")
-def test_a_report_that_was_changed_after_it_was_signed_drops_the_whole_manifest(bench: Bench) -> None:
+def test_a_report_that_was_changed_after_it_was_signed_drops_the_whole_manifest(bench: TwoCars) -> None:
     codec = bench.profile.format
     genuine = codec.decode(EcuVersionReport, bench.report(TCU, attacks="some attack detected"))
     lie = codec.assemble(codec.encode(replace(genuine.payload, attacks_detected="")), genuine.signatures)
@@ -256,7 +171,7 @@ def test_a_report_that_was_changed_after_it_was_signed_drops_the_whole_manifest(
 @pytest.mark.standard("STD-5.4.2.1.1-4")
 @pytest.mark.standard("STD-5.4.2.1.1-5")
 @pytest.mark.parametrize("part", ["signature", "digest", "hash_function", "none"])
-def test_a_manifest_whose_signature_entry_is_not_true_in_every_part_is_refused(bench: Bench, part: str) -> None:
+def test_a_manifest_whose_signature_entry_is_not_true_in_every_part_is_refused(bench: TwoCars, part: str) -> None:
     codec = bench.profile.format
     genuine = codec.decode(VehicleVersionManifest, bench.manifest(bench.report(PRIMARY)))
     entry = genuine.signatures[0]
@@ -271,20 +186,20 @@ def test_a_manifest_whose_signature_entry_is_not_true_in_every_part_is_refused(b
     bench.refuses(BadSignatureError, raw)
 
 
-def test_what_is_no_manifest_is_refused(bench: Bench) -> None:
+def test_what_is_no_manifest_is_refused(bench: TwoCars) -> None:
     for raw in (b"", b"garbage", bench.report(PRIMARY), bench.manifest(bench.report(PRIMARY))[:-1]):
         bench.refuses(FormatError, raw)
 
 
 @pytest.mark.standard("STD-5.3.2.1-1")
-def test_a_manifest_of_an_unknown_vehicle_or_primary_is_refused(bench: Bench) -> None:
+def test_a_manifest_of_an_unknown_vehicle_or_primary_is_refused(bench: TwoCars) -> None:
     nobody = VehicleIdentifier("113")
     raw = bench.manifest(vin=nobody)
     bench.refuses(UnknownVehicleError, raw, nobody, PRIMARY)
     bench.refuses(UnknownEcuError, bench.manifest(primary=BCU), VIN, BCU)
 
 
-def test_a_secondarys_report_reaches_the_history_once_each(bench: Bench) -> None:
+def test_a_secondarys_report_reaches_the_history_once_each(bench: TwoCars) -> None:
     told = len(bench.fleet.reports(TCU))
     for _ in range(3):
         bench.car.cycle()
@@ -295,5 +210,5 @@ def test_a_secondarys_report_reaches_the_history_once_each(bench: Bench) -> None
     assert len(wait(bench.fleet.director.reports(TCU, limit=2))) == 2
 
 
-def test_a_manifest_sent_in_the_name_of_another_ecu_of_the_car_is_refused(bench: Bench) -> None:
+def test_a_manifest_sent_in_the_name_of_another_ecu_of_the_car_is_refused(bench: TwoCars) -> None:
     bench.refuses(SpoofingError, bench.manifest(bench.report(PRIMARY)), VIN, TCU)

@@ -8,6 +8,7 @@ from links import wait
 from signed import FRESH, PATH
 from world import DIRECTOR, PRIMARY, TCU, VIN, image, new_signer
 
+from uptane.director.check_images import UNSAFE_NO_CATALOG
 from uptane.director.director import Director
 from uptane.director.ports import VehicleRecord
 from uptane.formats.profile import Profile
@@ -176,7 +177,11 @@ def test_without_its_private_keys_a_director_publishes_nothing(fleet: Fleet) -> 
     before = fleet.published(VIN)
     root = fleet.profile.format.decode(Root, fleet.file(DIRECTOR, Role.ROOT)).payload
     director = Director(
-        profile=fleet.profile, inventory=fleet.inventory, metadata=fleet.metadata.__getitem__, root=root
+        profile=fleet.profile,
+        inventory=fleet.inventory,
+        metadata=fleet.metadata.__getitem__,
+        root=root,
+        catalog=UNSAFE_NO_CATALOG,
     )
     with pytest.raises(ProvisioningError):
         wait(director.publish(VIN, fleet.now))

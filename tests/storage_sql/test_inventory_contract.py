@@ -4,10 +4,22 @@ from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from inventory_records import CAR, NOW, TRUCK, Tell, assignment_of, contents, ecu_of, key_of, register, report_of
+from inventory_records import (
+    CAR,
+    NOW,
+    TRUCK,
+    Tell,
+    assignment_of,
+    contents,
+    directed_of,
+    ecu_of,
+    key_of,
+    register,
+    report_of,
+)
 
-from uptane.director.ports import EcuRecord, InventoryDatabase, VehicleRecord
-from uptane.metadata.errors import AlreadyRegisteredError, UnknownEcuError, UnknownVehicleError
+from uptane.director.ports import Alert, EcuRecord, InventoryDatabase, VehicleRecord
+from uptane.metadata.errors import AlreadyRegisteredError, StorageError, UnknownEcuError, UnknownVehicleError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.version_report import MAX_COUNTER
@@ -256,5 +268,90 @@ def test_an_ecu_has_one_image_at_a_time(tell: Tell) -> None:
         async with inventory.transaction() as reader:
             assert list(await reader.assignments(CAR)) == []
             assert list(await reader.assignments(TRUCK)) == [kept]
+
+    tell(story)
+
+
+def test_alerts_are_only_added_and_come_back_newest_first(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory)
+        told = [Alert(vehicle=CAR, time=NOW, code="E-MISSING", text=f"Zoë 車 '{n}'") for n in range(4)]
+        async with inventory.transaction() as changes:
+            for alert in told:
+                await changes.add_alert(alert)
+            await changes.add_alert(replace(told[0], vehicle=TRUCK))
+            with pytest.raises(UnknownVehicleError):
+                await changes.add_alert(replace(told[0], vehicle=VehicleIdentifier("nobody")))
+            with pytest.raises(StorageError):
+                await changes.add_alert(replace(told[0], text="a\0b"))
+        async with inventory.transaction() as reader:
+            assert list(await reader.alerts(CAR, 3)) == [told[3], told[2], told[1]]
+            assert len(await reader.alerts(TRUCK, 10)) == 1
+            assert list(await reader.alerts(VehicleIdentifier("nobody"), 10)) == []
+
+    tell(story)
+
+
+def test_alerts_of_a_transaction_that_fails_are_not_kept(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory)
+        with pytest.raises(ZeroDivisionError):
+            async with inventory.transaction() as changes:
+                await changes.add_alert(Alert(vehicle=CAR, time=NOW, code="E-TIME", text="x"))
+                raise ZeroDivisionError
+        async with inventory.transaction() as reader:
+            assert list(await reader.alerts(CAR, 10)) == []
+
+    tell(story)
+
+
+def test_what_an_ecu_may_have_is_replaced_as_a_whole_and_comes_back_in_order(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory, ecu_of("brake"), ecu_of("axle"), ecu_of("lorry", TRUCK))
+        brake, axle = EcuIdentifier("brake"), EcuIdentifier("axle")
+        async with inventory.transaction() as changes:
+            await changes.set_directed(CAR, brake, [directed_of("brake", 3), directed_of("brake", 1)])
+            await changes.set_directed(CAR, axle, [directed_of("axle", 7)])
+        async with inventory.transaction() as reader:
+            found = [(each.ecu, each.number) for each in await reader.directed(CAR)]
+            assert found == [("axle", 7), ("brake", 1), ("brake", 3)]
+            assert list(await reader.directed(TRUCK)) == []
+        async with inventory.transaction() as changes:
+            await changes.set_directed(CAR, brake, [directed_of("brake", 3)])
+            await changes.set_directed(CAR, axle, [])
+        async with inventory.transaction() as reader:
+            assert list(await reader.directed(CAR)) == [directed_of("brake", 3)]
+
+    tell(story)
+
+
+def test_nothing_is_directed_to_an_ecu_that_is_not_in_the_vehicle(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory, ecu_of("brake"), ecu_of("lorry", TRUCK))
+        async with inventory.transaction() as changes:
+            for vehicle, ecu, error in (
+                (CAR, "lorry", UnknownEcuError),
+                (CAR, "nobody", UnknownEcuError),
+                (VehicleIdentifier("nobody"), "brake", UnknownVehicleError),
+            ):
+                with pytest.raises(error):
+                    await changes.set_directed(vehicle, EcuIdentifier(ecu), [])
+            for wrong in ([directed_of("lorry", 1)], [directed_of("brake", 1), directed_of("brake", 1)]):
+                with pytest.raises(StorageError):
+                    await changes.set_directed(CAR, EcuIdentifier("brake"), wrong)
+            assert list(await changes.directed(CAR)) == []
+
+    tell(story)
+
+
+def test_an_assignment_keeps_its_install_order(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory, ecu_of("brake"))
+        for order in (7, None, 0):
+            assignment = replace(assignment_of("brake", "a.img"), install_order=order)
+            async with inventory.transaction() as changes:
+                await changes.assign(assignment)
+            async with inventory.transaction() as reader:
+                assert list(await reader.assignments(CAR)) == [assignment]
 
     tell(story)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from device import Device, SecondaryEcu, new_device
@@ -12,6 +13,7 @@ from links import Links, SecondaryLink, wait
 from signed import FACTORY, factory_file
 from world import DIRECTOR, IMAGES, NOW, PRIMARY, TCU, VIN, delegation, new_signer
 
+from uptane.director.check_images import UNSAFE_NO_CATALOG
 from uptane.director.director import Director
 from uptane.director.ports import InventoryDatabase, StoredReport
 from uptane.formats.profile import Profile
@@ -23,7 +25,6 @@ from uptane.metadata.identifiers import (
     EcuIdentifier,
     HardwareIdentifier,
     ImagePath,
-    PathPattern,
     RepositoryName,
     RoleName,
     VehicleIdentifier,
@@ -38,7 +39,7 @@ from uptane.storage.memory import MemoryImages, MemoryPublished
 from uptane.storage.memory_inventory import MemoryInventory
 from uptane.timeserver.timeserver import Timeserver
 from uptane.vehicle.installation import INSTALLED
-from uptane.vehicle.memory import EcuMemory, VerificationKind
+from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.primary import Primary
 from uptane.vehicle.primary import World as PrimaryWorld
 from uptane.vehicle.provisioning import Provisioning, provision
@@ -82,6 +83,7 @@ class Fleet:
         wait(self.images.publish(self.now))
         self.metadata: dict[VehicleIdentifier, MemoryPublished] = {}
         self.inventory = inventory or MemoryInventory()
+        self.director_rules: dict[str, Any] = {"catalog": UNSAFE_NO_CATALOG}
         self.director = self.open_director()
         self.time_key = self.new_key()
         self.timeserver = Timeserver(profile, self.time_key)
@@ -103,9 +105,15 @@ class Fleet:
             inventory=self.inventory,
             metadata=lambda vin: self.metadata.setdefault(vin, MemoryPublished()),
             root=new_root(self.director_keys, self.thresholds),
+            **self.director_rules,
         )
         director.add_signers(signer for signers in self.director_keys.values() for signer in signers)
         return director
+
+    def restart_director(self, **rules: object) -> None:
+        """The Director restarts with another catalogue, policy, or other dependencies."""
+        self.director_rules |= rules
+        self.director = self.open_director()
 
     def later(self, **delta: float) -> None:
         """Moves the servers' clock."""
@@ -228,9 +236,8 @@ class Vehicle:
         fleet: the servers.
         vin, primary, secondary: the identities.
         refetch_images: as on `Primary`.
-        hardware: of the first Secondary, if it knows its own.
-        verification, image_patterns: of the first Secondary.
         device: makes the parts of each ECU.
+        made: of the first Secondary, as for `provision`.
     """
 
     def __init__(
@@ -241,10 +248,8 @@ class Vehicle:
         secondary: EcuIdentifier = TCU,
         *,
         refetch_images: bool = False,
-        hardware: HardwareIdentifier | None = None,
-        verification: VerificationKind = VerificationKind.FULL,
-        image_patterns: tuple[PathPattern, ...] = (),
         device: Callable[[], Device] | None = None,
+        **made: object,
     ) -> None:
         if vin not in fleet.metadata:
             fleet.add_vehicle(vin)
@@ -260,9 +265,7 @@ class Vehicle:
         self.primary = self.restart_primary()
         key = fleet.profile.format.encode_key(self.device.signer.key)
         self.links.register_ecu(vin, primary, key, is_primary=True)
-        self.tcu = self.add_secondary(
-            secondary, hardware_id=hardware, verification=verification, image_patterns=image_patterns
-        )
+        self.tcu = self.add_secondary(secondary, **made)
 
     def new_nonce(self) -> int:
         """Nonces that tests can foresee."""

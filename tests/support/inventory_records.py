@@ -7,7 +7,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from uptane.director.ports import Assignment, EcuRecord, InventoryDatabase, StoredReport, VehicleRecord
+from uptane.director.ports import Assignment, Directed, EcuRecord, InventoryDatabase, StoredReport, VehicleRecord
 from uptane.metadata.identifiers import EcuIdentifier, ImagePath, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 
@@ -43,6 +43,12 @@ def assignment_of(ecu: str, path: str, vehicle: VehicleIdentifier = CAR) -> Assi
     return Assignment(vehicle=vehicle, ecu=EcuIdentifier(ecu), path=ImagePath(path), image=b"{}")
 
 
+def directed_of(ecu: str, number: int, vehicle: VehicleIdentifier = CAR) -> Directed:
+    return Directed(
+        vehicle=vehicle, ecu=EcuIdentifier(ecu), number=number, path=ImagePath(f"{number}.img"), image=b"{}"
+    )
+
+
 async def register(inventory: InventoryDatabase, *records: EcuRecord) -> None:
     async with inventory.transaction() as changes:
         for vehicle in (CAR, TRUCK):
@@ -56,6 +62,7 @@ async def contents(inventory: InventoryDatabase) -> list[object]:
     async with inventory.transaction() as reader:
         for vehicle in await reader.vehicles():
             found += [await reader.vehicle(vehicle), await reader.assignments(vehicle)]
+            found += [await reader.directed(vehicle), await reader.alerts(vehicle, 1000)]
             for record in await reader.ecus(vehicle):
                 found += [record, await reader.reports(vehicle, record.ecu, 1000)]
     return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from world import DIRECTOR
 
+from uptane.director.director import Answer
 from uptane.metadata.errors import EndlessDataError, UnreachableError
 from uptane.metadata.identifiers import EcuIdentifier, RepositoryName, VehicleIdentifier
 from uptane.vehicle.secondaries import Secondaries
@@ -57,6 +58,7 @@ class Links:
         altered: metadata files by repository and name that are not what was published; None for a missing one.
         calls: what was asked, in order.
         names: the files that were asked for, in order.
+        answers: what the Director answered to manifests; None where it only takes them in.
     """
 
     fleet: "Fleet"
@@ -68,6 +70,7 @@ class Links:
     nonces: list[int] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
+    answers: list[Answer] | None = None
 
     def __post_init__(self) -> None:
         self.mirrors = [Mirror(f"mirror {n}", self.fleet, self.calls, self.names, self.down) for n in (1, 2)]
@@ -103,7 +106,10 @@ class Links:
         self.calls.append("manifest")
         self._check("Director")
         self.manifests.append(manifest)
-        wait(self.fleet.director.receive_manifest(vehicle, primary, manifest, self.fleet.now))
+        if self.answers is None:
+            wait(self.fleet.director.receive_manifest(vehicle, primary, manifest, self.fleet.now))
+        else:
+            self.answers.append(wait(self.fleet.director.answer_manifest(vehicle, primary, manifest, self.fleet.now)))
 
     def register_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, key: bytes, *, is_primary: bool) -> None:
         decoded = self.fleet.profile.format.decode_key(key)

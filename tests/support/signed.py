@@ -1,5 +1,7 @@
 """Reports, manifests and images as tests make them: by whoever holds the key that they choose."""
 
+from datetime import datetime
+
 from world import NOW, PRIMARY, VIN
 
 from uptane.formats.profile import Profile
@@ -31,15 +33,23 @@ def factory_file() -> ImageFile:
 
 
 def signed_report(
-    profile: Profile, signer: Signer, ecu: EcuIdentifier, *, counter: int, nonce: int = 0, attacks: str = ""
+    profile: Profile,
+    signer: Signer,
+    ecu: EcuIdentifier,
+    *,
+    counter: int,
+    nonce: int = 0,
+    attacks: str = "",
+    time: datetime = NOW,
+    installed: ImageFile | None = None,
 ) -> bytes:
     """A version report as whoever holds `signer` can make one."""
     report = EcuVersionReport(
         ecu=ecu,
-        installed=factory_file(),
+        installed=installed or factory_file(),
         attacks_detected=attacks,
-        time=NOW,
-        previous_time=NOW,
+        time=time,
+        previous_time=time,
         counter=None if profile.unsafe_no_report_counter else counter,
         nonce=None if profile.unsafe_no_report_counter else nonce,
     )

@@ -26,7 +26,7 @@ OLD = b"old firmware with a hole"
 @pytest.fixture
 def car(profile: Profile) -> Vehicle:
     """A vehicle whose ECUs run release 5."""
-    car = Vehicle(Fleet(profile), hardware=HardwareIdentifier("tcu-7"))
+    car = Vehicle(Fleet(profile), hardware_id=HardwareIdentifier("tcu-7"))
     car.fleet.release(PATH, FRESH, custom=custom(5))
     car.fleet.release("head unit.img", FRESH, PRIMARY, custom=custom(5))
     car.cycle()

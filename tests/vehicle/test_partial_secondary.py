@@ -215,7 +215,7 @@ def test_an_older_release_that_both_repositories_list_is_refused(car: Vehicle) -
 def test_an_image_for_other_hardware_is_refused_by_a_partial_secondary(
     profile: Profile, kind: VerificationKind
 ) -> None:
-    car = partial_vehicle(profile, kind, hardware=HardwareIdentifier("tcu-7"))
+    car = partial_vehicle(profile, kind, hardware_id=HardwareIdentifier("tcu-7"))
     good = car.fleet.add_image("good.img", FRESH, custom(hardware=("tcu-7",)))
     with car.secondary_refuses(HardwareMismatchError, undo=lambda: car.fleet.direct(good)):
         car.fleet.release("wrong.img", EVIL, custom=custom(hardware=("tcu-8",)))

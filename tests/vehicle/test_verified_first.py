@@ -156,7 +156,7 @@ def test_hardware_and_release_are_judged_again_by_whoever_installs(
     profile: Profile, offered: Custom, error: type[UptaneError]
 ) -> None:
     """Should an image ever come this far that verification did not see."""
-    car = Vehicle(Fleet(profile), hardware=HardwareIdentifier("tcu-7"))
+    car = Vehicle(Fleet(profile), hardware_id=HardwareIdentifier("tcu-7"))
     car.fleet.release(PATH, FRESH, custom=custom(5))
     car.cycle()
     memory, slots = car.secondary.memory, car.tcu.device.slots

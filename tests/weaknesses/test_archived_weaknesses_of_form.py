@@ -281,7 +281,7 @@ def test_weakness_18_der_holds_thresholds_other_keys_delegations_and_long_names(
     path = ImagePath(f"{long}/{long}.img")
     added = wait(fleet.images.add_image(path, FRESH, role=RoleName(long), custom=custom(7, ("tcu-7", "tcu-8"))))
     wait(fleet.images.publish(fleet.now))
-    car = Vehicle(fleet, secondary=EcuIdentifier(long), hardware=HardwareIdentifier("tcu-7"))
+    car = Vehicle(fleet, secondary=EcuIdentifier(long), hardware_id=HardwareIdentifier("tcu-7"))
     fleet.direct(added, car.tcu.ecu)
     car.cycle()
     assert car.running() == FRESH

@@ -4,7 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from uptane.director.check_images import UnsafeNoCatalog
+from uptane.director.dependencies import read_dependencies
 from uptane.director.director import Director
+from uptane.director.ports import ImageCatalog
 from uptane.formats.profile import Profile
 from uptane.image_repository.repository import ImageRepository
 from uptane.metadata.errors import FormatError
@@ -13,7 +16,9 @@ from uptane.metadata.root import Root
 from uptane.services.asgi import host_names
 from uptane.services.static_files import PublishedFiles, StaticFiles, mounts, mounts_by_vehicle
 from uptane.storage.folders import ImageFolder, PublishedFolder
+from uptane.storage.image_catalog import VerifiedImageCatalog
 from uptane.storage.sql.inventory import SqlInventory, open_inventory
+from uptane.verification.trusted import Held
 
 
 def image_repository_over_folder(profile: Profile, folder: Path) -> ImageRepository:
@@ -21,6 +26,11 @@ def image_repository_over_folder(profile: Profile, folder: Path) -> ImageReposit
     return ImageRepository(
         profile=profile, metadata=PublishedFolder(folder / "metadata"), images=ImageFolder(folder / "targets")
     )
+
+
+def image_catalog_over_folder(profile: Profile, folder: Path, root: bytes) -> VerifiedImageCatalog:
+    """What an Image repository publishes into `metadata/` of a folder, verified from a trusted Root on."""
+    return VerifiedImageCatalog(published=PublishedFolder(folder / "metadata"), profile=profile, held=Held(root=root))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +52,26 @@ class RunningDirector:
         await self.inventory.dispose()
 
 
-async def director_over_folder(profile: Profile, folder: Path, root: Root) -> RunningDirector:
-    """A Director that publishes into `VIN/metadata/` and `VIN/targets/`, its inventory in SQLite beside them."""
+async def director_over_folder(
+    profile: Profile, folder: Path, root: Root, *, catalog: ImageCatalog | UnsafeNoCatalog
+) -> RunningDirector:
+    """A Director that publishes into `VIN/metadata/` and `VIN/targets/`, its inventory in SQLite beside them.
+
+    What images require of each other stands in `dependencies.txt` there, if anywhere; see `read_dependencies`.
+
+    Raises:
+        FormatError: a line of that file is no dependency.
+    """
+    rules = folder / "dependencies.txt"
+    dependencies = read_dependencies(rules.read_text(encoding="utf-8")) if rules.exists() else ()
     inventory = await open_inventory(folder / "inventory.sqlite")
     director = Director(
         profile=profile,
         inventory=inventory,
         metadata=lambda vehicle: PublishedFolder(folder / vehicle / "metadata"),
         root=root,
+        catalog=catalog,
+        dependencies=dependencies,
     )
     return RunningDirector(
         director=director, images=lambda vehicle: ImageFolder(folder / vehicle / "targets"), inventory=inventory

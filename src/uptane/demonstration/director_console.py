@@ -10,6 +10,7 @@ from uptane.demonstration.image_repository_attacks import EVIL
 from uptane.demonstration.image_repository_console import FRESH, custom_of, read_image, write_image
 from uptane.demonstration.readable import readable_manifest, readable_report
 from uptane.demonstration.settings import KNOWN_VEHICLES, Settings
+from uptane.director.check_images import UNSAFE_NO_CATALOG
 from uptane.director.director import Director
 from uptane.metadata.errors import UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, ImagePath, VehicleIdentifier
@@ -68,7 +69,7 @@ class DirectorConsole(DirectorAttacks):
         self._signers = {role: self._desk.signer(name) for role, name in KEYS.items()}
         self._rotations, self._stolen = 0, {}
         self._running = self._desk.run(
-            director_over_folder(self.settings.profile, self.settings.director, self._root())
+            director_over_folder(self.settings.profile, self.settings.director, self._root(), catalog=UNSAFE_NO_CATALOG)
         )
         self.director.add_signers(self._signers.values())
         for vehicle in KNOWN_VEHICLES:
@@ -105,7 +106,7 @@ class DirectorConsole(DirectorAttacks):
         self._listen()
 
     def _listen(self) -> None:
-        methods = director_methods(self.director, self.settings.profile, now)
+        methods = director_methods(self.director, self.settings.profile, now, answers=False)
         door = XmlRpcDoor(methods, max_body=MAX_MANIFEST_BYTES, allowed_hosts=host_names(self.settings.profile))
         port = self.settings.ports.director_calls
         if self._desk.servers.serves(port):

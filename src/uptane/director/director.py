@@ -2,26 +2,57 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from uptane.director.issuing import issue
+from uptane.director.check_images import UnsafeNoCatalog, check_fits
+from uptane.director.deciding import PlanRules
+from uptane.director.dependencies import Dependency
+from uptane.director.installed import installed_files, outstanding
+from uptane.director.issuing import Issued, Occasion, issue
 from uptane.director.manifest_intake import take_in_manifest
+from uptane.director.manifest_policy import DEFAULT_POLICY, ManifestPolicy
 from uptane.director.planning import assignment_of, plan_targets
-from uptane.director.ports import EcuRecord, InventoryDatabase, InventoryTransaction, StoredReport, VehicleRecord
+from uptane.director.ports import (
+    Alert,
+    EcuRecord,
+    ImageCatalog,
+    InventoryDatabase,
+    InventoryTransaction,
+    StoredReport,
+    VehicleRecord,
+)
 from uptane.director.registration import register_ecu, register_vehicle
 from uptane.formats.profile import Profile
 from uptane.metadata.errors import UnknownEcuError, UnknownVehicleError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, KeyId, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import Root
-from uptane.metadata.targets import Image
+from uptane.metadata.targets import Image, ImageFile
 from uptane.signing.ports import MetadataStore
 from uptane.signing.publish import Lifetimes, Published, Publisher
 from uptane.signing.signer import Signer
 from uptane.verification.check_manifest import CheckedManifest
 
 DEFAULT_LIFETIMES = Lifetimes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What became of a manifest.
+
+    Args:
+        manifest: as it was taken in.
+        outstanding: the ECUs that are not known to have their assigned image; empty for a vehicle that is up to date.
+        published: the vehicle's new metadata; None where what it can fetch already is still good.
+        withheld: why the assigned images are not directed, if they are not.
+    """
+
+    manifest: CheckedManifest
+    outstanding: tuple[EcuIdentifier, ...]
+    published: Published | None = None
+    withheld: UptaneError | None = None
 
 
 class Director:
@@ -34,7 +65,11 @@ class Director:
         inventory: the inventory database.
         metadata: gives the store of a vehicle's metadata.
         root: the keys and thresholds of the roles, as a draft.
+        catalog: what the Image repository lists: nothing else is directed.
+        dependencies: what images require and conflict with; see `dependencies.read_dependencies`.
+        stock: images that may be directed where a dependency asks for them; see `deciding.PlanRules`.
         lifetimes: until when new metadata is valid.
+        policy: what follows when a genuine manifest lacks ECUs or tells wrong times.
     """
 
     def __init__(
@@ -44,13 +79,19 @@ class Director:
         inventory: InventoryDatabase,
         metadata: Callable[[VehicleIdentifier], MetadataStore],
         root: Root,
+        catalog: ImageCatalog | UnsafeNoCatalog,
+        dependencies: Iterable[Dependency] = (),
+        stock: Iterable[Image] = (),
         lifetimes: Lifetimes = DEFAULT_LIFETIMES,
+        policy: ManifestPolicy = DEFAULT_POLICY,
     ) -> None:
         self._profile = profile
         self._inventory = inventory
         self._metadata = metadata
         self._root = root
+        self._rules = PlanRules(catalog=catalog, dependencies=tuple(dependencies), stock=tuple(stock))
         self._lifetimes = lifetimes
+        self._policy = policy
         self._keyring: dict[KeyId, Signer] = {}
         self._locks: defaultdict[VehicleIdentifier, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -89,7 +130,29 @@ class Director:
     ) -> CheckedManifest:
         """See `manifest_intake.take_in_manifest`."""
         return await take_in_manifest(
-            self._inventory, self._profile, vehicle=vehicle, primary=primary, raw=raw, now=now
+            self._inventory, self._profile, vehicle=vehicle, primary=primary, raw=raw, now=now, policy=self._policy
+        )
+
+    async def answer_manifest(
+        self, vehicle: VehicleIdentifier, primary: EcuIdentifier, raw: bytes, now: datetime
+    ) -> Answer:
+        """Takes in a manifest, decides what the vehicle shall have, and issues that (STD-5.3.2.1-1 to -16).
+
+        New metadata is signed where it says something new or expires soon. Images that may not be directed are withheld
+        and an alert tells why; the manifest stays accepted, and what was directed before is renewed.
+
+        Raises:
+            UnknownVehicleError, SecurityError: as `receive_manifest`; nothing was stored or issued.
+            ProvisioningError, StorageError: as `publish`; the manifest stays accepted.
+        """
+        checked = await self.receive_manifest(vehicle, primary, raw, now)
+        async with self._locks[vehicle]:
+            issued = await self._issue(vehicle, now, occasion=Occasion.MANIFEST)
+        return Answer(
+            manifest=checked,
+            outstanding=tuple(await self.outstanding(vehicle)),
+            published=issued.published if issued.is_new else None,
+            withheld=issued.withheld,
         )
 
     async def require_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier) -> None:
@@ -97,23 +160,34 @@ class Director:
         async with self._inventory.transaction() as transaction:
             await _require_ecu(transaction, vehicle, ecu)
 
-    async def assign(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, image: Image) -> None:
+    async def assign(
+        self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, image: Image, install_order: int | None = None
+    ) -> None:
         """An ECU shall have this image, from the next publication on, in place of an earlier one.
 
         One name is one image: ECUs of the vehicle that were assigned another image of that name get this one too.
 
+        Args:
+            vehicle, ecu, image: the assignment.
+            install_order: when the ECU shall install it: lower numbers first, 0 to 65535. Where no ECU of the vehicle
+                has one, it follows from the dependencies.
+
         Raises:
             UnknownVehicleError, UnknownEcuError: not in the inventory.
             FormatError: the profile cannot say that; nothing is changed.
+            HardwareMismatchError: the image is for other hardware; nothing is changed.
         """
         async with self._inventory.transaction() as transaction:
             await _require_ecu(transaction, vehicle, ecu)
             for other in await transaction.assignments(vehicle):
                 if other.path == image.file.path and other.ecu != ecu:
-                    await transaction.assign(assignment_of(vehicle, other.ecu, image))
-            await transaction.assign(assignment_of(vehicle, ecu, image))
-            planned = plan_targets(await transaction.assignments(vehicle), await transaction.ecus(vehicle))
+                    await transaction.assign(assignment_of(vehicle, other.ecu, image, other.install_order))
+            await transaction.assign(assignment_of(vehicle, ecu, image, install_order))
+            ecus = await transaction.ecus(vehicle)
+            planned = plan_targets(await transaction.assignments(vehicle), ecus)
             self._profile.check_writable(planned.images)
+            having = planned.images[image.file.path].custom.ecus
+            check_fits(image, [record for record in ecus if record.ecu in having])
 
     async def clear_assignments(self, vehicle: VehicleIdentifier) -> None:
         """No ECU of the vehicle shall have anything, from the next publication on."""
@@ -125,7 +199,7 @@ class Director:
     async def publish(self, vehicle: VehicleIdentifier, now: datetime) -> Published:
         """Publishes the vehicle's metadata; see `issuing.issue`."""
         async with self._locks[vehicle]:
-            return await self._issue(vehicle, now)
+            return (await self._issue(vehicle, now)).published
 
     async def change_keys(self, root: Root, now: datetime) -> None:
         """Publishes a new Root for every vehicle, signed by its own and the present root keys.
@@ -138,7 +212,7 @@ class Director:
         for vehicle in await self.vehicles():
             async with self._locks[vehicle]:
                 try:
-                    await self._issue(vehicle, now, root)
+                    await self._issue(vehicle, now, root, occasion=Occasion.NEW_ROOT)
                 except UptaneError as error:
                     failures.append(error)
         if failures:
@@ -165,15 +239,47 @@ class Director:
             raise UnknownEcuError(f"ECU {ecu} is not known to the Director", ecu=ecu)
         return record
 
+    async def installed(self, vehicle: VehicleIdentifier) -> Mapping[EcuIdentifier, ImageFile]:
+        """What each ECU runs, as far as it has reported; UnknownVehicleError."""
+        await self.vehicle(vehicle)
+        async with self._inventory.transaction() as transaction:
+            return installed_files(self._profile, await transaction.ecus(vehicle))
+
+    async def outstanding(self, vehicle: VehicleIdentifier) -> Sequence[EcuIdentifier]:
+        """The ECUs that are not known to have their assigned image; UnknownVehicleError."""
+        installed = await self.installed(vehicle)
+        async with self._inventory.transaction() as transaction:
+            return outstanding(await transaction.assignments(vehicle), installed)
+
     async def reports(self, ecu: EcuIdentifier, limit: int = 100) -> Sequence[StoredReport]:
         """The newest accepted reports of an ECU, newest first; UnknownEcuError."""
         record = await self.ecu(ecu)
         async with self._inventory.transaction() as transaction:
             return await transaction.reports(record.vehicle, ecu, limit)
 
-    async def _issue(self, vehicle: VehicleIdentifier, now: datetime, root: Root | None = None) -> Published:
-        publisher = self._publisher(vehicle)
-        return await issue(self._inventory, publisher, vehicle, now, first_root=self._root, root=root)
+    async def alerts(self, vehicle: VehicleIdentifier, limit: int = 100) -> Sequence[Alert]:
+        """What an operator should know of a vehicle, newest first; UnknownVehicleError."""
+        await self.vehicle(vehicle)
+        async with self._inventory.transaction() as transaction:
+            return await transaction.alerts(vehicle, limit)
+
+    async def _issue(
+        self,
+        vehicle: VehicleIdentifier,
+        now: datetime,
+        root: Root | None = None,
+        occasion: Occasion = Occasion.PUBLICATION,
+    ) -> Issued:
+        return await issue(
+            self._inventory,
+            self._publisher(vehicle),
+            vehicle,
+            now,
+            rules=self._rules,
+            first_root=self._root,
+            root=root,
+            occasion=occasion,
+        )
 
     def _publisher(self, vehicle: VehicleIdentifier) -> Publisher:
         return Publisher(

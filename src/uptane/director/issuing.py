@@ -1,16 +1,43 @@
 """Writes a vehicle's Targets, Snapshot and Timestamp, Timestamp last."""
 
+from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
-from uptane.director.planning import plan_targets
-from uptane.director.ports import InventoryDatabase
+from uptane.director.alerts import tell
+from uptane.director.check_images import check_images
+from uptane.director.deciding import Decision, PlanRules, VehicleView, decide
+from uptane.director.ports import Alert, InventoryDatabase
 from uptane.metadata.delegations import TARGETS_ROLE
-from uptane.metadata.errors import UnknownVehicleError
+from uptane.metadata.errors import UnknownVehicleError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.root import Root
 from uptane.metadata.targets import Targets
-from uptane.signing.publish import Draft, Published, Publisher
+from uptane.signing.publish import Draft, Lifetimes, Published, Publisher
 from uptane.verification.own_metadata import OwnMetadata, verify_own_metadata
+
+
+class Occasion(Enum):
+    """Why metadata is issued."""
+
+    PUBLICATION = "somebody wants it: Snapshot and Timestamp rise in any case, and a plan that is refused is an error"
+    NEW_ROOT = "Root names other keys: they reach the vehicle even where the plan is refused"
+    MANIFEST = "a manifest came: metadata rises where it says something new or expires soon"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """What became of it.
+
+    Args:
+        published: what is published now.
+        is_new: whether it is new.
+        withheld: why the assigned images are not directed; the vehicle is directed what it was before.
+    """
+
+    published: Published
+    is_new: bool = True
+    withheld: UptaneError | None = None
 
 
 async def issue(
@@ -19,37 +46,74 @@ async def issue(
     vehicle: VehicleIdentifier,
     now: datetime,
     *,
+    rules: PlanRules,
     first_root: Root,
     root: Root | None = None,
-) -> Published:
+    occasion: Occasion = Occasion.PUBLICATION,
+) -> Issued:
     """Publishes what the vehicle's ECUs are assigned (STD-5.3.2.1-16).
 
-    Targets gets a new version when what it says has changed, or with a new Root; Snapshot and Timestamp always.
+    Targets gets a new version when what it says has changed, with a new Root, and when less than a third of its life is
+    left; Snapshot and Timestamp rise with every publication.
 
     Args:
         inventory: knows the vehicle and what its ECUs are assigned.
         publisher: signs for the vehicle.
         vehicle: the vehicle.
         now: UTC; expiry times are counted from it.
+        rules: what the plan has to keep to.
         first_root: the Root of a vehicle that has none yet.
         root: a new Root.
+        occasion: why.
 
     Raises:
         UnknownVehicleError: no such vehicle.
+        UnsatisfiableError, UndecidedError: see `decide`; nothing is published.
+        SecurityError, UnreachableError: see `check_images`; nothing is published.
         ProvisioningError: a private key is not at hand.
         StorageError: what is published was altered, or a file could not be written; the vehicle sees what was
             published before.
     """
+    own = await verify_own_metadata(publisher.store, publisher.profile, vehicle)
+    before = _published(own)
     async with inventory.transaction() as transaction:
         if await transaction.vehicle(vehicle) is None:
             raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
-        targets = plan_targets(await transaction.assignments(vehicle), await transaction.ecus(vehicle))
-    before = _published(await verify_own_metadata(publisher.store, publisher.profile, vehicle))
+        view = await VehicleView.read(transaction, vehicle)
     if before is None:
         root = first_root if root is None else root
-    changed = root is not None or not _same(before, targets)
-    draft = Draft(root=root, targets={TARGETS_ROLE: targets} if changed else {})
-    return await publisher.publish(before, draft, now)
+    withheld: UptaneError | None = None
+    try:
+        decision = await decide(view, rules, publisher.profile, now)
+        if not _same(before, decision.targets):
+            await check_images(rules.catalog, decision.targets, view.ecus, now)
+    except UptaneError as error:
+        if occasion is Occasion.PUBLICATION or before is None or TARGETS_ROLE not in before.targets:
+            raise
+        withheld = error
+        decision = Decision(targets=before.targets[TARGETS_ROLE].payload)
+    async with inventory.transaction() as transaction:
+        await decision.record(transaction, vehicle)
+        if withheld is not None:
+            text = f"vehicle {vehicle} is directed what it was before: {withheld.what}"
+            await tell(transaction, vehicle, [Alert(vehicle=vehicle, time=now, code=withheld.code, text=text)])
+    changed = root is not None or not _same(before, decision.targets) or _ages(before, publisher.lifetimes, now)
+    needed = changed or occasion is not Occasion.MANIFEST or not _lasts(own, publisher.lifetimes, now)
+    if before is not None and not needed:
+        return Issued(published=before, is_new=False, withheld=withheld)
+    draft = Draft(root=root, targets={TARGETS_ROLE: decision.targets} if changed else {})
+    return Issued(published=await publisher.publish(before, draft, now), withheld=withheld)
+
+
+def _ages(before: Published | None, lifetimes: Lifetimes, now: datetime) -> bool:
+    """Whether Targets has less than a third of its life before it."""
+    published = None if before is None else before.targets.get(TARGETS_ROLE)
+    return published is not None and published.payload.expires - now < lifetimes.targets / 3
+
+
+def _lasts(own: OwnMetadata | None, lifetimes: Lifetimes, now: datetime) -> bool:
+    """Whether Snapshot and Timestamp have at least a third of the Timestamp's life before them."""
+    return own is not None and own.expires is not None and own.expires - now >= lifetimes.timestamp / 3
 
 
 def _same(before: Published | None, planned: Targets) -> bool:

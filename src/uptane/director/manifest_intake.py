@@ -1,10 +1,12 @@
 """Takes in a vehicle version manifest: checked and stored in one transaction, or dropped as a whole."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from uptane.director.alerts import tell
+from uptane.director.installed import confirm
+from uptane.director.manifest_policy import DEFAULT_POLICY, ManifestPolicy
 from uptane.director.ports import EcuRecord, InventoryDatabase, InventoryTransaction, StoredReport
 from uptane.formats.profile import Profile
 from uptane.metadata.errors import UnknownVehicleError
@@ -15,8 +17,6 @@ from uptane.verification.check_manifest import CheckedManifest, KnownEcu, check_
 EARLIER_REPORTS = 32
 """Reports of an ECU that one of the same second is compared with where they carry no counter."""
 
-log = logging.getLogger(__name__)
-
 
 async def take_in_manifest(
     inventory: InventoryDatabase,
@@ -26,6 +26,7 @@ async def take_in_manifest(
     primary: EcuIdentifier,
     raw: bytes,
     now: datetime,
+    policy: ManifestPolicy = DEFAULT_POLICY,
 ) -> CheckedManifest:
     """Stores a manifest and its new reports (STD-5.3.2.1-1 to -11).
 
@@ -35,10 +36,11 @@ async def take_in_manifest(
         vehicle, primary: who the sender says that it is.
         raw: the manifest as received.
         now: UTC.
+        policy: what follows from missing ECUs and wrong times.
 
     Raises:
         UnknownVehicleError: no such vehicle.
-        SecurityError: a check failed; see `check_manifest`. Nothing was stored.
+        SecurityError: a check failed; see `check_manifest` and `ManifestPolicy`. Nothing was stored.
     """
     envelope = profile.format.decode(VehicleVersionManifest, raw)
     async with inventory.transaction() as transaction:
@@ -55,6 +57,9 @@ async def take_in_manifest(
             counter=record.manifest_counter,
             last=record.manifest,
         )
+        repeated = [report for report in envelope.payload.reports if report.payload.ecu in checked.repeated]
+        judged = policy.under(profile).judge(checked, repeated, now)
+        checked = judged.manifest
         if checked.counter == record.manifest_counter:
             return checked
         await transaction.update_vehicle(
@@ -67,10 +72,8 @@ async def take_in_manifest(
             )
             latest = replace(ecus[payload.ecu], report_counter=fresh.counter, report=report, report_received=now)
             await transaction.add_report(latest, stored)
-        if checked.strangers:
-            log.warning("vehicle %s reports ECUs that are not registered: %s", vehicle, ", ".join(checked.strangers))
-        if checked.refused:
-            log.warning("vehicle %s: forged or old reports, set aside: %s", vehicle, ", ".join(checked.refused))
+        await confirm(transaction, vehicle, [fresh.envelope.payload for fresh in checked.fresh])
+        await tell(transaction, vehicle, judged.alerts)
         return checked
 
 

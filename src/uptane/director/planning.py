@@ -1,26 +1,39 @@
 """What a vehicle shall install, as Targets metadata: from the assignments of its ECUs. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from uptane.director.ports import Assignment, EcuRecord
+from uptane.director.ports import Assignment, Directed, EcuRecord
 from uptane.formats.canonical_json import compact, decode_strict
 from uptane.formats.json_images import read_image, write_image
 from uptane.metadata.errors import UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
+from uptane.metadata.install_order import with_install_order
 from uptane.metadata.root import NOT_PUBLISHED_YET
 from uptane.metadata.targets import DirectedImages, EcuAssignment, Image, Targets
 
+NO_ORDER: Mapping[EcuIdentifier, int] = {}
 
-def assignment_of(vehicle: VehicleIdentifier, ecu: EcuIdentifier, image: Image) -> Assignment:
+
+def assignment_of(
+    vehicle: VehicleIdentifier, ecu: EcuIdentifier, image: Image, install_order: int | None = None
+) -> Assignment:
     """The record that an ECU shall have an image."""
     bare = replace(image, custom=replace(image.custom, ecus={}))
-    return Assignment(vehicle=vehicle, ecu=ecu, path=image.file.path, image=compact(write_image(bare)))
+    text = compact(write_image(bare))
+    return Assignment(vehicle=vehicle, ecu=ecu, path=image.file.path, image=text, install_order=install_order)
 
 
-def plan_targets(assignments: Sequence[Assignment], ecus: Sequence[EcuRecord]) -> Targets:
+def plan_targets(
+    assignments: Sequence[Assignment], ecus: Sequence[EcuRecord], order: Mapping[EcuIdentifier, int] = NO_ORDER
+) -> Targets:
     """Targets that give each ECU its assigned image; several ECUs may get the same one (AMB-19).
+
+    Args:
+        assignments: what each ECU shall have.
+        ecus: what is known of them.
+        order: the install order of those whose assignments say none.
 
     Raises:
         UptaneError: two ECUs are assigned different images under the same path.
@@ -29,8 +42,9 @@ def plan_targets(assignments: Sequence[Assignment], ecus: Sequence[EcuRecord]) -
     parts: dict[ImagePath, tuple[Image, dict[EcuIdentifier, EcuAssignment]]] = {}
     for assignment in assignments:
         path = assignment.path
-        image = _image_of(path, assignment.image)
-        entry = _entry_of(hardware.get(assignment.ecu))
+        image = image_of(path, assignment.image)
+        number = order.get(assignment.ecu) if assignment.install_order is None else assignment.install_order
+        entry = _entry_of(hardware.get(assignment.ecu), number)
         if path not in parts:
             parts[path] = image, {assignment.ecu: entry}
             continue
@@ -45,13 +59,31 @@ def plan_targets(assignments: Sequence[Assignment], ecus: Sequence[EcuRecord]) -
     return Targets(version=1, expires=NOT_PUBLISHED_YET, images=DirectedImages(parts))
 
 
+def newly_directed(assignments: Sequence[Assignment], directed: Sequence[Directed]) -> Sequence[Directed]:
+    """Records of what ECUs would be directed now and were not the last time."""
+    last = {each.ecu: each for each in sorted(directed, key=lambda each: each.number)}
+    return [
+        Directed(
+            vehicle=wanted.vehicle,
+            ecu=wanted.ecu,
+            number=last[wanted.ecu].number + 1 if wanted.ecu in last else 1,
+            path=wanted.path,
+            image=wanted.image,
+        )
+        for wanted in assignments
+        if wanted.ecu not in last or (last[wanted.ecu].path, last[wanted.ecu].image) != (wanted.path, wanted.image)
+    ]
+
+
 # The same few images go to one vehicle after the other.
 @lru_cache(maxsize=4096)
-def _image_of(path: ImagePath, text: bytes) -> Image:
+def image_of(path: ImagePath, text: bytes) -> Image:
+    """The image of an assignment, without ECUs."""
     image = read_image(path, decode_strict(text))
     return image if not image.custom.ecus else replace(image, custom=replace(image.custom, ecus={}))
 
 
 @lru_cache(maxsize=4096)
-def _entry_of(hardware: HardwareIdentifier | None) -> EcuAssignment:
-    return EcuAssignment(hardware_id=hardware)
+def _entry_of(hardware: HardwareIdentifier | None, order: int | None) -> EcuAssignment:
+    entry = EcuAssignment(hardware_id=hardware)
+    return entry if order is None else with_install_order(entry, order)

@@ -1,6 +1,6 @@
 """What a Director needs from the world."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +8,7 @@ from typing import Protocol
 
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
+from uptane.metadata.targets import Image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +62,29 @@ class Assignment:
         vehicle, ecu: the ECU.
         path: the image.
         image: the entry of Targets metadata for it, as its JSON text without the ECU map: opaque here.
+        install_order: when the ECU shall install it, see `metadata.install_order`; None where nobody said.
     """
 
     vehicle: VehicleIdentifier
     ecu: EcuIdentifier
+    path: ImagePath
+    image: bytes
+    install_order: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directed:
+    """An image that was directed to an ECU, and that no later report rules out: the ECU may have it (BP-SEC-13).
+
+    Args:
+        vehicle, ecu: the ECU.
+        number: rises with every image that the ECU is directed.
+        path, image: as in `Assignment`.
+    """
+
+    vehicle: VehicleIdentifier
+    ecu: EcuIdentifier
+    number: int
     path: ImagePath
     image: bytes
 
@@ -84,6 +104,23 @@ class StoredReport:
     report: bytes
     received: datetime
     attacks_detected: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Something that an operator should know of a vehicle; alerts are only added.
+
+    Args:
+        vehicle: the vehicle.
+        time: when it was noticed, UTC.
+        code: the stable code of the error that it is, or would be.
+        text: one sentence.
+    """
+
+    vehicle: VehicleIdentifier
+    time: datetime
+    code: str
+    text: str
 
 
 class InventoryTransaction(Protocol):
@@ -141,10 +178,45 @@ class InventoryTransaction(Protocol):
         """Removes every assignment of the vehicle."""
         ...
 
+    async def directed(self, vehicle: VehicleIdentifier) -> Sequence[Directed]:
+        """What the vehicle's ECUs may have of what they were directed, sorted by ECU and number."""
+        ...
+
+    async def set_directed(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, images: Sequence[Directed]) -> None:
+        """Replaces all of an ECU; raises UnknownVehicleError or UnknownEcuError."""
+        ...
+
+    async def add_alert(self, alert: Alert) -> None:
+        """Appends to what is known of a vehicle; raises UnknownVehicleError."""
+        ...
+
+    async def alerts(self, vehicle: VehicleIdentifier, limit: int) -> Sequence[Alert]:
+        """The newest alerts of a vehicle, newest first."""
+        ...
+
 
 class InventoryDatabase(Protocol):
     """The private inventory of vehicles and ECUs (STD-5.3.2.2-1)."""
 
     def transaction(self) -> AbstractAsyncContextManager[InventoryTransaction]:
         """Commits at the end of the context, rolls back on an error."""
+        ...
+
+
+class ImageCatalog(Protocol):
+    """What the Image repository lists, as far as it verifies (TH-40)."""
+
+    async def look_up(
+        self, asked: Mapping[ImagePath, frozenset[HardwareIdentifier] | None], now: datetime
+    ) -> Mapping[ImagePath, Image]:
+        """The entries for some images; one that is not listed is not among them.
+
+        Args:
+            asked: the images, each with the hardware of the ECUs that shall have it, as far as it is known.
+            now: UTC.
+
+        Raises:
+            SecurityError: what is published does not verify.
+            UnreachableError: it is not there.
+        """
         ...

@@ -6,6 +6,7 @@
     │   ├── BadSignatureError         E-SIG            fewer good signatures than the threshold asks for
     │   ├── ReplayedMetadataError     E-ROLLBACK-META  an older version, or other bytes under the same one
     │   ├── ReplayedReportError       E-REPLAY         a version report or manifest that was used before
+    │   ├── MissingReportError        E-MISSING        a manifest that says nothing of an ECU
     │   ├── ExpiredMetadataError      E-FREEZE         expired at the time of the cycle
     │   ├── MixAndMatchError          E-MIXMATCH       not the file that the parent role listed
     │   ├── EndlessDataError          E-ENDLESS        more bytes than allowed
@@ -28,6 +29,8 @@
     ├── UnknownVehicleError           E-UNKNOWN-VEHICLE
     ├── UnknownEcuError               E-UNKNOWN-ECU
     ├── AlreadyRegisteredError        E-REGISTERED
+    ├── UnsatisfiableError            E-DEPENDENCY     no set of images fulfils what they require of each other
+    ├── UndecidedError                E-UNDECIDED      whether there is such a set was not found out in bounded time
     ├── ProvisioningError             E-PROVISIONING   an ECU lacks what it needs before the first cycle
     └── StorageError                  E-STORAGE        what should be kept could not be, or is damaged
 
@@ -103,6 +106,13 @@ class ReplayedReportError(SecurityError):
 
     code = "E-REPLAY"
     attack = Attack.REPLAY
+
+
+class MissingReportError(SecurityError):
+    """A vehicle manifest that lacks ECUs of the vehicle (`facts["missing"]`)."""
+
+    code = "E-MISSING"
+    attack = Attack.DROP_REQUEST
 
 
 class ExpiredMetadataError(SecurityError):
@@ -255,6 +265,18 @@ class AlreadyRegisteredError(UptaneError):
     """The vehicle or ECU is registered already, and identically."""
 
     code = "E-REGISTERED"
+
+
+class UnsatisfiableError(UptaneError):
+    """No set of images fulfils the dependencies (`facts["rules"]`); nothing was directed."""
+
+    code = "E-DEPENDENCY"
+
+
+class UndecidedError(UptaneError):
+    """No set of images was found that fulfils the dependencies, nor that there is none; nothing was directed."""
+
+    code = "E-UNDECIDED"
 
 
 class ProvisioningError(UptaneError):

@@ -14,7 +14,7 @@ MAX_MANIFEST_BYTES = 2_000_000
 
 
 def director_methods(
-    director: Director, profile: Profile, clock: Callable[[], datetime]
+    director: Director, profile: Profile, clock: Callable[[], datetime], *, answers: bool = True
 ) -> Mapping[str, Callable[..., Awaitable[object]]]:
     """The methods that ECUs call; what an intruder would like to call is not among them.
 
@@ -22,13 +22,16 @@ def director_methods(
         director: the front desk.
         profile: the format of keys and manifests.
         clock: the server's time, UTC.
+        answers: a manifest is answered with new metadata where there is need for it (5.3.2.1); without, it is taken in
+            and the operator publishes.
     """
 
     async def submit_vehicle_manifest(vin: object, primary_ecu_serial: object, manifest: object) -> None:
         """Hands in a vehicle version manifest."""
         vehicle, primary = VehicleIdentifier(text(vin, "VIN")), EcuIdentifier(text(primary_ecu_serial, "ECU serial"))
         raw = from_call(manifest, "manifest", as_struct=profile.structs_in_calls)
-        await director.receive_manifest(vehicle, primary, raw, clock())
+        handle = director.answer_manifest if answers else director.receive_manifest
+        await handle(vehicle, primary, raw, clock())
 
     async def register_ecu_serial(
         ecu_serial: object, ecu_public_key: object, vin: object, is_primary: object = False

@@ -1,9 +1,10 @@
 """What every inventory refuses, and how it says so, whatever keeps the records."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from uptane.director.ports import EcuRecord, StoredReport, VehicleRecord
+from uptane.director.ports import Alert, Directed, EcuRecord, StoredReport, VehicleRecord
 from uptane.metadata.errors import AlreadyRegisteredError, StorageError, UnknownEcuError, UnknownVehicleError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.version_report import MAX_COUNTER
@@ -24,10 +25,21 @@ def storable_ecu(record: EcuRecord) -> EcuRecord:
 def storable_report(stored: StoredReport) -> StoredReport:
     """The report with its time in UTC; raises StorageError for what no database can keep."""
     _check_counter("report counter", stored.counter)
-    text = stored.attacks_detected
-    if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
-        raise StorageError("an attack description holds characters that cannot be stored", field="attacks detected")
+    _check_text("attack description", "attacks detected", stored.attacks_detected)
     return replace(stored, received=_utc(stored.received) or stored.received)
+
+
+def storable_alert(alert: Alert) -> Alert:
+    """The alert with its time in UTC; raises StorageError for what no database can keep."""
+    _check_text("alert", "alert", alert.text)
+    return replace(alert, time=_utc(alert.time) or alert.time)
+
+
+def check_directed(vehicle: VehicleIdentifier, ecu: EcuIdentifier, directed: Sequence[Directed]) -> None:
+    """Raises StorageError for records of another ECU, or two of one number."""
+    numbers = {each.number for each in directed}
+    if len(numbers) != len(directed) or any((each.vehicle, each.ecu) != (vehicle, ecu) for each in directed):
+        raise StorageError(f"what is directed to ECU {ecu} holds two of one number, or another ECU's", field="directed")
 
 
 def unknown_vehicle(vehicle: VehicleIdentifier) -> UnknownVehicleError:
@@ -109,6 +121,11 @@ def _parties(record: EcuRecord, holder: EcuRecord) -> dict[str, object]:
 def _check_counter(field: str, counter: int) -> None:
     if not 0 <= counter <= MAX_COUNTER:
         raise StorageError(f"a {field} of 0 to {MAX_COUNTER} can be stored, this one is outside", field=field)
+
+
+def _check_text(what: str, field: str, text: str) -> None:
+    if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
+        raise StorageError(f"an {what} holds characters that cannot be stored", field=field)
 
 
 def _utc(time: datetime | None) -> datetime | None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from uptane.director.ports import Assignment, EcuRecord, StoredReport, VehicleRecord
+from uptane.director.ports import Alert, Assignment, Directed, EcuRecord, StoredReport, VehicleRecord
 from uptane.metadata.errors import StorageError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
@@ -21,9 +21,18 @@ class _State:
     ecus: dict[EcuIdentifier, EcuRecord] = field(default_factory=dict)
     reports: dict[tuple[VehicleIdentifier, EcuIdentifier, int], StoredReport] = field(default_factory=dict)
     assignments: dict[tuple[VehicleIdentifier, EcuIdentifier], Assignment] = field(default_factory=dict)
+    directed: dict[tuple[VehicleIdentifier, EcuIdentifier], tuple[Directed, ...]] = field(default_factory=dict)
+    alerts: list[Alert] = field(default_factory=list)
 
     def copy(self) -> "_State":
-        return _State(self.vehicles.copy(), self.ecus.copy(), self.reports.copy(), self.assignments.copy())
+        return _State(
+            self.vehicles.copy(),
+            self.ecus.copy(),
+            self.reports.copy(),
+            self.assignments.copy(),
+            self.directed.copy(),
+            self.alerts.copy(),
+        )
 
 
 class MemoryInventory:
@@ -155,6 +164,27 @@ class MemoryTransaction:
         """Removes every assignment of the vehicle."""
         for place in [place for place in self.state.assignments if place[0] == vehicle]:
             del self.state.assignments[place]
+
+    async def directed(self, vehicle: VehicleIdentifier) -> Sequence[Directed]:
+        """What the vehicle's ECUs may have of what they were directed, sorted by ECU and number."""
+        return [
+            each for place in sorted(self.state.directed) if place[0] == vehicle for each in self.state.directed[place]
+        ]
+
+    async def set_directed(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, images: Sequence[Directed]) -> None:
+        """Replaces all of an ECU; raises UnknownVehicleError or UnknownEcuError."""
+        self._require_ecu(vehicle, ecu)
+        rules.check_directed(vehicle, ecu, images)
+        self.state.directed[vehicle, ecu] = tuple(sorted(images, key=lambda each: each.number))
+
+    async def add_alert(self, alert: Alert) -> None:
+        """Appends to what is known of a vehicle; raises UnknownVehicleError."""
+        self._require_vehicle(alert.vehicle)
+        self.state.alerts.append(rules.storable_alert(alert))
+
+    async def alerts(self, vehicle: VehicleIdentifier, limit: int) -> Sequence[Alert]:
+        """The newest alerts of a vehicle, newest first."""
+        return [alert for alert in reversed(self.state.alerts) if alert.vehicle == vehicle][: max(limit, 0)]
 
     def _require_vehicle(self, vehicle: VehicleIdentifier) -> None:
         if vehicle not in self.state.vehicles:

@@ -41,12 +41,14 @@ class OwnMetadata:
         root: the newest Root.
         targets: every Targets role, `targets` among them; empty before the first.
         snapshot_version, timestamp_version: 0 before the first.
+        expires: when Snapshot or Timestamp expires, whichever is first; None before the first.
     """
 
     root: Envelope[Root]
     targets: Mapping[RoleName, Envelope[Targets]]
     snapshot_version: int = 0
     timestamp_version: int = 0
+    expires: datetime | None = None
 
 
 async def verify_own_metadata(
@@ -108,6 +110,7 @@ def _everything(context: Context, first: bytes) -> Procedure[OwnMetadata]:
         targets=targets,
         snapshot_version=verified.snapshot.value.version,
         timestamp_version=verified.timestamp.value.version,
+        expires=min(verified.snapshot.value.expires, verified.timestamp.value.expires),
     )
 
 

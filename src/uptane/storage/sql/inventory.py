@@ -5,18 +5,18 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import CursorResult, Executable, RowMapping, Select, Update, and_, delete, insert, select, update
+from sqlalchemy import CursorResult, Executable, RowMapping, Select, Update, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from uptane.director.ports import Assignment, EcuRecord, StoredReport, VehicleRecord
+from uptane.director.ports import Alert, Assignment, Directed, EcuRecord, StoredReport, VehicleRecord
 from uptane.metadata.errors import FormatError, StorageError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.storage import inventory_rules as rules
 from uptane.storage.sql import rows
 from uptane.storage.sql.engine import WAIT_SECONDS, database_name, open_engine, storage_errors
-from uptane.storage.sql.schema import assignments, create_schema, ecus, reports, vehicles
+from uptane.storage.sql.schema import alerts, assignments, create_schema, directed, ecus, reports, vehicles
 
 T = TypeVar("T")
 
@@ -176,6 +176,31 @@ class SqlTransaction:
     async def clear_assignments(self, vehicle: VehicleIdentifier) -> None:
         """Removes every assignment of the vehicle."""
         await self._write(delete(assignments).where(assignments.c.vehicle == str(vehicle)))
+
+    async def directed(self, vehicle: VehicleIdentifier) -> Sequence[Directed]:
+        """What the vehicle's ECUs may have of what they were directed, sorted by ECU and number."""
+        query = select(directed).where(directed.c.vehicle == str(vehicle))
+        return await self._all(query.order_by(directed.c.ecu, directed.c.number), rows.directed_of)
+
+    async def set_directed(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, images: Sequence[Directed]) -> None:
+        """Replaces all of an ECU; raises UnknownVehicleError or UnknownEcuError."""
+        await self._require_ecu(vehicle, ecu)
+        rules.check_directed(vehicle, ecu, images)
+        old = delete(directed).where(directed.c.vehicle == str(vehicle), directed.c.ecu == str(ecu))
+        await self._write(old, *(insert(directed).values(rows.directed_row(each)) for each in images))
+
+    async def add_alert(self, alert: Alert) -> None:
+        """Appends to what is known of a vehicle; raises UnknownVehicleError."""
+        row = rows.alert_row(rules.storable_alert(alert))
+        await self._require_vehicle(alert.vehicle)  # which also locks it, so that the next number is ours
+        last = select(func.coalesce(func.max(alerts.c.number), 0)).where(alerts.c.vehicle == row["vehicle"])
+        row["number"] = (await self._execute(last)).scalar_one() + 1
+        await self._write(insert(alerts).values(row))
+
+    async def alerts(self, vehicle: VehicleIdentifier, limit: int) -> Sequence[Alert]:
+        """The newest alerts of a vehicle, newest first."""
+        query = select(alerts).where(alerts.c.vehicle == str(vehicle)).order_by(alerts.c.number.desc())
+        return await self._all(query.limit(max(limit, 0)), rows.alert_of)
 
     async def _require_vehicle(self, vehicle: VehicleIdentifier) -> None:
         if await self.vehicle(vehicle) is None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from uptane.director.ports import Assignment, EcuRecord, StoredReport, VehicleRecord
+from uptane.director.ports import Alert, Assignment, Directed, EcuRecord, StoredReport, VehicleRecord
 from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, KeyId, VehicleIdentifier
 from uptane.metadata.keys import KeyType, PublicKey
@@ -102,6 +102,7 @@ def assignment_row(assignment: Assignment) -> Row:
         "ecu": str(assignment.ecu),
         "path": str(assignment.path),
         "image": assignment.image,
+        "install_order": assignment.install_order,
     }
 
 
@@ -112,4 +113,37 @@ def assignment_of(row: RowMapping) -> Assignment:
         ecu=EcuIdentifier(row["ecu"]),
         path=ImagePath(row["path"]),
         image=row["image"],
+        install_order=row["install_order"],
     )
+
+
+def directed_row(directed: Directed) -> Row:
+    """The row of an image that an ECU may have."""
+    return {
+        "vehicle": str(directed.vehicle),
+        "ecu": str(directed.ecu),
+        "number": directed.number,
+        "path": str(directed.path),
+        "image": directed.image,
+    }
+
+
+def directed_of(row: RowMapping) -> Directed:
+    """The inverse of `directed_row`; raises FormatError for a damaged one."""
+    return Directed(
+        vehicle=VehicleIdentifier(row["vehicle"]),
+        ecu=EcuIdentifier(row["ecu"]),
+        number=row["number"],
+        path=ImagePath(row["path"]),
+        image=row["image"],
+    )
+
+
+def alert_row(alert: Alert) -> Row:
+    """The row of an alert, but for its number."""
+    return {"vehicle": str(alert.vehicle), "time": alert.time, "code": alert.code, "text": alert.text}
+
+
+def alert_of(row: RowMapping) -> Alert:
+    """The alert of a row."""
+    return Alert(vehicle=VehicleIdentifier(row["vehicle"]), time=row["time"], code=row["code"], text=row["text"])

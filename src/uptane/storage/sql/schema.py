@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from uptane.metadata.errors import StorageError
 from uptane.storage.sql.engine import database_name, storage_errors
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised whenever a table changes."""
 
 
@@ -109,7 +109,30 @@ assignments = Table(
     Column("ecu", _NAME, primary_key=True),
     Column("path", _NAME, nullable=False),
     Column("image", LargeBinary, nullable=False),
+    Column("install_order", Integer),
     ForeignKeyConstraint(["vehicle", "ecu"], ["ecus.vehicle", "ecus.ecu"]),
+)
+
+directed = Table(
+    "directed",
+    tables,
+    Column("vehicle", _NAME, primary_key=True),
+    Column("ecu", _NAME, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("path", _NAME, nullable=False),
+    Column("image", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["vehicle", "ecu"], ["ecus.vehicle", "ecus.ecu"]),
+)
+
+alerts = Table(
+    "alerts",
+    tables,
+    Column("vehicle", _NAME, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("time", UtcTime, nullable=False),
+    Column("code", _NAME, nullable=False),
+    Column("text", Text, nullable=False),
+    ForeignKeyConstraint(["vehicle"], ["vehicles.vehicle"]),
 )
 
 

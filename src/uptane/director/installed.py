@@ -1,0 +1,76 @@
+"""What each ECU has, on the evidence of its reports, and what it may have got since."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from uptane.director.planning import image_of
+from uptane.director.ports import Assignment, Directed, EcuRecord, InventoryTransaction
+from uptane.formats.profile import Profile
+from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
+from uptane.metadata.targets import Image, ImageFile
+from uptane.metadata.version_report import EcuVersionReport
+
+
+def installed_files(profile: Profile, ecus: Sequence[EcuRecord]) -> Mapping[EcuIdentifier, ImageFile]:
+    """Name, length and hashes of what each ECU runs, from its last accepted report (STD-5.3.2.1-12).
+
+    An ECU that has not reported yet is not in it.
+    """
+    return {
+        ecu.ecu: profile.format.decode(EcuVersionReport, ecu.report).payload.installed
+        for ecu in ecus
+        if ecu.report is not None
+    }
+
+
+def outstanding(
+    assignments: Sequence[Assignment], installed: Mapping[EcuIdentifier, ImageFile]
+) -> tuple[EcuIdentifier, ...]:
+    """The ECUs that are not known to have what they shall have; empty for a vehicle that is up to date."""
+    return tuple(each.ecu for each in assignments if installed.get(each.ecu) != image_of(each.path, each.image).file)
+
+
+def by_ecu(directed: Sequence[Directed]) -> Mapping[EcuIdentifier, Sequence[Directed]]:
+    """What each ECU was directed, in the order in which it was."""
+    found: defaultdict[EcuIdentifier, list[Directed]] = defaultdict(list)
+    for each in sorted(directed, key=lambda each: each.number):
+        found[each.ecu].append(each)
+    return found
+
+
+def confirmed(directed: Sequence[Directed], installed: ImageFile) -> Sequence[Directed]:
+    """What an ECU may have once it has reported an image: nothing that was directed before that one.
+
+    An ECU never goes back to metadata that is older than what it trusted, but it may already trust newer metadata than
+    its report tells of. Where an image was directed twice, the first one counts: the report may be of that time.
+    """
+    for place, each in enumerate(directed):
+        if image_of(each.path, each.image).file == installed:
+            return directed[place:]
+    return directed
+
+
+def may_have(directed: Sequence[Directed], installed: ImageFile | None) -> tuple[Image, ...]:
+    """Every image that an ECU may have now: what it reported, and what it was directed since (BP-SEC-13).
+
+    Of an image that was never directed, such as the factory's, the custom data is not known.
+    """
+    images = [image_of(each.path, each.image) for each in directed]
+    if installed is not None and all(image.file != installed for image in images):
+        images.append(Image(file=installed))
+    return tuple(images)
+
+
+async def confirm(
+    transaction: InventoryTransaction, vehicle: VehicleIdentifier, reports: Sequence[EcuVersionReport]
+) -> None:
+    """New reports rule out what their ECUs were directed before."""
+    if not reports:
+        return
+    directed = dict(by_ecu(await transaction.directed(vehicle)))
+    for report in reports:
+        before = directed.get(report.ecu, ())
+        after = confirmed(before, report.installed)
+        if len(after) != len(before):
+            await transaction.set_directed(vehicle, report.ecu, after)
+            directed[report.ecu] = after

@@ -1,0 +1,78 @@
+"""The Director's view of an Image repository: what it publishes, verified as a vehicle would."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Protocol
+
+from uptane.formats.profile import Profile
+from uptane.metadata.errors import EndlessDataError
+from uptane.metadata.identifiers import HardwareIdentifier, ImagePath, RepositoryName
+from uptane.metadata.targets import Image
+from uptane.verification.limits import DEFAULT_LIMITS, Limits
+from uptane.verification.look_up_images import look_up_images
+from uptane.verification.steps import Commit, Keep, run_async
+from uptane.verification.trusted import Context, Held
+
+IMAGE_REPOSITORY = RepositoryName("imagerepo")
+
+
+class PublishedMetadata(Protocol):
+    """Where an Image repository's metadata is: its own folder, a copy of it, or its server."""
+
+    async def read(self, name: str) -> bytes | None:
+        """A file, or None."""
+        ...
+
+
+class VerifiedImageCatalog:
+    """An `ImageCatalog` over the published metadata of an Image repository.
+
+    What was verified is the floor of the next look-up, so that an older set of files is refused. It is kept in memory;
+    `held` is what to begin with after a restart.
+
+    Args:
+        published: where the metadata is.
+        profile: its format and names.
+        held: a Root that is trusted, and what was verified before, if anything.
+        limits: sizes and counts.
+    """
+
+    def __init__(
+        self, *, published: PublishedMetadata, profile: Profile, held: Held, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self._published = published
+        self._profile = profile
+        self._held = held
+        self._limits = limits
+        self._lock = asyncio.Lock()
+
+    @property
+    def held(self) -> Held:
+        """What is trusted now."""
+        return self._held
+
+    async def look_up(
+        self, asked: Mapping[ImagePath, frozenset[HardwareIdentifier] | None], now: datetime
+    ) -> Mapping[ImagePath, Image]:
+        """See `ImageCatalog.look_up`."""
+        context = Context(repository=IMAGE_REPOSITORY, profile=self._profile, now=now, limits=self._limits)
+        async with self._lock:
+            return await run_async(look_up_images(context, self._held, asked), self, self)
+
+    async def fetch(self, repository: RepositoryName, name: str, limit: int) -> bytes | None:
+        """A file; raises EndlessDataError for one of more than `limit` bytes."""
+        raw = await self._published.read(name)
+        if raw is not None and len(raw) > limit:
+            raise EndlessDataError(f"{name} has more than {limit} bytes", repository=repository, role=name)
+        return raw
+
+    def keep(self, step: Keep) -> None:
+        """Trusts a new Root."""
+        files = {role: raw for role, raw in self._held.files.items() if role not in step.drop}
+        self._held = Held(root=step.raw, files=files)
+
+    def commit(self, step: Commit) -> None:
+        """Trusts the other files, all at once."""
+        files = dict(self._held.files) | dict(step.files[IMAGE_REPOSITORY])
+        self._held = Held(root=self._held.root, files=files)

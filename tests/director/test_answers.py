@@ -1,0 +1,197 @@
+"""A vehicle hands in its manifest, and the Director answers with new metadata where there is need for it."""
+
+import asyncio
+
+import pytest
+from catalogs import catalog_of
+from fleet import Fleet, Vehicle
+from links import wait
+from signed import FRESH, PATH, custom
+from world import DIRECTOR, TCU, VIN, image
+
+from uptane.director.dependencies import read_dependencies
+from uptane.director.director import Answer
+from uptane.formats.call_values import to_call
+from uptane.formats.profile import KINDS, Profile
+from uptane.metadata.errors import ImageNotListedError, ReplayedReportError, UnsatisfiableError
+from uptane.metadata.identifiers import EcuIdentifier
+from uptane.metadata.root import Role
+from uptane.metadata.targets import Targets
+from uptane.services.director_app import director_methods
+
+BCU = EcuIdentifier("BCUdemocar")
+
+
+@pytest.fixture
+def car(profile: Profile) -> Vehicle:
+    """A vehicle whose Director answers manifests, and sees the Image repository."""
+    car = Vehicle(Fleet(profile))
+    car.add_secondary(BCU)
+    car.fleet.restart_director(catalog=catalog_of(car.fleet))
+    car.links.answers = []
+    car.cycle()
+    car.primary.update_cycle()
+    return car
+
+
+def last(car: Vehicle) -> Answer:
+    """What the Director answered to the last manifest."""
+    assert car.links.answers
+    return car.links.answers[-1]
+
+
+def versions(car: Vehicle) -> dict[Role, int]:
+    """The version of each role that is published for the car."""
+    decode = car.fleet.profile.format.decode
+    return {role: decode(KINDS[role], car.fleet.file(DIRECTOR, role)).payload.version for role in Role}
+
+
+def assign(car: Vehicle, path: str, content: bytes, ecu: EcuIdentifier = TCU, counter: int | None = None) -> None:
+    """The Image repository publishes an image, and it is assigned; nobody tells the Director to publish."""
+    wait(car.fleet.director.assign(VIN, ecu, car.fleet.add_image(path, content, custom(counter))))
+
+
+@pytest.mark.standard("STD-5.3.2.1-12")
+@pytest.mark.standard("STD-5.3.2.1-16")
+def test_an_assigned_image_reaches_the_vehicle_with_its_next_manifest(car: Vehicle) -> None:
+    before = versions(car)
+    assign(car, PATH, FRESH)
+    car.cycle()
+    assert car.running() == FRESH
+    answer = last(car)
+    assert answer.published is not None and answer.withheld is None
+    assert answer.outstanding == (TCU,)
+    after = versions(car)
+    assert after == before | {role: before[role] + 1 for role in (Role.TIMESTAMP, Role.SNAPSHOT, Role.TARGETS)}
+    car.primary.update_cycle()
+    assert last(car).outstanding == ()
+    assert last(car).published is None
+
+
+@pytest.mark.standard("STD-5.3.2.1-0")
+def test_the_door_goes_from_identification_to_issuing_unless_the_operator_publishes(car: Vehicle) -> None:
+    profile, director = car.fleet.profile, car.fleet.director
+    assign(car, PATH, FRESH)
+    before = versions(car)
+    for answers in (False, True):
+        door = director_methods(director, profile, lambda: car.fleet.now, answers=answers)
+        manifest = to_call(car.primary.make_manifest(), as_struct=profile.structs_in_calls)
+        wait(door["submit_vehicle_manifest"](VIN, car.primary_ecu, manifest))
+        assert versions(car)[Role.TARGETS] == before[Role.TARGETS] + answers
+    car.cycle()
+    assert car.running() == FRESH
+
+
+@pytest.mark.standard("STD-5.3.2.1-12")
+def test_a_vehicle_that_is_up_to_date_is_signed_nothing_new(car: Vehicle) -> None:
+    before = car.fleet.published(VIN)
+    car.fleet.later(hours=15)
+    wait(car.fleet.images.publish(car.fleet.now))
+    car.cycle()
+    assert last(car).published is None
+    assert car.fleet.published(VIN) == before
+
+
+@pytest.mark.standard("STD-5.3.2.1-16")
+def test_metadata_that_expires_soon_is_renewed_with_the_next_manifest(car: Vehicle) -> None:
+    assign(car, PATH, FRESH)
+    car.cycle()
+    before = versions(car)
+    car.fleet.later(hours=17)
+    wait(car.fleet.images.publish(car.fleet.now))
+    car.cycle()
+    assert versions(car) == before | {role: before[role] + 1 for role in (Role.TIMESTAMP, Role.SNAPSHOT)}
+
+
+@pytest.mark.standard("STD-5.3.2.1-16")
+def test_a_vehicle_that_was_away_for_months_comes_back_to_fresh_metadata(car: Vehicle) -> None:
+    assign(car, PATH, FRESH)
+    car.cycle()
+    before = versions(car)
+    car.fleet.later(days=100)
+    wait(car.fleet.images.renew())
+    wait(car.fleet.images.publish(car.fleet.now))
+    car.cycle()
+    assert versions(car) == before | {role: before[role] + 1 for role in before if role is not Role.ROOT}
+
+
+def test_targets_are_signed_again_before_they_expire_by_an_ordinary_publication_too(car: Vehicle) -> None:
+    before = versions(car)[Role.TARGETS]
+    car.fleet.later(days=60)
+    wait(car.fleet.director.publish(VIN, car.fleet.now))
+    assert versions(car)[Role.TARGETS] == before
+    car.fleet.later(days=1)
+    wait(car.fleet.director.publish(VIN, car.fleet.now))
+    assert versions(car)[Role.TARGETS] == before + 1
+
+
+@pytest.mark.standard("STD-5.3.2.1-4")
+@pytest.mark.standard("STD-5.3.2.1-11")
+def test_a_manifest_that_is_dropped_is_answered_with_nothing(car: Vehicle) -> None:
+    assign(car, PATH, FRESH)
+    before = car.fleet.published(VIN)
+    with pytest.raises(ReplayedReportError):
+        car.links.submit_manifest(VIN, car.primary_ecu, car.links.manifests[-1])
+    assert car.fleet.published(VIN) == before
+
+
+@pytest.mark.standard("STD-5.3.2.1-13")
+def test_an_impossible_plan_is_withheld_and_the_operator_is_told_why(car: Vehicle) -> None:
+    assign(car, "kept.img", b"kept", BCU)
+    car.cycle()
+    car.fleet.restart_director(dependencies=read_dependencies("a.img requires b.img 2.."))
+    assign(car, "a.img", b"a")
+    before = car.fleet.published(VIN)
+    for _ in range(2):
+        car.cycle()
+        answer = last(car)
+        assert isinstance(answer.withheld, UnsatisfiableError)
+        assert answer.published is None and TCU in answer.outstanding
+    assert car.fleet.published(VIN) == before
+    alerts = wait(car.fleet.director.alerts(VIN))
+    assert [alert.code for alert in alerts].count("E-DEPENDENCY") == 1
+    assert "a.img requires b.img 2.." in alerts[0].text
+    assign(car, "b.img", b"b", BCU, counter=2)
+    car.cycle()
+    assert last(car).withheld is None
+    assert [each.device.running() for each in car.secondaries] == [b"a", b"b"]
+
+
+def test_what_is_withheld_does_not_let_metadata_expire(car: Vehicle) -> None:
+    assign(car, "kept.img", b"kept")
+    car.cycle()
+    wait(car.fleet.director.assign(VIN, BCU, image("unlisted.img", b"unlisted")))
+    before = versions(car)
+    car.fleet.later(hours=20)
+    wait(car.fleet.images.publish(car.fleet.now))
+    car.cycle()
+    assert isinstance(last(car).withheld, ImageNotListedError)
+    assert versions(car) == before | {role: before[role] + 1 for role in (Role.TIMESTAMP, Role.SNAPSHOT)}
+    assert car.running() == b"kept"
+
+
+def test_answers_to_manifests_of_one_vehicle_at_the_same_time_get_versions_of_their_own(car: Vehicle) -> None:
+    assign(car, PATH, FRESH)
+    before = versions(car)
+    manifests = [car.primary.make_manifest() for _ in range(4)]
+
+    async def together() -> list[Answer]:
+        answer, now = car.fleet.director.answer_manifest, car.fleet.now
+        return list(await asyncio.gather(*(answer(VIN, car.primary_ecu, raw, now) for raw in manifests)))
+
+    answers = wait(together())
+    assert sum(answer.published is not None for answer in answers) == 1
+    assert versions(car)[Role.TARGETS] == before[Role.TARGETS] + 1
+    car.cycle()
+    assert car.running() == FRESH
+
+
+def test_what_is_issued_says_the_vehicle_and_is_signed_by_the_online_keys_alone(car: Vehicle) -> None:
+    assign(car, PATH, FRESH)
+    car.cycle()
+    raw = car.fleet.file(DIRECTOR, Role.TARGETS)
+    targets = car.fleet.profile.format.decode(Targets, raw)
+    assert targets.payload.vehicle == VIN
+    assert [signature.key_id for signature in targets.signatures] == [
+        signer.key.key_id for signer in car.fleet.director_keys[Role.TARGETS]
+    ]
