@@ -45,7 +45,7 @@ def rotated(stage: Stage, repository: RepositoryName) -> tuple[dict[str, object]
 def test_cve_2025_2885_the_root_under_the_name_of_version_2_is_version_2(
     profile: Profile, place: Place, reader: str, version: int
 ) -> None:
-    stage = Stage(profile, reader)
+    stage = Stage(profile, reader, keys=2)
     with stage.refuses(ReplayedMetadataError, Attack.ROLLBACK) as errors:
         stage.forge(*place, version=version, under=2)
     assert (errors[0].facts["expected"], errors[0].facts["offered"]) == (2, version)
@@ -57,7 +57,7 @@ def test_gms_2022_4197_ws_2022_0303_a_new_root_carries_the_threshold_of_its_own_
     profile: Profile, place: Place, reader: str, how: str
 ) -> None:
     """The old quorum signs, and of the two new keys only one, once or twice."""
-    stage = Stage(profile, reader)
+    stage = Stage(profile, reader, keys=2)
     with stage.refuses(*((FormatError, None) if how == "copied" else (BadSignatureError, Attack.ARBITRARY_SOFTWARE))):
         changes, new = rotated(stage, place[0])
         old = stage.signers(*place)[: 1 if how == "with one old key" else 2]
@@ -70,7 +70,7 @@ def test_gms_2022_4197_ws_2022_0303_a_new_root_carries_the_threshold_of_its_own_
 @every(ROOTS)
 def test_cve_2015_9259_an_expired_root_vouches_for_no_other_role(profile: Profile, place: Place, reader: str) -> None:
     """Its successor is withheld; all other roles are fresh, and signed by the keys that it names."""
-    stage = Stage(profile, reader)
+    stage = Stage(profile, reader, keys=2)
     fleet = stage.fleet
     fleet.later(days=3000)
     fleet.rotate_director()
@@ -112,7 +112,7 @@ def test_cve_2020_15163_a_root_that_failed_is_not_trusted_after_a_restart(
     profile: Profile, place: Place, reader: str, fault: str, tmp_path: Path
 ) -> None:
     """Version 2 is good, version 3 is not; the ECU remembers in a folder, and is started again."""
-    stage = Stage(profile, reader, device=on_disk(tmp_path))
+    stage = Stage(profile, reader, keys=2, device=on_disk(tmp_path))
     rotate(stage, place[0])
     if reader == "secondary":
         stage.car.primary.update_cycle()
@@ -142,7 +142,7 @@ def test_cve_2020_15163_a_disk_that_dies_between_download_and_keeping_leaves_no_
     profile: Profile, tmp_path: Path, repository: RepositoryName, fault: str
 ) -> None:
     """At every single operation of the disk in turn; each time the ECU comes up from a copy of what was there."""
-    stage = Stage(profile, device=on_disk(tmp_path))
+    stage = Stage(profile, keys=2, device=on_disk(tmp_path))
     first = stage.fleet.file(repository, Role.ROOT)
     rotate(stage, repository)
     second = stage.fleet.file(repository, Role.ROOT)

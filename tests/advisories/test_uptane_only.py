@@ -94,7 +94,7 @@ def test_uptane_image_different_in_the_image_repository_is_refused(
 def test_uptane_foreign_ecu_of_another_vehicle_is_refused(profile: Profile, ecu: EcuIdentifier) -> None:
     stage = Stage(profile)
     beside(stage)
-    with stage.refuses(ForeignEcuError, Attack.MIXED_BUNDLES) as errors:
+    with stage.refuses(ForeignEcuError, Attack.REPLAY) as errors:
         stage.direct(assigned(stage, ecus=(TCU, ecu)))
     assert errors[0].facts["ecu"] == ecu
 
@@ -102,7 +102,7 @@ def test_uptane_foreign_ecu_of_another_vehicle_is_refused(profile: Profile, ecu:
 @as_each_reader
 def test_uptane_duplicate_ecu_with_two_images_is_refused(profile: Profile, reader: str) -> None:
     stage = Stage(profile, reader)
-    with stage.refuses(DuplicateEcuError, Attack.MIXED_BUNDLES) as errors:
+    with stage.refuses(DuplicateEcuError, Attack.MIX_AND_MATCH) as errors:
         stage.direct(assigned(stage), image("supplier/parts/other.img", b"other", ecus=(TCU,)))
     assert errors[0].facts["ecu"] == TCU
 
@@ -111,7 +111,7 @@ def test_uptane_hardware_mismatch_is_refused_by_the_ecu(profile: Profile) -> Non
     """Both repositories sign for it; the Primary knows no hardware, and the Secondary knows its own."""
     stage = Stage(profile, "secondary", hardware=HardwareIdentifier("TCU-1"))
     running = stage.content
-    with stage.refuses(HardwareMismatchError, Attack.ARBITRARY_SOFTWARE) as errors:
+    with stage.refuses(HardwareMismatchError, Attack.MIX_AND_MATCH) as errors:
         stage.release(custom(hardware=("TCU-2",)))
         stage.car.primary.update_cycle()
         stage.before = stage.handed_on()
@@ -176,7 +176,7 @@ def test_uptane_stale_nonce_in_a_time_attestation_is_no_answer(profile: Profile)
     stage = Stage(profile)
     old = stage.car.primary.memory.read("attestation")
     assert old is not None
-    with stage.refuses(BadTimeAttestationError, Attack.REPLAY):
+    with stage.refuses(BadTimeAttestationError, Attack.FREEZE):
         stage.attest(old)
 
 
@@ -190,7 +190,7 @@ def test_uptane_foreign_nonce_in_a_time_attestation_is_no_answer(profile: Profil
     nonces = [stage.car.primary.memory.state.nonce, *stage.car.primary.secondaries.nonces()]
     attest = stage.fleet.timeserver.attest
     for raw in (foreign, attest([], stage.fleet.now), attest(nonces[1:], stage.fleet.now)):
-        with stage.refuses(BadTimeAttestationError, Attack.REPLAY):
+        with stage.refuses(BadTimeAttestationError, Attack.FREEZE):
             stage.attest(raw)
         nonces = [stage.car.primary.memory.state.nonce, *stage.car.primary.secondaries.nonces()]
 
@@ -221,7 +221,7 @@ def test_uptane_time_backwards_is_refused(profile: Profile, reader: str) -> None
     stage = Stage(profile, reader)
     raw = stage.fleet.timeserver.attest([stage.nonce, *stage.car.primary.secondaries.nonces()], earlier(stage))
     if reader == "primary":
-        with stage.refuses(BadTimeAttestationError, Attack.REPLAY):
+        with stage.refuses(BadTimeAttestationError, Attack.FREEZE):
             stage.attest(raw)
         return
     before, car = stage.car.secondary.memory.state, stage.car
