@@ -111,7 +111,9 @@ def samples(format_name: str) -> dict[type, bytes]:
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
-VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3))
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+)
 
 
 def other_member(raw: bytes, data: st.DataObject) -> bytes:
@@ -212,7 +214,7 @@ def test_cve_2016_2108_a_report_manifest_or_attestation_has_one_encoding(profile
 
 @every(PLACES)
 def test_x41_2022_a_version_of_a_million_digits_is_refused_fast(profile: Profile, place: Place, reader: str) -> None:
-    """Reading so many digits as a number takes time that grows with their square; some files may not even be so long."""
+    """Reading so many digits as a number takes time that grows with their square; some files may not be so long."""
     stage = Stage(profile, reader)
     too_long = place[1] == Role.TIMESTAMP or (place[1] == Role.ROOT and profile.format.name == "json")
     huge = int.from_bytes(b"\x7f" * 400_000, "big")

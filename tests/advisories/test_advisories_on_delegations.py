@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from delegating import key, role, to, to_all
+from delegating import key, role, to
 from links import wait
 from stage import PATH, READERS, TOP_LEVEL, Place, Stage, every
 from world import DIRECTOR, IMAGES, PRIMARY, TCU, delegation, delegations, image, listed, new_signer
@@ -16,7 +16,7 @@ from uptane.metadata.delegations import Delegation
 from uptane.metadata.errors import BadSignatureError, MixAndMatchError, RepositoryMismatchError
 from uptane.metadata.identifiers import ImagePath, RoleName
 from uptane.metadata.root import Role
-from uptane.metadata.targets import Image, Targets
+from uptane.metadata.targets import Targets
 from uptane.signing.sign import sign
 from uptane.signing.signer import KeySigner
 
@@ -37,10 +37,6 @@ def show(stage: Stage, keys: Mapping[str, KeySigner] | None = None, **roles: Tar
         stage.shown[IMAGES, stage.profile.metadata_name(name, version)] = raw
         files[RoleName(name)] = listed(raw, version)
     stage.forge(IMAGES, Role.SNAPSHOT, files=files)
-
-
-def below(name: str, *content: Image | Delegation) -> dict[str, Targets]:
-    return {name: role(*content)}
 
 
 def at(name: str, **other: object) -> Delegation:
@@ -132,9 +128,7 @@ ENDED: dict[str, dict[str, Targets]] = {
     },
     "a sibling of a group that disagrees": {
         "targets": role(
-            delegation(
-                {"a": [key("a")], "c": [key("c")]}, paths=[PATH], group="group", agree=2, terminating=True
-            ),
+            delegation({"a": [key("a")], "c": [key("c")]}, paths=[PATH], group="group", agree=2, terminating=True),
             at("b"),
         ),
         "a": role(RIGHT),
@@ -183,15 +177,18 @@ def test_ghsa_77hh_43cm_v8j6_a_bin_is_not_shown_under_the_name_of_another(profil
     """They have the same key and the same version, but each is listed with its own hash."""
     stage = Stage(profile, reader)
     right = int(hashlib.sha256(PATH.encode()).hexdigest()[0], 16) * 2 // 16
-    roles = {f"bin-{n}": NOTHING if n == right else role(WRONG) for n in range(2)}
+    roles = {
+        "bin-0": role(WRONG),
+        "bin-1": role(WRONG),
+        f"bin-{right}": role(image("supplier/parts/xyz.img", b"wrong")),
+    }
     top = replace(role(), delegations=delegations([key("bins")], *bins(2)))
-    with stage.refuses(MixAndMatchError, Attack.MIX_AND_MATCH):
+    with stage.refuses(MixAndMatchError, Attack.MIX_AND_MATCH) as errors:
         show(stage, dict.fromkeys(roles, key("bins")), targets=top, **roles)
-        name = stage.profile.metadata_name
-        other = stage.shown[IMAGES, name(f"bin-{1 - right}", 1)]
-        assert other is not None
-        stage.shown[IMAGES, name(f"bin-{right}", 1)] = other[: len(stage.shown[IMAGES, name(f"bin-{right}", 1)] or b"")]
+        mine, other = (stage.profile.metadata_name(f"bin-{n}", 1) for n in (right, 1 - right))
+        stage.shown[IMAGES, mine] = stage.shown[IMAGES, other]
         stage.direct(image(PATH, b"wrong", ecus=(TCU,)))
+    assert errors[0].facts["role"] == f"bin-{right}"
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -231,7 +228,7 @@ def test_unnamed_tuf_7_0_1_a_role_that_one_delegator_vouches_for_is_checked_agai
 
 
 def test_unnamed_tuf_7_0_1_what_was_fetched_for_one_image_is_checked_again_for_the_next(profile: Profile) -> None:
-    """Role c is genuine for a, through which the Primary's image is found; b, for the Secondary's, trusts another key."""
+    """Role c is genuine for a, which leads to the Primary's image; b, for the Secondary's, trusts another key of c."""
     stage = Stage(profile)
     mine, other = new_signer(), new_signer()
     own = ImagePath("supplier/own/head.img")

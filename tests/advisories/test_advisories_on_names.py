@@ -209,9 +209,7 @@ def test_cve_2021_41149_41150_no_report_or_manifest_is_of_such_an_ecu(profile: P
         der=lambda wire: setattr(wire.signed, "ecu", name),
     )
     stage.refuses_report(hostile, FormatError, None)
-    manifest = signed_manifest(
-        profile, primary, signed_report(profile, primary, PRIMARY, counter=LATER), counter=LATER
-    )
+    manifest = signed_manifest(profile, primary, signed_report(profile, primary, PRIMARY, counter=LATER), counter=LATER)
     hostile = signed_again(
         profile,
         manifest,
@@ -279,7 +277,7 @@ def test_ghsa_jqc5_w2xx_5vq4_cve_2026_24686_no_vehicle_gets_a_folder_outside_the
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE.values() if "%" not in name])
 def test_cve_2026_6968_a_name_that_reached_the_disk_unchecked_still_leaves_no_folder(name: str, tmp_path: Path) -> None:
-    """The layer below looks again at names that pretend to be checked; an encoded one is a name like any other there."""
+    """The layer below looks again at names that pretend to be checked; encoded ones are names like any other there."""
     images, metadata = ImageFolder(tmp_path / "site" / "targets"), PublishedFolder(tmp_path / "site" / "metadata")
     with nothing_outside(tmp_path, "site"):
         with pytest.raises(FormatError):

@@ -20,7 +20,7 @@ from uptane.metadata.errors import (
     UptaneError,
 )
 from uptane.metadata.identifiers import RepositoryName
-from uptane.metadata.root import Role, Root
+from uptane.metadata.root import Role
 from uptane.signing.publish import new_root
 from uptane.signing.signer import KeySigner
 from uptane.storage.atomic_files import FileLayer

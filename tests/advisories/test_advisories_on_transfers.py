@@ -7,14 +7,13 @@ from contextlib import contextmanager
 
 import pytest
 from raw_sockets import HEAD, RawServer, dripping, saying
-from stage import MAKER, PATH, PLACES, Place, Stage, every
-from world import DIRECTOR, IMAGES, TCU
+from stage import MAKER, PLACES, Place, Stage, every
+from world import DIRECTOR, IMAGES
 
 from uptane.formats.profile import Profile
 from uptane.metadata.attacks import Attack
 from uptane.metadata.errors import SlowRetrievalError, UnreachableError
-from uptane.metadata.identifiers import EcuIdentifier, RepositoryName
-from uptane.metadata.root import Role
+from uptane.metadata.identifiers import RepositoryName
 from uptane.transport.http_client import RepositoryClient
 from uptane.transport.limits import TransferLimits
 from uptane.transport.links import ImagesOverHttp, PrimaryOverXmlRpc, TimeserverOverXmlRpc
@@ -78,28 +77,30 @@ def test_fetcher_tuf_7_0_1_a_file_that_is_cut_off_is_no_shorter_file(
     """The half that came is dropped, whatever it would be worth."""
     stage = Stage(profile, reader)
     stage.forge(*place)
-    with served(stage, place, lambda raw: cut(raw)[how]):
-        with stage.refuses(UnreachableError, Attack.DROP_REQUEST, undo=undo(stage)):
-            pass
+    refused = stage.refuses(UnreachableError, Attack.DROP_REQUEST, undo=undo(stage))
+    with served(stage, place, lambda raw: cut(raw)[how]), refused:
+        pass
 
 
 SLOW = [(DIRECTOR, "root"), (IMAGES, "timestamp"), (IMAGES, str(MAKER))]
+
+
+def drip(raw: bytes) -> Answer:
+    """A byte, and another one, and another one."""
+    return dripping(HEAD + b"Content-Length: %d\r\n\r\n" % len(raw), raw[:1])
 
 
 @every(SLOW, ["primary"])
 def test_fetcher_tuf_7_0_1_a_file_that_drips_is_slow_retrieval(profile: Profile, place: Place, reader: str) -> None:
     stage = Stage(profile, reader)
     stage.forge(*place)
-    head = HEAD + b"Content-Length: 9999\r\n\r\n"
-    with served(stage, place, lambda raw: dripping(head, raw[:1]), QUICK):
-        with stage.refuses(SlowRetrievalError, Attack.SLOW_RETRIEVAL, undo=undo(stage)):
-            pass
+    refused = stage.refuses(SlowRetrievalError, Attack.SLOW_RETRIEVAL, undo=undo(stage))
+    with served(stage, place, drip, QUICK), refused:
+        pass
 
 
 @contextmanager
-def images_from(
-    stage: Stage, answer: Answer, limits: TransferLimits = PATIENT
-) -> Iterator[Callable[[], object]]:
+def images_from(stage: Stage, answer: Answer, limits: TransferLimits = PATIENT) -> Iterator[Callable[[], object]]:
     """Every mirror of images is this server."""
     with RawServer(answer) as server:
         source = ImagesOverHttp(RepositoryClient([server.url], limits=limits, name=IMAGES))
@@ -178,9 +179,7 @@ def test_fetcher_tuf_7_0_1_a_time_attestation_that_is_cut_off_moves_no_time(prof
         def attest(nonces: Sequence[int]) -> bytes:
             return timeserver.attest(nonces)
 
-        with stage.refuses(
-            UnreachableError, Attack.DROP_REQUEST, undo=lambda: links.__dict__.pop("attest", None)
-        ):
+        with stage.refuses(UnreachableError, Attack.DROP_REQUEST, undo=lambda: links.__dict__.pop("attest", None)):
             links.attest = attest  # type: ignore[method-assign]
         assert server.requests
     assert stage.car.primary.memory.state.time > time

@@ -8,11 +8,11 @@ import pytest
 from delegating import key
 from fleet import Vehicle
 from links import wait
-from signed import custom, signed_manifest, signed_report
+from signed import custom
 from stage import MAKER, PATH, READERS, Stage
 from world import DIRECTOR, IMAGES, PRIMARY, TCU, delegation, delegations, image, new_signer
 
-from uptane.formats.profile import Profile
+from uptane.formats.profile import KINDS, Profile
 from uptane.metadata.attacks import Attack
 from uptane.metadata.errors import (
     BadSignatureError,
@@ -24,15 +24,12 @@ from uptane.metadata.errors import (
     ImageRollbackError,
     MixAndMatchError,
     ReplayedMetadataError,
-    ReplayedReportError,
     RepositoryMismatchError,
-    SpoofingError,
-    UnknownEcuError,
     UnreachableError,
     UptaneError,
     WrongVehicleError,
 )
-from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, RoleName, VehicleIdentifier
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, VehicleIdentifier
 from uptane.metadata.root import Role
 from uptane.metadata.targets import Image
 from uptane.timeserver.timeserver import Timeserver
@@ -151,15 +148,9 @@ def test_uptane_vehicle_replay_of_the_directors_metadata_for_another_is_refused(
     with stage.refuses(WrongVehicleError, Attack.REPLAY) as errors:
         for role in roles:
             raw = stage.fleet.file(DIRECTOR, role, OTHER)
-            version = profile.format.decode(_kind(role), raw).payload.version
+            version = profile.format.decode(KINDS[Role(role)], raw).payload.version
             stage.show(DIRECTOR, role, raw, version, relist=False)
     assert (errors[0].facts["expected"], errors[0].facts["offered"]) == (stage.car.vin, OTHER)
-
-
-def _kind(role: str) -> type:
-    from uptane.formats.profile import KINDS
-
-    return KINDS[Role(role)]
 
 
 @as_each_reader
@@ -254,9 +245,7 @@ WITHHELD = [(DIRECTOR, "snapshot"), (DIRECTOR, "targets"), (IMAGES, "snapshot"),
 
 @pytest.mark.parametrize("place", WITHHELD, ids=["-".join(place) for place in WITHHELD])
 @pytest.mark.parametrize("how", ["withheld", "the one before"])
-def test_uptane_partial_metadata_for_a_secondary_is_refused(
-    profile: Profile, place: tuple[str, str], how: str
-) -> None:
+def test_uptane_partial_metadata_for_a_secondary_is_refused(profile: Profile, place: tuple[str, str], how: str) -> None:
     """The Primary hands on one file too few of a new release, or in its place the one that it has replaced."""
     stage = Stage(profile, "secondary")
     old = stage.raw(*place)  # type: ignore[arg-type]
@@ -265,7 +254,9 @@ def test_uptane_partial_metadata_for_a_secondary_is_refused(
     version = stage.payload(*place).version  # type: ignore[arg-type]
     stage.before = stage.handed_on()
     expected: tuple[type[UptaneError], Attack]
-    expected = (UnreachableError, Attack.DROP_REQUEST) if how == "withheld" else (MixAndMatchError, Attack.MIX_AND_MATCH)
+    expected = (
+        (UnreachableError, Attack.DROP_REQUEST) if how == "withheld" else (MixAndMatchError, Attack.MIX_AND_MATCH)
+    )
     with stage.refuses(*expected):
         if how == "withheld":
             stage.withhold(*place, version)  # type: ignore[arg-type]
@@ -313,88 +304,3 @@ def test_uptane_mixed_bundles_of_two_vehicles_are_refused(profile: Profile) -> N
     with stage.refuses(WrongVehicleError, Attack.REPLAY):
         mine = {name: raw for name, raw in stage.bundle().items() if not name.startswith(f"{DIRECTOR}/")}
         stage.car.link.swapped_bundle = pack(mine | theirs)
-
-
-def test_uptane_manifest_replay_is_refused(profile: Profile) -> None:
-    """The newest one, the one before, and one that was intercepted and never arrived."""
-    stage = Stage(profile)
-    for raw in stage.car.links.manifests[-2:]:
-        stage.refuses_manifest(raw, ReplayedReportError, Attack.REPLAY)
-    kept = stage.car.primary.make_manifest()
-    stage.car.cycle()
-    stage.refuses_manifest(kept, ReplayedReportError, Attack.REPLAY)
-
-
-def test_uptane_manifest_replay_of_an_ecus_report_is_refused(profile: Profile) -> None:
-    """An old report in a new manifest, and an old report at the Primary's door."""
-    stage = Stage(profile)
-    old = stage.fleet.reports(TCU)[-1].report
-    stage.car.cycle()
-    stage.car.cycle()
-    own = signed_report(profile, stage.car.device.signer, PRIMARY, counter=LATER)
-    raw = signed_manifest(profile, stage.car.device.signer, own, old, counter=LATER)
-    stage.refuses_manifest(raw, ReplayedReportError, Attack.REPLAY)
-    stage.refuses_report(old, ReplayedReportError, Attack.REPLAY)
-
-
-def test_uptane_manifest_foreign_ecu_is_not_believed(profile: Profile) -> None:
-    """In the name of another vehicle, by another vehicle's Primary, and by an ECU that is not the Primary."""
-    stage = Stage(profile)
-    other = beside(stage)
-    other.primary.update_cycle()
-    raw = stage.car.primary.make_manifest()
-    stage.refuses_manifest(raw, WrongVehicleError, Attack.REPLAY, vehicle=OTHER)
-    theirs = signed_report(profile, other.device.signer, OTHER_PRIMARY, counter=LATER)
-    raw = signed_manifest(profile, other.device.signer, theirs, counter=LATER, primary=OTHER_PRIMARY)
-    stage.refuses_manifest(raw, UnknownEcuError, None, primary=OTHER_PRIMARY)
-    mine = signed_report(profile, stage.car.tcu.device.signer, TCU, counter=LATER)
-    raw = signed_manifest(profile, stage.car.tcu.device.signer, mine, counter=LATER, primary=TCU)
-    stage.refuses_manifest(raw, SpoofingError, Attack.SPOOFING, primary=TCU)
-
-
-def test_uptane_manifest_foreign_ecu_in_it_leaves_no_trace(profile: Profile) -> None:
-    """A genuine report of another vehicle's ECU is set aside; the inventory of that vehicle is what it was."""
-    stage = Stage(profile)
-    other = beside(stage)
-    other.cycle()
-    other.primary.update_cycle()
-    before = stage.fleet.reports(OTHER_TCU)
-    theirs = signed_report(profile, other.tcu.device.signer, OTHER_TCU, counter=LATER)
-    own = signed_report(profile, stage.car.device.signer, PRIMARY, counter=10**16)
-    raw = signed_manifest(profile, stage.car.device.signer, own, theirs, counter=10**16)
-    checked = wait(stage.fleet.director.receive_manifest(stage.car.vin, PRIMARY, raw, stage.fleet.now))
-    assert checked.strangers == (OTHER_TCU,)
-    assert stage.fleet.reports(OTHER_TCU) == before
-    other.cycle()
-    other.primary.update_cycle()
-    assert len(stage.fleet.reports(OTHER_TCU)) > len(before)
-
-
-def test_uptane_shared_key_of_a_secondary_is_not_registered_for_a_primary(profile: Profile) -> None:
-    """Neither for the Primary of a new vehicle, nor the Primary's key for a Secondary; what is known stays."""
-    stage = Stage(profile)
-    director, car = stage.fleet.director, stage.car
-    new = stage.fleet.add_vehicle("113")
-    before = stage.inventory()
-    for device, is_primary in ((car.tcu.device, True), (car.device, False), (car.device, True)):
-        with pytest.raises(SpoofingError) as refusal:
-            wait(
-                director.register_ecu(
-                    vehicle=new, ecu=EcuIdentifier("P113"), key=device.signer.key, is_primary=is_primary
-                )
-            )
-        assert refusal.value.attack is Attack.SPOOFING
-    assert stage.inventory() == before
-    stage.release()
-    car.cycle()
-    assert car.running() == stage.content
-
-
-def test_uptane_shared_key_of_a_secondary_signs_for_no_vehicle(profile: Profile) -> None:
-    stage = Stage(profile)
-    own = signed_report(profile, stage.car.device.signer, PRIMARY, counter=LATER)
-    raw = signed_manifest(profile, stage.car.tcu.device.signer, own, counter=LATER)
-    stage.refuses_manifest(raw, BadSignatureError, Attack.ARBITRARY_SOFTWARE)
-    own = signed_report(profile, stage.car.tcu.device.signer, PRIMARY, counter=LATER)
-    raw = signed_manifest(profile, stage.car.device.signer, own, counter=LATER)
-    stage.refuses_manifest(raw, BadSignatureError, Attack.ARBITRARY_SOFTWARE)

@@ -1,4 +1,4 @@
-"""A vehicle under attack: whoever holds chosen keys shows files to its Primary, or a hostile Primary to its Secondary."""
+"""A vehicle under attack: files by whoever holds chosen keys are shown to its Primary, or by it to its Secondary."""
 
 import io
 import itertools
