@@ -44,20 +44,8 @@ SHAPES: dict[str, dict[str, bytes]] = {
 shapes = pytest.mark.parametrize("shape", SHAPES)
 
 
-@every(PLACES, READERS[:1])
-@shapes
-def test_cve_2026_23991_a_file_of_a_wrong_shape_is_a_format_error(
-    profile: Profile, place: Place, reader: str, shape: str
-) -> None:
-    stage = Stage(profile, reader)
-    with stage.refuses(FormatError, None):
-        stage.show(*place, SHAPES[shape][profile.format.name])
-
-
-@every(PLACES, READERS[1:])
-def test_cve_2026_23991_a_secondary_takes_every_wrong_shape_for_a_format_error(
-    profile: Profile, place: Place, reader: str
-) -> None:
+@every(PLACES)
+def test_cve_2026_23991_a_file_of_a_wrong_shape_is_a_format_error(profile: Profile, place: Place, reader: str) -> None:
     stage = Stage(profile, reader)
     for shape in SHAPES.values():
         with stage.refuses(FormatError, None):
@@ -184,14 +172,14 @@ AMBIGUOUS: dict[str, dict[str, Callable[[bytes], bytes]]] = {
 
 
 @every(PLACES, READERS[:1])
-@pytest.mark.parametrize("how", AMBIGUOUS)
 def test_cve_2016_2108_a_file_has_one_encoding_and_no_other_is_taken(
-    profile: Profile, place: Place, reader: str, how: str
+    profile: Profile, place: Place, reader: str
 ) -> None:
     """BER that is no DER, and JSON that two readers read in two ways, around good signatures."""
     stage = Stage(profile, reader)
-    with stage.refuses(FormatError, None):
-        stage.show(*place, AMBIGUOUS[how][profile.format.name](stage.forged(*place)))
+    for change in AMBIGUOUS.values():
+        with stage.refuses(FormatError, None):
+            stage.show(*place, change[profile.format.name](stage.forged(*place)))
 
 
 @pytest.mark.parametrize("how", ["something behind it", "a longer spelling of it", "one member twice", "an open end"])

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -31,7 +32,7 @@ from uptane.metadata.errors import (
 )
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, VehicleIdentifier
 from uptane.metadata.root import Role
-from uptane.metadata.targets import Image
+from uptane.metadata.targets import EcuAssignment, Image
 from uptane.timeserver.timeserver import Timeserver
 from uptane.vehicle.distribution import pack
 
@@ -102,6 +103,16 @@ def test_uptane_duplicate_ecu_with_two_images_is_refused(profile: Profile, reade
     with stage.refuses(DuplicateEcuError, Attack.MIX_AND_MATCH) as errors:
         stage.direct(assigned(stage), image("supplier/parts/other.img", b"other", ecus=(TCU,)))
     assert errors[0].facts["ecu"] == TCU
+
+
+def test_uptane_hardware_mismatch_in_what_the_director_states_is_refused_by_the_ecu(profile: Profile) -> None:
+    """The image is for any hardware, and the Director takes the ECU for another one."""
+    stage = Stage(profile, "secondary", hardware=HardwareIdentifier("TCU-1"))
+    with stage.refuses(HardwareMismatchError, Attack.MIX_AND_MATCH) as errors:
+        genuine = assigned(stage)
+        other = {TCU: EcuAssignment(hardware_id=HardwareIdentifier("TCU-2"))}
+        stage.direct(replace(genuine, custom=replace(genuine.custom, ecus=other)))
+    assert errors[0].facts["expected"] == "TCU-1"
 
 
 def test_uptane_hardware_mismatch_is_refused_by_the_ecu(profile: Profile) -> None:
