@@ -95,7 +95,7 @@ def refuses_changed(
 NAMING = [(DIRECTOR, "snapshot"), (IMAGES, "snapshot"), (IMAGES, "targets"), (IMAGES, str(SUPPLIER))]
 
 
-@every(NAMING)
+@every(NAMING, READERS[:1])
 def test_cve_2021_41131_no_role_has_a_name_that_leaves_its_folder(
     profile: Profile, place: Place, reader: str, tmp_path: Path
 ) -> None:
@@ -121,7 +121,7 @@ def on_flash(folder: Path) -> Callable[[], Device]:
     return with_slots
 
 
-@every(LISTING)
+@every(LISTING, READERS[:1])
 def test_cve_2021_41149_41150_no_image_has_a_name_that_leaves_its_folder(
     profile: Profile, place: Place, reader: str, tmp_path: Path
 ) -> None:
@@ -159,13 +159,12 @@ def shown(stage: Stage, name: str) -> Any:
     return entry
 
 
-@pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("what", ["ecu", "hardware", "vehicle"])
 def test_cve_2021_41149_41150_the_director_gives_no_identifier_that_leaves_its_folder(
-    profile: Profile, reader: str, what: str, tmp_path: Path
+    profile: Profile, what: str, tmp_path: Path
 ) -> None:
     """An ECU, its hardware, or the vehicle, in the Director's Targets."""
-    stage = Stage(profile, reader, device=on_disk(tmp_path / "ecus"))
+    stage = Stage(profile, device=on_disk(tmp_path / "ecus"))
     with nothing_outside(tmp_path, "ecus"):
         for name in HOSTILE.values():
             refuses_changed(stage, (DIRECTOR, "targets"), *change_identifier(name, what))
@@ -193,6 +192,24 @@ def change_identifier(name: str, what: str) -> tuple[Callable[[Any], object], Ca
             assignment.hardware_id = name
 
     return text, der
+
+
+@every([(IMAGES, "snapshot"), (IMAGES, str(SUPPLIER))], READERS[1:])
+def test_cve_2021_41131_a_secondary_takes_no_such_role_from_its_primary(
+    profile: Profile, place: Place, reader: str
+) -> None:
+    stage = Stage(profile, reader)
+    for name in HOSTILE.values():
+        refuses_changed(stage, place, *change_role_name(name, place))
+
+
+@every(LISTING[1:], READERS[1:])
+def test_cve_2021_41149_41150_a_secondary_takes_no_such_image_from_its_primary(
+    profile: Profile, place: Place, reader: str
+) -> None:
+    stage = Stage(profile, reader)
+    for name in HOSTILE.values():
+        refuses_changed(stage, place, *change_image_name(stage, name, place))
 
 
 @names

@@ -146,7 +146,7 @@ class Verifications:
 def test_cve_2020_6173_a_file_full_of_signatures_costs_nothing(
     profile: Profile, place: Place, reader: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So many that the file is too large, and so few that only their number is."""
+    """So many that the file is too large, and so few that only their number is; or that alone, in a bundle."""
     stage = Stage(profile, reader, keys=2)
     tried = Verifications(monkeypatch)
     stage.car.cycle()
@@ -154,7 +154,7 @@ def test_cve_2020_6173_a_file_full_of_signatures_costs_nothing(
     for count, error, attack in (
         (MANY, EndlessDataError, Attack.ENDLESS_DATA),
         (MAX_SIGNATURES + 1, FormatError, None),
-    ):
+    )[reader == "secondary" :]:
         with stage.refuses(error, attack):
             stage.show(*place, flooded(profile, by_one_key(stage, place), count))
             tried.count = 0
