@@ -185,7 +185,7 @@ def test_ghsa_3633_5h82_39pq_a_key_signs_in_no_other_name_and_no_other_role(
         assert errors[0].facts["offered"] == 0
 
 
-@every(PLACES)
+@every(PLACES, READERS[:1])
 def test_cve_2015_9258_the_key_says_by_which_scheme_it_is_tried_and_not_the_signature(
     profile: Profile, place: Place, reader: str
 ) -> None:
