@@ -3,10 +3,11 @@
 PYTHON ?= python3
 FORMAT ?= der
 JOBS   ?= 2
+EXAMPLES ?= 100000
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
-SOURCES   := src tests demo bench
+SOURCES   := src tests demo bench fuzz
 # Floors 0 to 2 of docs/architecture.md: the rules themselves, which tests must cover branch by branch.
 CORE      := metadata formats verification signing image_repository director timeserver vehicle
 empty     :=
@@ -18,7 +19,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_INPUT = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format format-check lint types imports coverage walkthrough bench bench-check bench-start
+.PHONY: help install demo test check conformance mutants format format-check lint types imports coverage walkthrough \
+  bench bench-check bench-start fuzz
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +32,12 @@ test: $(INSTALLED)  ## all tests (FORMAT=... for the tests that follow the demon
 	UPTANE_DEMO__FORMAT=$(FORMAT) $(BIN)/python -m pytest -q -n $(JOBS)
 
 check: format-check lint types imports coverage walkthrough bench-check  ## everything that must hold before a change is done
+
+conformance: $(INSTALLED)  ## every clause of the Standard has a test: docs/standard/conformance.md; fails on a gap
+	PYTHONPATH=tests/support $(BIN)/python tests/house/conformance.py -n $(JOBS)
+
+mutants: $(INSTALLED)  ## every check of verification/ is taken away in turn, and a test must notice
+	PYTHONPATH=tests/support $(BIN)/python tests/house/mutants.py
 
 install: $(INSTALLED)  ## make .venv with the pinned dependencies
 
@@ -64,6 +72,9 @@ bench: $(INSTALLED)  ## speed and memory, beside tuf and beside the bare signatu
 
 bench-check: $(INSTALLED)  ## fails when a ratio of the benchmarks got worse by more than a third (15 s)
 	$(BIN)/python -m bench --check
+
+fuzz: $(INSTALLED)  ## 100,000 hostile inputs for all decoders (EXAMPLES=...)
+	$(BIN)/python -m fuzz --examples $(EXAMPLES)
 
 bench-start: $(INSTALLED)  ## what `uptane --help` costs above an empty command line of the same size
 	$(BIN)/python tests/house/startup_cost.py

@@ -28,7 +28,7 @@ def machine() -> str:
             f"- {datetime.now(UTC):%Y-%m-%d}, {_processor()}, {os.cpu_count()} cores, {platform.system()} "
             f"{platform.release()}",
             f"- {platform.python_implementation()} {platform.python_version()}, {versions}",
-            f"- files on {_file_system()}",
+            f"- files on {_file_system()}; load average {os.getloadavg()[0]:.1f}, to which the run adds 1 to 2",
         ]
     )
 

@@ -35,7 +35,7 @@ def release(car: "Vehicle", content: bytes, counter: int) -> None:
     car.fleet.release("firmware.img", content, custom=custom(counter))
 
 
-@pytest.mark.standard("STD-5.4.3-1")
+@pytest.mark.standard("STD-5.4.3-1", "STD-5-8", "STD-5.4-6", "STD-5.4.3.6-1", "STD-5.4.3.5-1")
 def test_it_takes_time_metadata_and_image_from_its_primary_installs_and_reports(car: "Vehicle") -> None:
     car.link.calls.clear()
     assert car.secondary.update_cycle().outcome is Outcome.UPDATED
@@ -47,6 +47,7 @@ def test_it_takes_time_metadata_and_image_from_its_primary_installs_and_reports(
     assert car.fleet.reports(car.tcu.ecu)[0].counter == car.secondary.memory.state.counter
 
 
+@pytest.mark.standard("STD-5.4.3.3-5")
 def test_it_does_nothing_where_nothing_is_assigned(car: "Vehicle") -> None:
     car.fleet.clear()
     car.primary.update_cycle()
@@ -54,7 +55,7 @@ def test_it_does_nothing_where_nothing_is_assigned(car: "Vehicle") -> None:
     assert car.running() == OLD
 
 
-@pytest.mark.standard("STD-5.4.3.4-9")
+@pytest.mark.standard("STD-5.4.3.4-9", "STD-5.4-1")
 def test_it_refuses_an_altered_image_and_keeps_the_old_one(car: "Vehicle") -> None:
     car.link.swapped_image = ("firmware.img", NEW[::-1])
     with pytest.raises(BadHashError):
@@ -67,6 +68,7 @@ def test_it_refuses_an_altered_image_and_keeps_the_old_one(car: "Vehicle") -> No
     assert car.running() == NEW
 
 
+@pytest.mark.standard("STD-5.4.3.2-1", "STD-5.4-7")
 def test_it_refuses_metadata_that_its_primary_made_up(car: "Vehicle") -> None:
     with car.secondary_refuses(FormatError):
         car.link.swapped_bundle = b"not a bundle"
@@ -93,7 +95,7 @@ def test_it_never_goes_back_to_an_older_release(car: "Vehicle") -> None:
     assert car.running() == NEW
 
 
-@pytest.mark.standard("STD-5.4.4-5")
+@pytest.mark.standard("STD-5.4.4-5", "STD-5.4.2.6-5")
 def test_it_knows_after_a_restart_what_it_knew_before(car: "Vehicle") -> None:
     car.secondary.update_cycle()
     before = car.secondary.memory.state

@@ -34,6 +34,7 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
         opened.servers.stop(port)
 
 
+@pytest.mark.standard("STD-5.4.4-5", "STD-5.4.4-4")
 def test_a_primary_that_is_killed_at_any_moment_comes_up_again_and_completes_its_next_cycle(desk: Desk) -> None:
     settings = desk.settings
     images, director, timeserver = ImageRepositoryConsole(desk), DirectorConsole(desk), TimeserverConsole(desk)

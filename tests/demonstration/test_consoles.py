@@ -98,6 +98,8 @@ def test_every_line_of_the_walkthrough_does_what_its_text_says(office: Office) -
     assert "Traceback" not in "".join(window.type("None") for window in office.windows)
 
 
+@pytest.mark.standard("STD-5-1", "STD-5-2", "STD-5-5", "STD-5-6", "STD-5.3-1", "STD-5.3.1-1", "STD-5.3.1-2")
+@pytest.mark.standard("STD-5.3.2-1", "STD-5.3.2-2")
 def test_several_vehicles_and_several_secondaries_work_side_by_side(office: Office) -> None:
     first = office.open()
     first.type("import demo.demo_primary as dp")
@@ -133,6 +135,12 @@ def test_several_vehicles_and_several_secondaries_work_side_by_side(office: Offi
     assert answer.strip() == "['33333', 'INFOdemocar', 'TCUdemocar']"
     answer = services.type("dd.get_last_ecu_manifest('33333')['installed_image']['filepath']")
     assert answer.strip() == "'firmware.img'"
+
+
+@pytest.mark.standard("STD-5.1.2.1-6")
+def test_a_terminating_delegation_is_made_with_a_warning(office: Office) -> None:
+    assert "terminating" not in office.services.type("di.delegate('a', ['a/*'])")
+    assert "no later role is asked" in office.services.type("di.delegate('b', ['b/*'], terminating=True)")
 
 
 def test_new_keys_put_the_old_ones_aside_and_lose_none(office: Office) -> None:

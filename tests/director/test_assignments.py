@@ -58,7 +58,7 @@ def directed(fleet: Fleet) -> dict[str, set[str]]:
 
 
 @pytest.mark.standard("STD-5.2.3.1.1-9")
-def test_two_ecus_get_one_image(car: Vehicle) -> None:
+def test_amb_19_two_ecus_get_one_image(car: Vehicle) -> None:
     one = car.fleet.release(PATH, FRESH)
     car.fleet.direct(one, BCU)
     assert directed(car.fleet) == {PATH: {TCU, BCU}}
@@ -123,7 +123,7 @@ def test_the_assignments_of_vehicles_do_not_mix(car: Vehicle) -> None:
     assert (other.running(), car.running()) == (b"other", FRESH)
 
 
-@pytest.mark.standard("STD-5.2.1-8")
+@pytest.mark.standard("STD-5.2.1-8", "STD-5.3.2.1-16")
 @pytest.mark.standard("STD-5.1.4-1")
 def test_timestamp_and_snapshot_rise_without_a_change_and_targets_stays(car: Vehicle) -> None:
     car.fleet.release(PATH, FRESH)
@@ -141,7 +141,7 @@ def test_timestamp_and_snapshot_rise_without_a_change_and_targets_stays(car: Veh
     assert car.running() == FRESH
 
 
-@pytest.mark.standard("STD-5.2.3.1-6")
+@pytest.mark.standard("STD-5.2.3.1-6", "STD-5.2.3.2-1")
 @pytest.mark.standard("STD-5.1.2.1-9")
 def test_every_role_names_the_vehicle_and_targets_delegates_to_nobody(car: Vehicle) -> None:
     car.fleet.release(PATH, FRESH)
@@ -152,7 +152,7 @@ def test_every_role_names_the_vehicle_and_targets_delegates_to_nobody(car: Vehic
     assert not targets.delegations
 
 
-@pytest.mark.standard("STD-5.2.3.1.1-5")
+@pytest.mark.standard("STD-5.2.3.1.1-5", "STD-5.2.3.1.1-3", "STD-5.3.2.2-11")
 def test_what_the_inventory_knows_of_hardware_stands_beside_the_ecu(car: Vehicle) -> None:
     key, ecu, hardware = new_signer().key, EcuIdentifier("ECU9"), HardwareIdentifier("brake-3")
     wait(car.fleet.director.register_ecu(vehicle=VIN, ecu=ecu, key=key, is_primary=False, hardware_id=hardware))
@@ -183,6 +183,7 @@ def test_new_keys_reach_every_vehicle_and_old_ones_are_worth_nothing(car: Vehicl
     assert root.roles == new_root(car.fleet.director_keys, car.fleet.thresholds).roles
 
 
+@pytest.mark.standard("STD-5.3.2-4", "STD-5.3.2.1-16")
 def test_publications_of_one_vehicle_at_the_same_time_get_versions_of_their_own(car: Vehicle) -> None:
     slow = SlowPublished()
     slow._files = car.fleet.metadata[VIN]._files
@@ -213,6 +214,7 @@ def test_manifests_of_one_vehicle_at_the_same_time_are_accepted_once(car: Vehicl
     assert len(fleet.reports(PRIMARY)) == told + 1
 
 
+@pytest.mark.standard("STD-5.2.1-8")
 def test_a_director_that_restarts_goes_on_where_it_was(car: Vehicle) -> None:
     car.fleet.release(PATH, FRESH)
     before = versions(car.fleet)

@@ -51,7 +51,7 @@ def register(
     return wait(fleet.director.register_ecu(vehicle=vin, ecu=ecu, key=key, is_primary=primary, hardware_id=hardware))
 
 
-@pytest.mark.standard("STD-5.3.2.2-4")
+@pytest.mark.standard("STD-5.3.2.2-4", "STD-5.3.2.2-6", "STD-5.3.2.2-11")
 @pytest.mark.standard("STD-5.3.2.2-5")
 @pytest.mark.standard("STD-5.3.2.2-8")
 @pytest.mark.standard("STD-5.3.2.2-9")
@@ -65,6 +65,7 @@ def test_an_ecu_registers_and_may_do_so_again(fleet: Fleet) -> None:
     assert record.key.key_id == key.key_id
 
 
+@pytest.mark.standard("STD-5.3.2.2-4")
 @pytest.mark.parametrize(
     "changes",
     [{"key": "other"}, {"vin": OTHER}, {"primary": True}, {"hardware": HardwareIdentifier("tcu-8")}],
@@ -97,7 +98,7 @@ def test_one_key_is_not_registered_for_two_ecus(fleet: Fleet) -> None:
 
 
 @pytest.mark.standard("STD-5.3.2.2-9")
-def test_a_vehicle_has_one_primary(fleet: Fleet) -> None:
+def test_amb_22_a_vehicle_has_one_primary(fleet: Fleet) -> None:
     register(fleet, new_signer().key, ecu=PRIMARY, primary=True)
     register(fleet, new_signer().key, ecu=EcuIdentifier("BCUdemocar"))
     with pytest.raises(SpoofingError) as caught:
@@ -106,6 +107,7 @@ def test_a_vehicle_has_one_primary(fleet: Fleet) -> None:
     assert register(fleet, new_signer().key, ecu=TCU, vin=OTHER, primary=True)
 
 
+@pytest.mark.standard("STD-5.3.2.2-5")
 def test_an_ecu_of_an_unknown_vehicle_is_refused(fleet: Fleet) -> None:
     with pytest.raises(UnknownVehicleError) as caught:
         register(fleet, new_signer().key, vin=VehicleIdentifier("113"))

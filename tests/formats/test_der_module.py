@@ -26,6 +26,7 @@ def same(oracle: Any, name: str, tree: dict[str, Any], raw: bytes) -> None:
     assert oracle.decode(name, raw) == tree
 
 
+@pytest.mark.standard("STD-5.2-1")
 @pytest.mark.parametrize("kind", der_samples.payloads())
 def test_the_module_writes_and_reads_the_bytes_of_a_signed(kind: str, oracle: Any) -> None:
     payload = der_samples.payloads()[kind]

@@ -27,6 +27,7 @@ def mutated(raw: bytes, seed: str) -> list[bytes]:
     return copies
 
 
+@pytest.mark.standard("STD-5.2.1-10")
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_changed_byte_is_refused_or_is_another_value_with_its_own_encoding(kind: str) -> None:
     payload = der_samples.payloads()[kind]

@@ -201,6 +201,9 @@ REFUSED: dict[str, tuple[str, Change]] = {
 }
 
 
+@pytest.mark.standard("STD-5.2.1-1", "STD-5.2.1-2", "STD-5.2.1-7", "STD-5.2.2-2", "STD-5.2.2-3", "STD-5.2.3.1-3")
+@pytest.mark.standard("STD-5.2.3.1-4", "STD-5.2.3.1-5", "STD-5.2.3.2-4", "STD-5.2.3.2-5", "STD-5.2.3.2-9")
+@pytest.mark.standard("STD-5.2.3.2-10", "STD-5.2.3.2-11", "STD-5.2.4-1", "STD-5.2.5-1", "STD-5.2.5-2")
 @pytest.mark.parametrize("what", REFUSED)
 def test_refused_is(what: str) -> None:
     kind, change = REFUSED[what]
@@ -236,6 +239,7 @@ CUSTOM_REFUSED: dict[str, Change] = {
 }
 
 
+@pytest.mark.standard("STD-5.2.3.1.1-5")
 @pytest.mark.parametrize("what", CUSTOM_REFUSED)
 def test_refused_when_the_image_is_looked_up_is(what: str) -> None:
     images = DER.decode(Targets, altered("Targets", CUSTOM_REFUSED[what])).payload.images
@@ -243,6 +247,7 @@ def test_refused_when_the_image_is_looked_up_is(what: str) -> None:
         images[ImagePath("tcu/firmware.img")]
 
 
+@pytest.mark.standard("STD-5.2.1-5", "STD-5.2.1-9")
 @pytest.mark.parametrize("offered", der_samples.payloads())
 @pytest.mark.parametrize("expected", der_samples.payloads())
 def test_one_kind_of_object_is_refused_in_place_of_another(offered: str, expected: str) -> None:

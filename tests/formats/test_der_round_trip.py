@@ -33,6 +33,7 @@ def test_a_signed_object_comes_back_with_its_exact_bytes(kind: str) -> None:
     assert unsigned.wire in raw
 
 
+@pytest.mark.standard("STD-5.2-1", "STD-5.2.1-10")
 @settings(deadline=None, max_examples=100)
 @given(PAYLOADS)
 def test_any_value_comes_back_and_has_one_encoding(payload: Payload) -> None:
@@ -70,6 +71,7 @@ def test_a_manifest_holds_the_reports_byte_for_byte() -> None:
     assert all(report.raw in raw for report in manifest.reports)
 
 
+@pytest.mark.standard("STD-5.2.7-6")
 def test_files_of_a_snapshot_stand_in_the_order_of_their_file_names() -> None:
     raw = der_samples.signed(der_samples.snapshot())
     files = asn1.decode_der(SignedRole, raw).signed.body.files  # type: ignore[union-attr]

@@ -114,11 +114,17 @@ def _encrypted(signed: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.standard("STD-5.2.1-1", "STD-5.2.1-2", "STD-5.2.1-5", "STD-5.2.2-1", "STD-5.2.2-3", "STD-5.2.3.1-4")
+@pytest.mark.standard("STD-5.2.3.1-5", "STD-5.2.3.2-4", "STD-5.2.3.2-8", "STD-5.2.3.2-9", "STD-5.2.3.2-11")
+@pytest.mark.standard("STD-5.2.4-1", "STD-5.2.5-1")
 @pytest.mark.parametrize(("kind", "edit"), BAD_EDITS, ids=[f"{kind}-{n}" for n, (kind, _) in enumerate(BAD_EDITS)])
 def test_a_member_out_of_its_range_is_refused(kind: str, edit: Callable[[dict[str, Any]], object]) -> None:
     refused(kind, edited(kind, edit))
 
 
+@pytest.mark.standard("STD-5.2.1-5", "STD-5.2.1-6", "STD-5.2.1-7", "STD-5.2.1-9", "STD-5.2.1-10", "STD-5.2.2-1")
+@pytest.mark.standard("STD-5.2.4-1", "STD-5.2.5-1", "STD-5.4.2.1.1-6", "STD-5.4.2.1.1-7", "STD-5.4.2.1.1-8")
+@pytest.mark.standard("STD-5.4.2.1.2-6", "STD-5.4.2.1.2-7", "STD-5.4.2.1.2-8", "STD-5.4.2.1.2-9", "STD-5.4.2.1.2-10")
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_member_is_needed_or_optional_and_of_one_type(kind: str) -> None:
     """CVE-2026-23991: JSON of the wrong shape made a client fall over."""
@@ -167,6 +173,7 @@ def test_roles_that_nobody_knows_do_not_spoil_a_root() -> None:
     assert JSON.decode(Root, raw).payload.roles.keys() == PAYLOADS["Root"].roles.keys()  # type: ignore[union-attr]
 
 
+@pytest.mark.standard("STD-5.4.4.6-7")
 def test_an_empty_delegations_object_is_read_as_none() -> None:
     for empty in ({"keys": {}, "roles": []}, {"keys": {}}):
         assert not JSON.decode(Targets, signed_with("Targets", delegations=empty)).payload.delegations

@@ -73,6 +73,7 @@ def test_a_signed_object_comes_back_with_its_exact_bytes(kind: str) -> None:
     assert unsigned.wire in raw
 
 
+@pytest.mark.standard("STD-5.2-1", "STD-5.2.1-10")
 @settings(deadline=None, max_examples=100)
 @given(PAYLOADS.map(json_samples.for_json))
 def test_any_value_comes_back_and_has_one_encoding(payload: Payload) -> None:
@@ -143,6 +144,7 @@ def bodies(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[dict[str, A
             yield from bodies(member, (*path, "*"))
 
 
+@pytest.mark.standard("STD-5.2.3.1.1-1")
 @pytest.mark.parametrize("kind", KINDS)
 def test_members_that_nobody_knows_survive_a_round_trip(kind: str) -> None:
     payload = json_samples.payloads()[kind]

@@ -15,6 +15,7 @@ from uptane.metadata.errors import FormatError
 from uptane.metadata.timestamp import Timestamp
 
 
+@pytest.mark.standard("STD-5.2.1-3")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "change",
@@ -144,11 +145,13 @@ def test_deep_nesting_ends_in_a_format_error_or_in_a_value(depth: int, opening: 
             assert depth < 1000
 
 
+@pytest.mark.standard("STD-5.2.1-6")
 @pytest.mark.parametrize("time", ["2026-1-01T00:00:00Z", "2026-01-01T00:00:00", "2026-01-01T00:00:00+00:00"])
 def test_a_time_is_in_utc_and_whole_seconds(time: str) -> None:
     refused("Root", signed_with("Root", expires=time))
 
 
+@pytest.mark.standard("STD-5.2.1-6")
 @pytest.mark.parametrize(
     "time",
     [
@@ -191,13 +194,15 @@ def test_an_empty_or_malformed_signature_does_not_spoil_a_role_file() -> None:
     assert [signature.value for signature in decoded.signatures] == [b"", b""]
 
 
+@pytest.mark.standard("STD-5.2.1-4")
 @pytest.mark.parametrize("sig", [5, None, "00" * 3000])
 def test_a_signature_that_is_no_text_or_too_long_is_refused(sig: object) -> None:
     value = json.loads(text_of("Timestamp")) | {"signatures": [{"keyid": "0" * 64, "sig": sig}]}
     refused("Timestamp", json.dumps(value).encode())
 
 
-@pytest.mark.standard("STD-5.4.2.1.1-2")
+@pytest.mark.standard("STD-5.4.2.1.2-1", "STD-5.4.2.1.2-2", "STD-5.4.2.1.2-3", "STD-5.4.2.1.2-4", "STD-5.4.2.1.2-5")
+@pytest.mark.standard("STD-5.4.2.1.1-2", "STD-5.4.2.1.1-1", "STD-5.4.2.1.1-3", "STD-5.4.2.1.1-4", "STD-5.4.2.1.1-5")
 @pytest.mark.parametrize("member", ["method", "hash_function", "hash", "sig", "keyid"])
 def test_a_reports_signature_is_complete(member: str) -> None:
     for kind in ("EcuVersionReport", "VehicleVersionManifest"):

@@ -21,9 +21,9 @@ from pouf1_samples import (
     timestamp,
 )
 
-from uptane.formats.pouf1_der import POUF1
-from uptane.formats.pouf1_der_fields import enumerated, visible_string
-from uptane.formats.pouf1_der_schema import (
+from uptane.formats.pouf1.der import POUF1
+from uptane.formats.pouf1.der_fields import enumerated, visible_string
+from uptane.formats.pouf1.der_schema import (
     AssembledClientObject,
     SignedRole,
     WireAttestation,

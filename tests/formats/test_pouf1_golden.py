@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from pouf1_samples import verifies
 
-from uptane.formats.pouf1_json import POUF1_JSON
+from uptane.formats.pouf1.json import POUF1_JSON
 from uptane.formats.profile import Format
 from uptane.formats.profiles import recognised
 from uptane.metadata.envelope import Envelope

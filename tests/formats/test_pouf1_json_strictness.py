@@ -21,8 +21,8 @@ from pouf1_samples import (
     timestamp,
 )
 
-from uptane.formats.pouf1_json import POUF1_JSON
-from uptane.formats.pouf1_text import archived_text
+from uptane.formats.pouf1.json import POUF1_JSON
+from uptane.formats.pouf1.text import archived_text
 from uptane.formats.profile import Payload
 from uptane.metadata.errors import FormatError
 from uptane.metadata.version_report import EcuVersionReport
@@ -242,6 +242,7 @@ def test_a_key_in_another_form_is_refused(members: dict[str, object]) -> None:
         POUF1_JSON.decode_key(key_text(**members))
 
 
+@pytest.mark.standard("STD-5.3.2.2-7")
 def test_a_private_key_in_the_place_of_a_public_one_is_refused_with_what_to_do() -> None:
     with pytest.raises(FormatError, match="private key") as refused:
         POUF1_JSON.decode_key(key_text(keyval={"public": public_key(1).text, "private": "00" * 32}))

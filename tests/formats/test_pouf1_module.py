@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from pouf1_samples import decode, payloads, sign
 
-from uptane.formats.pouf1_der import POUF1
+from uptane.formats.pouf1.der import POUF1
 from uptane.formats.profile import Payload
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 

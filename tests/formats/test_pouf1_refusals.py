@@ -27,8 +27,8 @@ from pouf1_samples import (
 
 from uptane.formats.der_format import DER
 from uptane.formats.json_format import JSON
-from uptane.formats.pouf1_der import POUF1
-from uptane.formats.pouf1_json import POUF1_JSON
+from uptane.formats.pouf1.der import POUF1
+from uptane.formats.pouf1.json import POUF1_JSON
 from uptane.formats.profile import Format, Payload
 from uptane.metadata.delegations import Delegations
 from uptane.metadata.digests import Digests

@@ -23,10 +23,10 @@ from pouf1_samples import (
     verifies,
 )
 
-from uptane.formats.pouf1_der import POUF1
-from uptane.formats.pouf1_json import POUF1_JSON
-from uptane.formats.pouf1_rules import FILEINFO_CUSTOM
-from uptane.formats.pouf1_text import archived_text
+from uptane.formats.pouf1.der import POUF1
+from uptane.formats.pouf1.json import POUF1_JSON
+from uptane.formats.pouf1.rules import FILEINFO_CUSTOM
+from uptane.formats.pouf1.text import archived_text
 from uptane.formats.profile import Format, Payload
 from uptane.formats.profiles import recognised
 from uptane.metadata.errors import FormatError

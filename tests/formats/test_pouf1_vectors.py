@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from uptane.formats.pouf1_der import POUF1
-from uptane.formats.pouf1_json import POUF1_JSON
+from uptane.formats.pouf1.der import POUF1
+from uptane.formats.pouf1.json import POUF1_JSON
 from uptane.formats.profile import Format, Payload
 from uptane.metadata.envelope import Signature
 from uptane.metadata.keys import KeyIdRule, PublicKey

@@ -8,8 +8,8 @@ from pouf1_samples import ATTACKS, FORMATS, payloads, private_key, public_key, r
 
 from uptane.formats.der_format import DER
 from uptane.formats.json_format import JSON
-from uptane.formats.pouf1_der import POUF1
-from uptane.formats.pouf1_json import POUF1_JSON
+from uptane.formats.pouf1.der import POUF1
+from uptane.formats.pouf1.json import POUF1_JSON
 from uptane.formats.profile import Format, Profile
 from uptane.formats.profiles import PROFILES, profile_of, recognised
 from uptane.metadata.errors import FormatError
@@ -77,6 +77,7 @@ def test_lines_in_attacks_are_accepted_in_the_archived_formats(wire: Format) -> 
     assert wire.decode(EcuVersionReport, raw).payload.attacks_detected == ATTACKS
 
 
+@pytest.mark.standard("STD-5.2-2")
 @pytest.mark.parametrize("wire", [DER, JSON], ids=sample_name)
 def test_lines_in_attacks_are_refused_in_the_standard_formats(wire: Format) -> None:
     one_line = replace(report(attacks="one+line"), counter=1, nonce=1)
@@ -89,6 +90,7 @@ def test_lines_in_attacks_are_refused_in_the_standard_formats(wire: Format) -> N
         wire.decode(EcuVersionReport, broken)
 
 
+@pytest.mark.standard("STD-5.4.2.1.2-10")
 @pytest.mark.parametrize("wire", [DER, JSON], ids=sample_name)
 def test_reports_without_counter_and_nonce_are_refused_in_the_standard_formats(wire: Format) -> None:
     with pytest.raises(FormatError, match="lacks its counter or its nonce"):

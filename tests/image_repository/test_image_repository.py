@@ -12,7 +12,7 @@ from world import IMAGES, NOW, new_signer
 from uptane.formats.profile import Profile
 from uptane.image_repository.repository import ImageRepository
 from uptane.metadata.delegations import TARGETS_ROLE
-from uptane.metadata.errors import ProvisioningError, StorageError
+from uptane.metadata.errors import ImageRollbackError, ProvisioningError, StorageError
 from uptane.metadata.identifiers import ImagePath, RoleName
 from uptane.metadata.root import Role, Root
 from uptane.metadata.snapshot import Snapshot
@@ -32,7 +32,7 @@ def fleet(profile: Profile) -> Fleet:
     return Fleet(profile)
 
 
-@pytest.mark.standard("STD-5.2.7-3")
+@pytest.mark.standard("STD-5.2.7-3", "STD-5.2.7-6", "STD-5.2.3.1.1-3", "STD-5.2.3.1.1-5")
 @pytest.mark.standard("STD-5.2.7-4")
 @pytest.mark.standard("STD-5.2.3.1-5")
 def test_an_image_is_stored_under_each_of_its_hashes_and_listed_with_the_next_publication(fleet: Fleet) -> None:
@@ -45,6 +45,7 @@ def test_an_image_is_stored_under_each_of_its_hashes_and_listed_with_the_next_pu
         assert wait(fleet.image_store.read(f"a/{digest.hex()}.b.img")) == FRESH
 
 
+@pytest.mark.standard("STD-5.3.1-6")
 def test_an_image_is_replaced_and_the_old_one_stays_under_its_hashes(fleet: Fleet) -> None:
     old = fleet.add_image(PATH, FRESH)
     new = fleet.add_image(PATH, EVIL)
@@ -54,6 +55,22 @@ def test_an_image_is_replaced_and_the_old_one_stays_under_its_hashes(fleet: Flee
     assert wait(fleet.image_store.read(name)) == FRESH
 
 
+@pytest.mark.standard("STD-5.2.3.1.1-4")
+@pytest.mark.parametrize("counter", [6, None])
+def test_an_older_release_does_not_take_the_place_of_a_newer_one(fleet: Fleet, counter: int | None) -> None:
+    newer = wait(fleet.images.add_image(IMAGE, FRESH, custom=custom(7)))
+    with pytest.raises(ImageRollbackError) as refusal:
+        wait(fleet.images.add_image(IMAGE, EVIL, custom=custom(counter)))
+    assert (refusal.value.facts["expected"], refusal.value.facts["offered"]) == (7, counter)
+    wait(fleet.images.publish(fleet.now))
+    assert dict(fleet.targets().images) == {PATH: newer}
+    for released in (7, 8):
+        wait(fleet.images.add_image(IMAGE, EVIL, custom=custom(released)))
+    wait(fleet.images.publish(fleet.now))
+    assert fleet.targets().images[IMAGE].custom.must_match.release_counter == 8
+
+
+@pytest.mark.standard("STD-5.2.3.1-1")
 def test_a_stored_image_that_no_role_lists_is_not_published(fleet: Fleet) -> None:
     wait(fleet.images.store_image(IMAGE, FRESH))
     wait(fleet.images.publish(fleet.now))
@@ -76,7 +93,7 @@ def test_names_with_a_version_never_change(fleet: Fleet) -> None:
         assert raw in [data for name, data in after.items() if name not in plain]
 
 
-@pytest.mark.standard("STD-5.1.3-1")
+@pytest.mark.standard("STD-5.1.3-1", "STD-5.2.1-8")
 @pytest.mark.standard("STD-5.2.4-1")
 def test_a_publication_without_a_change_raises_snapshot_and_timestamp_only(fleet: Fleet) -> None:
     fleet.add_image(PATH, FRESH)
@@ -94,7 +111,7 @@ def test_a_publication_without_a_change_raises_snapshot_and_timestamp_only(fleet
     }
 
 
-@pytest.mark.standard("STD-5.2.2-4")
+@pytest.mark.standard("STD-5.2.2-4", "STD-5-3")
 def test_new_keys_of_the_top_level_roles_sign_everything_anew(fleet: Fleet) -> None:
     fleet.add_image(PATH, FRESH)
     fleet.grant(SUPPLIER, "supplier/*")

@@ -147,6 +147,7 @@ def delegating(**roles: Targets) -> Repository:
 CONTENTS = stored(("dir/a.img", b"content"), ("dir/a.img", b"other"))
 
 
+@pytest.mark.standard("STD-5.1.2.1-1")
 def test_a_tuf_client_resolves_two_levels_of_delegations(tmp_path: Path) -> None:
     repository = delegating(
         targets=role(to("a", "other/*", terminating=True), to("b", "dir/*", hardware=["A"])),

@@ -129,7 +129,7 @@ def test_a_key_identifier_is_a_sha256_in_lower_case(text: str) -> None:
         ("*\u00e9", "caf\u00e9", True),
     ],
 )
-def test_wildcards_stay_within_a_component_and_mind_the_case(pattern: str, path: str, covered: bool) -> None:
+def test_amb_12_wildcards_stay_within_a_component_and_mind_the_case(pattern: str, path: str, covered: bool) -> None:
     assert PathPattern(pattern).matches(path) is covered
 
 

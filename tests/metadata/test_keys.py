@@ -17,6 +17,7 @@ def pem(key: object) -> str:
     return key.public_bytes(serialization.Encoding.PEM, spki).decode()
 
 
+@pytest.mark.standard("STD-3.2.1-1")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_key_verifies_its_own_signature_and_no_other(kind: KeyType) -> None:
     signer, other = new_signer(kind), new_signer(kind)
@@ -58,6 +59,7 @@ def test_an_identifier_that_is_not_that_of_its_key_is_refused() -> None:
         key.require_id(KeyId("0" * 64))
 
 
+@pytest.mark.standard("STD-5.2.1-2")
 def test_the_scheme_is_part_of_the_key() -> None:
     key = new_signer(KeyType.RSA).key
     with pytest.raises(FormatError):
@@ -69,6 +71,7 @@ def test_the_scheme_is_part_of_the_key() -> None:
 P256 = ec.generate_private_key(ec.SECP256R1()).public_key()
 
 
+@pytest.mark.standard("STD-5.2.3.2-5")
 @pytest.mark.parametrize(
     ("key_type", "scheme", "text"),
     [
@@ -114,3 +117,21 @@ def test_one_key_in_another_encoding_cannot_pass_for_a_second_key() -> None:
         PublicKey(key_type=KeyType.ECDSA, scheme=Scheme.ECDSA_P256, material=material)
     usual = PublicKey.of(P256)
     assert PublicKey.from_text("ecdsa", "ecdsa-sha2-nistp256", pem(P256)) == usual
+
+
+@pytest.mark.standard("STD-5.3.2.2-7")
+@pytest.mark.parametrize("kind", [KeyType.ECDSA, KeyType.RSA])
+def test_a_private_key_is_not_taken_for_a_public_one(kind: KeyType) -> None:
+    """An inventory holds `PublicKey` only; whoever hands in the private half by mistake is told so."""
+    private = {
+        KeyType.ECDSA: lambda: ec.generate_private_key(ec.SECP256R1()),
+        KeyType.RSA: lambda: rsa.generate_private_key(65537, 2048),
+    }[kind]()
+    for encoding, form in (
+        (serialization.Encoding.DER, serialization.PrivateFormat.PKCS8),
+        (serialization.Encoding.DER, serialization.PrivateFormat.TraditionalOpenSSL),
+        (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8),
+    ):
+        data = private.private_bytes(encoding, form, serialization.NoEncryption())
+        with pytest.raises(FormatError):
+            PublicKey(key_type=kind, scheme=new_signer(kind).key.scheme, material=data)

@@ -56,6 +56,7 @@ def body_of(answer: bytes) -> bytes:
     return answer.partition(b"\r\n\r\n")[2]
 
 
+@pytest.mark.standard("STD-5.3.1-1", "STD-5.3.1-2")
 @pytest.mark.parametrize(
     ("path", "content"),
     [
@@ -89,6 +90,7 @@ def test_head_tells_the_length_and_sends_no_body(port: int) -> None:
     assert body_of(answer) == b""
 
 
+@pytest.mark.standard("STD-5.2.7-5")
 @pytest.mark.parametrize(
     "path",
     [
@@ -139,6 +141,7 @@ def test_a_path_with_a_raw_nul_is_no_request(port: int) -> None:
     assert status_of(get(port, b"/metadata/\x00")) == 400
 
 
+@pytest.mark.standard("STD-5.3.1-3")
 @pytest.mark.parametrize("method", [b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS"])
 def test_files_are_read_only(port: int, method: bytes) -> None:
     answer = get(port, b"/metadata/1.root.json", method=method)
@@ -183,6 +186,7 @@ def test_a_replaced_file_is_sent_as_it_was_when_it_was_opened(servers: ServerThr
     assert body_of(answer) == LARGE
 
 
+@pytest.mark.standard("STD-5.3.2-1")
 def test_each_vehicle_has_its_own_folders(servers: ServerThread, root: Path) -> None:
     def folders_of(vehicle: str) -> Mapping[str, PublishedFiles] | None:
         return {"metadata": TrustingFolder(root / "public" / "metadata")} if vehicle == "democar" else None

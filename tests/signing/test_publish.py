@@ -20,6 +20,7 @@ from world import (
     delegation,
     delegations,
     image,
+    listed,
     new_signer,
     targets,
 )
@@ -57,7 +58,7 @@ def loaded(repository: Repository) -> Published | None:
     return asyncio.run(load_published(repository.store, repository.profile))
 
 
-@pytest.mark.standard("STD-5.2.1-7")
+@pytest.mark.standard("STD-5.2.1-7", "STD-5.1.4-1", "STD-5.2.1-8")
 def test_a_change_raises_targets_snapshot_and_timestamp(repository: Repository) -> None:
     repository.publish_targets(image("a.img", b"b"))
     assert versions(repository) == {"root": 1, "targets": 3, "snapshot": 3, "timestamp": 3}
@@ -80,6 +81,17 @@ def test_files_have_their_versions_in_front_and_plain_names_beside_them(reposito
     expected |= {name(role, version) for role in ("targets", "snapshot") for version in (None, 1, 2)}
     assert set(repository.files) == expected
     assert repository.files[name("snapshot")] == repository.files[name("snapshot", 2)]
+
+
+@pytest.mark.standard("STD-5.1.4-2", "STD-5.2.5-1", "STD-5.2.5-2")
+def test_amb_10_the_timestamp_names_the_newest_snapshot_with_its_version_hash_and_length(
+    repository: Repository,
+) -> None:
+    for _ in range(2):
+        repository.publish()
+        raw = repository.files[repository.name("snapshot")]
+        assert repository.timestamp.snapshot == listed(raw, repository.snapshot.version)
+        assert repository.timestamp.snapshot.length == len(raw)
 
 
 @pytest.mark.standard("STD-5.2.1-6")
@@ -124,6 +136,7 @@ def test_a_root_that_stands_only_under_its_version_is_found(repository: Reposito
     assert loaded(repository) == repository.published
 
 
+@pytest.mark.standard("STD-5.1.1-1")
 @pytest.mark.parametrize("role", list(Role))
 def test_without_the_keys_nothing_is_written(repository: Repository, role: Role) -> None:
     before = dict(repository.files)
@@ -142,6 +155,7 @@ def test_a_new_root_needs_the_keys_of_the_old_one_as_well(repository: Repository
         repository.rotate(Role.ROOT)
 
 
+@pytest.mark.standard("STD-5.1.2-1")
 def test_every_key_at_hand_signs_and_a_threshold_is_enough(profile: Profile) -> None:
     repository = Repository(profile, keys=3, threshold=2)
     missing = repository.signers[Role.TARGETS][0]
@@ -199,6 +213,7 @@ def test_a_supplier_signs_its_own_file(repository: Repository) -> None:
     assert published.keys_for(SUPPLIER) == below.roles[0].keys
 
 
+@pytest.mark.standard("STD-5.2.3.1-6")
 def test_a_director_writes_its_vehicle_into_every_role(profile: Profile) -> None:
     repository = Repository(profile, vehicle=VIN)
     assert {repository.payload(role).vehicle for role in Role} == {VIN}
@@ -272,6 +287,7 @@ def test_a_publication_that_was_cut_off_does_not_block_the_next(
     assert len(images.payload("targets").images) == 2
 
 
+@pytest.mark.standard("STD-5-2")
 @pytest.mark.parametrize("writes", range(8))
 def test_the_very_first_publication_may_be_cut_off(profile: Profile, writes: int) -> None:
     repository = Repository(profile)

@@ -193,6 +193,7 @@ def test_a_file_that_was_finished_takes_no_more_bytes(tmp_path: Path) -> None:
             new.write(b"2")
 
 
+@pytest.mark.standard("STD-5.2.7-5")
 @pytest.mark.parametrize(
     "name",
     [

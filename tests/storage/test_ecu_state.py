@@ -45,6 +45,7 @@ def files(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
 
 
+@pytest.mark.standard("STD-5.4.2.6-5")
 def test_what_was_written_is_there_at_the_next_opening(tmp_path: Path) -> None:
     with EcuStateFolder(tmp_path / "ecu") as store:
         assert stored_generation(store) == -1
@@ -189,6 +190,7 @@ def test_an_opening_that_fails_at_any_operation_loses_nothing(tmp_path: Path) ->
             pytest.fail("never came to the end of an opening")
 
 
+@pytest.mark.standard("STD-5.4.2.6-5", "STD-5.4.4-5")
 def test_the_power_fails_at_any_operation_and_one_generation_is_there(tmp_path: Path) -> None:
     chance = random.Random(20261124)
     root = tmp_path / "ecu"
@@ -231,6 +233,7 @@ with EcuStateFolder(pathlib.Path(sys.argv[1])) as store:
 """
 
 
+@pytest.mark.standard("STD-5.4.2.6-5")
 @pytest.mark.slow
 def test_an_ecu_killed_at_random_moments_always_finds_one_complete_generation(tmp_path: Path) -> None:
     chance = random.Random(2026)
@@ -291,6 +294,7 @@ def damage_index(root: Path, raw: bytes | None) -> None:
     (root / INDEX).unlink() if raw is None else (root / INDEX).write_bytes(raw)
 
 
+@pytest.mark.standard("STD-5.4.4.3-1")
 def test_a_damaged_index_is_told_by_name_and_never_taken_for_an_empty_store(tmp_path: Path) -> None:
     with EcuStateFolder(tmp_path) as store:
         store.write(generation(1))

@@ -49,6 +49,7 @@ def entries(path: Path) -> list[str]:
     return sorted(str(entry.relative_to(path)) for entry in path.rglob("*") if not entry.is_dir())
 
 
+@pytest.mark.standard("STD-5.3.2-4")
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
 @pytest.mark.parametrize("for_ever", [False, True])
 def test_a_publication_that_fails_at_any_operation_is_the_old_set_or_the_new_one(
@@ -104,6 +105,7 @@ while version < 9:
 """
 
 
+@pytest.mark.standard("STD-5.3.2-4")
 @pytest.mark.slow
 def test_a_repository_killed_at_random_moments_always_shows_one_whole_publication(tmp_path: Path) -> None:
     chance = random.Random(7)
@@ -131,6 +133,7 @@ def test_a_repository_killed_at_random_moments_always_shows_one_whole_publicatio
         assert not [name for name in entries(root) if ".new-" in name]
 
 
+@pytest.mark.standard("STD-5.3.1-6")
 def test_an_immutable_file_with_other_bytes_refuses_the_whole_publication(tmp_path: Path) -> None:
     store = PublishedFolder(tmp_path)
     publish(store, 1)
@@ -209,6 +212,7 @@ def test_a_reader_never_sees_a_part_of_a_file_that_is_being_replaced(tmp_path: P
 BAD = ["../secret", "/etc/passwd", "a/../../secret", "..", "", "a\0b", "a\\b", "a//b", "x" * 300, ".new-publication"]
 
 
+@pytest.mark.standard("STD-5.2.7-5")
 @pytest.mark.parametrize("name", BAD)
 def test_a_name_that_leaves_the_folder_is_refused_everywhere(tmp_path: Path, name: str) -> None:
     (tmp_path / "secret").write_bytes(b"secret")
@@ -275,6 +279,7 @@ def test_the_door_is_shown_regular_files_only(tmp_path: Path) -> None:
     assert images.open_for_reading("a/b/c") is None
 
 
+@pytest.mark.standard("STD-5.3.1-6")
 def test_an_image_that_fails_at_any_operation_is_stored_whole_or_not_at_all(tmp_path: Path) -> None:
     old, new = b"old" * 1000, b"new" * 1000
     path = ImagePath("folder/firmware.img")

@@ -136,6 +136,7 @@ def test_metadata_is_published_and_plain_names_change(published: MetadataStore) 
     asyncio.run(work())
 
 
+@pytest.mark.standard("STD-5.3.1-6")
 def test_metadata_that_never_changes_never_changes(published: MetadataStore) -> None:
     async def work() -> None:
         await published.publish([("1.root.json", b"1")], {"root.json": b"1"})
@@ -155,6 +156,7 @@ def test_metadata_that_never_changes_never_changes(published: MetadataStore) -> 
     asyncio.run(work())
 
 
+@pytest.mark.standard("STD-5.2.7-3", "STD-5.2.7-4")
 def test_images_are_published_under_their_hashes_and_their_plain_name(images: ImageFolder | MemoryImages) -> None:
     async def work() -> None:
         path = ImagePath("brakes/v1/firmware.img")

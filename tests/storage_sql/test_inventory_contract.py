@@ -28,7 +28,7 @@ def test_a_new_inventory_knows_nobody(tell: Tell) -> None:
     tell(story)
 
 
-@pytest.mark.standard("STD-5.3.2.2-3")
+@pytest.mark.standard("STD-5.3.2.2-3", "STD-5.3.2.2-2")
 def test_a_vehicle_and_its_last_manifest_come_back_as_they_were(tell: Tell) -> None:
     async def story(inventory: InventoryDatabase) -> None:
         record = VehicleRecord(vehicle=CAR)
@@ -58,7 +58,7 @@ def test_vehicles_are_sorted_by_code_point(tell: Tell) -> None:
     tell(story)
 
 
-@pytest.mark.standard("STD-5.3.2.2-4")
+@pytest.mark.standard("STD-5.3.2.2-4", "STD-5.3.2.2-2", "STD-5.3.2.2-6", "STD-5.3.2.2-8")
 def test_an_ecu_comes_back_with_its_key_whatever_its_kind(tell: Tell) -> None:
     async def story(inventory: InventoryDatabase) -> None:
         keys = [
@@ -90,6 +90,7 @@ def test_an_ecu_comes_back_with_its_key_whatever_its_kind(tell: Tell) -> None:
     tell(story)
 
 
+@pytest.mark.standard("STD-5.3.2.2-3")
 def test_a_vehicle_is_not_added_twice(tell: Tell) -> None:
     async def story(inventory: InventoryDatabase) -> None:
         await register(inventory)
@@ -102,6 +103,7 @@ def test_a_vehicle_is_not_added_twice(tell: Tell) -> None:
     tell(story)
 
 
+@pytest.mark.standard("STD-5.3.2.2-4")
 @pytest.mark.parametrize("vehicle", [CAR, TRUCK])
 def test_a_thief_registers_an_ecu_that_exists_in_this_or_another_vehicle(tell: Tell, vehicle: str) -> None:
     async def story(inventory: InventoryDatabase) -> None:
@@ -118,6 +120,7 @@ def test_a_thief_registers_an_ecu_that_exists_in_this_or_another_vehicle(tell: T
     tell(story)
 
 
+@pytest.mark.standard("STD-5.4.1-6")
 @pytest.mark.parametrize("vehicle", [CAR, TRUCK])
 def test_one_key_is_not_registered_for_two_ecus(tell: Tell, vehicle: str) -> None:
     async def story(inventory: InventoryDatabase) -> None:
@@ -132,6 +135,7 @@ def test_one_key_is_not_registered_for_two_ecus(tell: Tell, vehicle: str) -> Non
     tell(story)
 
 
+@pytest.mark.standard("STD-5.3.2.2-9")
 def test_a_vehicle_has_one_primary_and_many_secondaries(tell: Tell) -> None:
     async def story(inventory: InventoryDatabase) -> None:
         await register(inventory, ecu_of("gateway", primary=True), ecu_of("brake"), ecu_of("radio"))
@@ -148,6 +152,7 @@ def test_a_vehicle_has_one_primary_and_many_secondaries(tell: Tell) -> None:
     tell(story)
 
 
+@pytest.mark.standard("STD-5.3.2.2-5")
 def test_nothing_is_written_for_an_unknown_vehicle(tell: Tell) -> None:
     async def story(inventory: InventoryDatabase) -> None:
         async with inventory.transaction() as changes:

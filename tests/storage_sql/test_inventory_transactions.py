@@ -97,6 +97,7 @@ def test_a_request_cancelled_at_any_moment_leaves_all_or_nothing(tell: Tell) -> 
     tell(story)
 
 
+@pytest.mark.standard("STD-5.3.2.1-10")
 def test_manifests_of_one_vehicle_that_arrive_together_are_counted_one_after_the_other(tell: Tell) -> None:
     async def story(inventory: InventoryDatabase) -> None:
         await register(inventory)

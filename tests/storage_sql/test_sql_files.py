@@ -42,6 +42,7 @@ def test_a_damaged_file_is_refused_with_what_to_do(tmp_path: Path, damage: str) 
     assert path.read_bytes() == bytes(raw)
 
 
+@pytest.mark.standard("STD-5.3.2.2-8")
 @pytest.mark.parametrize(
     "change",
     [

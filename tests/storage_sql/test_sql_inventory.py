@@ -20,6 +20,7 @@ from uptane.storage.sql.engine import open_engine
 from uptane.storage.sql.inventory import SqlInventory, open_inventory
 
 
+@pytest.mark.standard("STD-5.3.2.2-1")
 @pytest.mark.parametrize("moment", ["after the commit", "in the middle of a transaction"])
 def test_a_killed_director_keeps_what_it_committed_and_nothing_else(tmp_path: Path, moment: str) -> None:
     path = tmp_path / "inventory.db"
@@ -73,6 +74,7 @@ def test_a_director_that_is_killed_again_and_again_never_loses_a_reported_commit
         tell(path, story)
 
 
+@pytest.mark.standard("STD-5.3.2.2-1")
 def test_reopened_data_equal_what_was_written(tmp_path: Path) -> None:
     path = tmp_path / "inventory.db"
     tell(path, fill)

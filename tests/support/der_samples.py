@@ -274,4 +274,4 @@ def signed(payload: Payload) -> bytes:
 
 def decode(payload: Payload, raw: bytes) -> Envelope[Payload]:
     """`raw`, taken for an object of the payload's kind."""
-    return DER.decode(type(payload), raw)
+    return DER.decode(type(payload), raw)  # type: ignore[type-var]

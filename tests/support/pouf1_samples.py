@@ -6,9 +6,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from uptane.formats.pouf1_der import POUF1
-from uptane.formats.pouf1_json import POUF1_JSON
-from uptane.formats.pouf1_rules import FILEINFO_CUSTOM
+from uptane.formats.pouf1.der import POUF1
+from uptane.formats.pouf1.json import POUF1_JSON
+from uptane.formats.pouf1.rules import FILEINFO_CUSTOM
 from uptane.formats.profile import Format, Payload
 from uptane.metadata.digests import Digests
 from uptane.metadata.envelope import Envelope, Signature

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 from pouf1_samples import enveloped, public_key
 
-from uptane.formats.pouf1_der import POUF1
-from uptane.formats.pouf1_rules import FILEINFO_CUSTOM
+from uptane.formats.pouf1.der import POUF1
+from uptane.formats.pouf1.rules import FILEINFO_CUSTOM
 from uptane.formats.profile import Format, Payload
 from uptane.metadata.digests import Digests
 from uptane.metadata.extensions import NO_EXTENSIONS, Extensions

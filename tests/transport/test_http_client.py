@@ -34,6 +34,7 @@ def status(line: bytes, headers: bytes = b"") -> bytes:
 NOT_FOUND = saying(status(b"404 Not Found"))
 
 
+@pytest.mark.standard("STD-5-5")
 def test_a_file_arrives_byte_for_byte_and_the_console_hears_of_it() -> None:
     with RawServer(serving(ALL_BYTES)) as server:
         client = Client(server.url)
@@ -42,6 +43,7 @@ def test_a_file_arrives_byte_for_byte_and_the_console_hears_of_it() -> None:
     assert client.said == [f"Downloading: {url}", "Downloaded 256 bytes out of an upper limit of 1000 bytes."]
 
 
+@pytest.mark.standard("STD-5-5")
 def test_an_image_arrives_in_pieces_and_the_console_hears_of_it() -> None:
     with RawServer(serving(b"new contents!!")) as server:
         client = Client(server.url + "/")
@@ -77,6 +79,7 @@ def test_a_request_asks_for_the_bytes_as_they_are_and_carries_no_cookie() -> Non
             assert b"cookie" not in head.lower()
 
 
+@pytest.mark.standard("STD-5.2.7-5")
 @pytest.mark.parametrize("path", ["", "/", "/etc/passwd", "../x", "a/../b", "a/./b", "a//b", "a/", ".."])
 def test_a_path_that_leaves_the_repository_is_not_asked_for(path: str) -> None:
     client = Client("http://127.0.0.1:1")
@@ -108,6 +111,7 @@ def test_a_file_that_is_not_there_is_none(line: bytes) -> None:
     assert client.said[1] == f"Could not download URL: {server.url}/a (there is no such file)"
 
 
+@pytest.mark.standard("STD-5.4.4.3-2")
 @pytest.mark.parametrize(
     "line", [b"500 Internal Server Error", b"503 Service Unavailable", b"204 No Content", b"206 Partial", b"401 No"]
 )
@@ -127,6 +131,7 @@ def test_a_redirect_is_not_followed(line: bytes) -> None:
         assert other.requests == []
 
 
+@pytest.mark.standard("STD-5.4.4.3-2")
 def test_a_server_that_does_not_run_is_unreachable() -> None:
     port = closed_port()
     client = Client(f"http://127.0.0.1:{port}")
@@ -219,6 +224,7 @@ def test_a_head_that_drips_is_slow_retrieval_too() -> None:
         Client(server.url).fetch("a", 100)
 
 
+@pytest.mark.standard("STD-5.4-3")
 def test_a_body_that_stalls_is_slow_retrieval() -> None:
     def stalls(connection: socket.socket, end: threading.Event) -> None:
         connection.sendall(HEAD + b"Content-Length: 100\r\n\r\nx")
@@ -257,6 +263,7 @@ def test_another_download_in_between_does_not_confuse_the_speeds() -> None:
             assert len(received + b"".join(chunks)) == 200_000
 
 
+@pytest.mark.standard("STD-5.2.6-3")
 @pytest.mark.parametrize(
     "first", [NOT_FOUND, saying(b""), saying(status(b"500 No")), saying(HEAD + b"Content-Length: 9\r\n\r\nx")]
 )

@@ -19,6 +19,7 @@ def car(profile: Profile) -> Vehicle:
     return car
 
 
+@pytest.mark.standard("STD-5.4.2.1.2-8")
 def test_an_attack_is_kept_until_the_director_accepted_the_report_of_it(car: Vehicle) -> None:
     car.primary.memory.note_attack("E-HASH: one")
     car.links.down.add("Director")
@@ -34,6 +35,7 @@ def test_an_attack_is_kept_until_the_director_accepted_the_report_of_it(car: Veh
     assert car.fleet.reports(PRIMARY)[0].attacks_detected == ""
 
 
+@pytest.mark.standard("STD-5.4.2.1.2-8")
 def test_a_secondary_keeps_an_attack_until_its_primary_accepted_the_report(car: Vehicle) -> None:
     car.secondary.memory.note_attack("E-HASH: one")
     car.link.down = True
@@ -46,6 +48,7 @@ def test_a_secondary_keeps_an_attack_until_its_primary_accepted_the_report(car: 
     assert car.fleet.reports(TCU)[0].attacks_detected == "E-HASH: one"
 
 
+@pytest.mark.standard("STD-5.4.2.1.2-8")
 def test_an_attack_in_a_report_that_was_replaced_on_its_way_is_told_by_the_primary(car: Vehicle) -> None:
     car.secondary.memory.note_attack("E-HASH: one")
     car.secondary.send_report()
@@ -112,6 +115,7 @@ def test_whatever_an_attacker_wrote_the_ecu_can_still_report(car: Vehicle, text:
     car.secondary.make_report(extra_attack=text)
 
 
+@pytest.mark.standard("STD-5.4.4.2-21")
 def test_a_description_names_code_attack_and_what_happened() -> None:
     assert (
         describe(BadHashError("image x has another sha256")) == "E-HASH arbitrary software: image x has another sha256"

@@ -35,6 +35,7 @@ def unreachable(vehicle: VehicleIdentifier, ecu: EcuIdentifier, nonce: int, repo
     raise UnreachableError("the Primary does not answer")
 
 
+@pytest.mark.standard("STD-5.4.2.1-5")
 def test_an_update_counts_although_its_report_cannot_be_delivered(car: Vehicle) -> None:
     car.fleet.release(PATH, FRESH)
     car.primary.update_cycle()
@@ -60,6 +61,7 @@ def test_an_image_of_a_newer_cycle_is_no_attack(car: Vehicle) -> None:
     assert car.secondary.update_cycle().outcome is Outcome.UPDATED
 
 
+@pytest.mark.standard("STD-5.4.3.4-9")
 def test_an_altered_image_of_the_same_cycle_is_an_attack(car: Vehicle) -> None:
     image = car.fleet.release(PATH, FRESH)
     car.primary.update_cycle()

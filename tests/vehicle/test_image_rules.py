@@ -46,6 +46,7 @@ def test_a_secondary_never_goes_back_to_an_older_release(car: Vehicle, counter: 
         car.primary.update_cycle()
 
 
+@pytest.mark.standard("STD-5.4.3.4-5", "STD-5.4.4.2-19b")
 @pytest.mark.parametrize("counter", [4, None])
 def test_a_primary_never_goes_back_to_an_older_release(car: Vehicle, counter: int | None) -> None:
     back = "head unit.img"
@@ -56,7 +57,7 @@ def test_a_primary_never_goes_back_to_an_older_release(car: Vehicle, counter: in
 
 
 @pytest.mark.standard("STD-5.4.4.2-19b")
-def test_an_empty_targets_in_between_does_not_make_an_ecu_forget_its_release(car: Vehicle) -> None:
+def test_amb_06_an_empty_targets_in_between_does_not_make_an_ecu_forget_its_release(car: Vehicle) -> None:
     car.fleet.clear()
     car.cycle()
     car.restart_primary()
@@ -70,6 +71,7 @@ def test_an_empty_targets_in_between_does_not_make_an_ecu_forget_its_release(car
     assert car.running() == car.device.running() == FRESH
 
 
+@pytest.mark.standard("STD-5.4.3.4-5")
 def test_an_equal_release_and_a_higher_one_are_installed(car: Vehicle) -> None:
     car.fleet.release(PATH, OLD, custom=custom(5))
     car.cycle()
@@ -91,6 +93,7 @@ def test_an_image_for_other_hardware_is_not_installed(car: Vehicle) -> None:
         car.primary.update_cycle()
 
 
+@pytest.mark.standard("STD-5.4.3.4-3")
 def test_an_image_for_our_hardware_among_others_is_installed(car: Vehicle) -> None:
     car.fleet.release(PATH, OLD, custom=custom(6, ("tcu-7", "tcu-9")))
     car.primary.update_cycle()
@@ -98,14 +101,14 @@ def test_an_image_for_our_hardware_among_others_is_installed(car: Vehicle) -> No
 
 
 @pytest.mark.parametrize("directed", [custom(7), custom(6, ("tcu-7",)), custom()])
-@pytest.mark.standard("STD-5.4.4.2-19a")
+@pytest.mark.standard("STD-5.4.4.2-19a", "STD-5.2.3.1.1-2")
 def test_a_director_that_changes_what_must_match_is_refused(car: Vehicle, directed: Custom) -> None:
     signed = car.fleet.add_image(PATH, OLD, custom(6))
     with car.primary_refuses(RepositoryMismatchError, undo=lambda: car.fleet.direct(signed)):
         car.fleet.direct(replace(signed, custom=directed))
 
 
-@pytest.mark.standard("STD-5.4.4.2-16")
+@pytest.mark.standard("STD-5.4.4.2-16", "STD-5.4.2.3-1")
 def test_one_bad_image_of_three_refuses_them_all(car: Vehicle) -> None:
     bcu = car.add_secondary(EcuIdentifier("BCUdemocar"))
     good = car.fleet.add_image(PATH, OLD, custom(6))
@@ -126,7 +129,7 @@ def test_an_image_for_an_ecu_that_is_not_in_the_vehicle_is_refused(car: Vehicle)
         car.fleet.release("other.img", OLD, stranger)
 
 
-@pytest.mark.standard("STD-5.2.3.1.1-10")
+@pytest.mark.standard("STD-5.2.3.1.1-10", "STD-5.4.3.4-2", "STD-3.2.2.1-3", "STD-5.4.4.2-16")
 def test_an_image_for_another_ecu_is_none_of_a_secondarys_business(car: Vehicle) -> None:
     bcu = car.add_secondary(EcuIdentifier("BCUdemocar"))
     car.fleet.clear()

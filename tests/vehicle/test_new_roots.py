@@ -44,6 +44,7 @@ def test_a_secondary_that_missed_several_roots_catches_up(car: Vehicle) -> None:
     assert car.running() == FRESH + b" 2"
 
 
+@pytest.mark.standard("STD-5.4.4.3-7")
 def test_a_primary_that_missed_several_roots_catches_up_and_keeps_each_of_them(car: Vehicle) -> None:
     for _ in range(4):
         car.fleet.rotate_director(*Role)

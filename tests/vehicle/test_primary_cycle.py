@@ -31,7 +31,8 @@ def car(profile: Profile) -> Vehicle:
     return Vehicle(Fleet(profile))
 
 
-@pytest.mark.standard("STD-5.4.2-1")
+@pytest.mark.standard("STD-5.4.4.2-12", "STD-5.4.4.2-13", "STD-5.4.4.2-15", "STD-5.4.3-1")
+@pytest.mark.standard("STD-5.4.2-1", "STD-5.4.2.1-2", "STD-5.4.2.2-1", "STD-5.4-5", "STD-5.4.4.2-7", "STD-5.4.4.2-9")
 @pytest.mark.standard("STD-5.4.4.2-6")
 def test_the_seven_steps_come_in_the_order_of_the_standard(car: Vehicle) -> None:
     car.fleet.release(PATH, FRESH)
@@ -46,6 +47,8 @@ def test_the_seven_steps_come_in_the_order_of_the_standard(car: Vehicle) -> None
     assert len(result.fetched) == 2
 
 
+@pytest.mark.standard("STD-5-6", "STD-5.4-5", "STD-5.4-6", "STD-5.4.2.1-1", "STD-5.4.2.1.2-7", "STD-5.4.2.7-1")
+@pytest.mark.standard("STD-5.4.3.6-1", "STD-5.4.3.5-1")
 def test_an_update_reaches_the_secondary_and_is_reported_to_the_director(car: Vehicle) -> None:
     car.fleet.release(PATH, FRESH)
     car.primary.update_cycle()
@@ -61,7 +64,7 @@ def test_an_update_reaches_the_secondary_and_is_reported_to_the_director(car: Ve
     assert car.fleet.reports(TCU)[0].attacks_detected == ""
 
 
-@pytest.mark.standard("STD-5.4.2.4-1")
+@pytest.mark.standard("STD-5.4.2.4-1", "STD-5.4.3.5-1")
 def test_the_primary_installs_for_itself(car: Vehicle) -> None:
     image = car.fleet.release("head unit.img", FRESH, PRIMARY)
     assert car.primary.update_cycle().installed == image.file
@@ -71,6 +74,7 @@ def test_the_primary_installs_for_itself(car: Vehicle) -> None:
     assert car.fleet.reports(PRIMARY)[0].attacks_detected == ""
 
 
+@pytest.mark.standard("STD-5.4.4-4")
 @pytest.mark.parametrize("server", ["Director", "Timeserver", "director", "imagerepo"])
 def test_a_server_that_is_down_in_mid_cycle_changes_nothing_that_is_trusted(car: Vehicle, server: str) -> None:
     car.cycle()
@@ -80,6 +84,7 @@ def test_a_server_that_is_down_in_mid_cycle_changes_nothing_that_is_trusted(car:
     assert car.running() == FRESH
 
 
+@pytest.mark.standard("STD-5.4.3.3-5")
 def test_images_that_no_mirror_gives_are_asked_again_in_the_next_cycle(car: Vehicle) -> None:
     car.cycle()
     car.fleet.release(PATH, FRESH)
@@ -110,7 +115,7 @@ def test_images_that_no_mirror_gives_are_asked_again_in_the_next_cycle(car: Vehi
     ],
     ids=["other bytes", "one byte short", "nothing", "one byte more", "endless", "missing"],
 )
-@pytest.mark.standard("STD-5.4.2.4-2")
+@pytest.mark.standard("STD-5.4.2.4-2", "STD-5.4-7", "STD-5.4.2.4-1", "STD-5.4.3.4-9")
 @pytest.mark.standard("STD-5.4.3.3-7")
 @pytest.mark.standard("STD-5.4.3.4-11")
 def test_an_image_that_is_not_the_listed_one_is_neither_kept_nor_forwarded(
@@ -129,6 +134,7 @@ def test_an_image_that_is_not_the_listed_one_is_neither_kept_nor_forwarded(
     assert car.running() == FRESH
 
 
+@pytest.mark.standard("STD-5.4.3.3-7")
 def test_an_endless_image_is_stopped_at_the_listed_length(car: Vehicle) -> None:
     car.fleet.release(PATH, FRESH)
     read: list[int] = []
@@ -205,6 +211,7 @@ def test_images_that_nobody_shall_have_any_more_are_removed(car: Vehicle) -> Non
     assert car.secondary.update_cycle().outcome is Outcome.NO_UPDATE
 
 
+@pytest.mark.standard("STD-5.4.2.4-1")
 def test_two_ecus_get_the_same_image_which_is_fetched_once(car: Vehicle) -> None:
     bcu = car.add_secondary(EcuIdentifier("BCUdemocar"))
     image = car.fleet.release(PATH, FRESH)
@@ -237,6 +244,7 @@ def test_a_manifest_is_sent_once_and_the_same_one_again_is_replay(car: Vehicle) 
     assert car.primary.director is car.links
 
 
+@pytest.mark.standard("STD-5.4.3.3-4")
 def test_an_image_below_a_folder_is_found_under_its_hashed_name(car: Vehicle) -> None:
     image = car.fleet.release("supplier/brakes/firmware.img", FRESH)
     car.cycle()

@@ -56,6 +56,7 @@ def test_the_first_key_of_a_secondary_wins(car: Vehicle, door: Secondaries) -> N
     assert door.known() == (BCU, TCU)
 
 
+@pytest.mark.standard("STD-5.4.2.1.2-1")
 def test_a_secondary_without_a_key_gets_metadata_but_its_reports_are_not_believed(
     car: Vehicle, door: Secondaries
 ) -> None:
@@ -117,7 +118,7 @@ class Reports:
         ("garbage", FormatError),
     ],
 )
-@pytest.mark.standard("STD-5.4.3.6-2")
+@pytest.mark.standard("STD-5.4.3.6-2", "STD-5.4.2.1.2-6")
 @pytest.mark.standard("STD-5.3.2.1-10")
 def test_a_report_that_is_not_its_secondarys_next_one_is_refused_and_not_stored(
     car: Vehicle, door: Secondaries, case: str, error: type[UptaneError]
@@ -166,12 +167,14 @@ def test_the_latest_report_may_come_twice(car: Vehicle, door: Secondaries) -> No
     assert len(car.fleet.reports(TCU)) == told
 
 
+@pytest.mark.standard("STD-3.2.2.1-3")
 @pytest.mark.parametrize("ask", ["get_metadata", "get_image", "update_exists_for_ecu", "get_time_attestation_for_ecu"])
 def test_an_ecu_that_did_not_register_gets_nothing(door: Secondaries, ask: str) -> None:
     with pytest.raises(UnknownEcuError):
         getattr(door, ask)(BCU)
 
 
+@pytest.mark.standard("STD-5.4-7")
 def test_nobody_gets_anything_before_the_first_good_cycle(profile: Profile) -> None:
     door = Vehicle(Fleet(profile)).primary.secondaries
     for ask in (door.get_metadata, door.get_time_attestation_for_ecu):
@@ -181,7 +184,7 @@ def test_nobody_gets_anything_before_the_first_good_cycle(profile: Profile) -> N
         assert "update_cycle" in caught.value.next_step
 
 
-@pytest.mark.standard("STD-5.4.3.6-2")
+@pytest.mark.standard("STD-5.4.3.6-2", "STD-5.4.2.1-5", "STD-5.4.2.5-1")
 def test_a_primary_that_restarts_knows_its_secondaries_and_serves_them_again(car: Vehicle) -> None:
     car.fleet.release(PATH, FRESH)
     car.primary.update_cycle()

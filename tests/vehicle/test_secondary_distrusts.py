@@ -58,7 +58,9 @@ def zipped(files: list[tuple[str, bytes]], compression: int = zipfile.ZIP_STORED
     return buffer.getvalue()
 
 
-@pytest.mark.standard("STD-5.4.2.6-1")
+@pytest.mark.standard("STD-5.4.3.3-2", "STD-5.4.3-1", "STD-5.4.3.2-1", "STD-5.4.4-2", "STD-5.4.4-3", "STD-3.2.2.1-2")
+@pytest.mark.standard("STD-5.4.4.2-2")
+@pytest.mark.standard("STD-5.4.2.6-1", "STD-5-8", "STD-5.4-6", "STD-5.4-9", "STD-5.4-10", "STD-5.4.2.7-1")
 @pytest.mark.standard("STD-5.4.4.2-3")
 def test_the_bundle_is_all_that_a_secondary_needs(car: Vehicle) -> None:
     name = car.fleet.profile.metadata_name
@@ -71,6 +73,8 @@ def test_the_bundle_is_all_that_a_secondary_needs(car: Vehicle) -> None:
     assert car.running() == FRESH
 
 
+@pytest.mark.standard("STD-5.4-6", "STD-5.4-9", "STD-5.4.4-2", "STD-5.4.4-3", "STD-5.4-10", "STD-5.4.3.2-1")
+@pytest.mark.standard("STD-3.2.2.1-2", "STD-5.4.4.2-2")
 def test_an_altered_bundle_is_refused(car: Vehicle) -> None:
     files = unpacked(car)
     name = f"{DIRECTOR}/{car.fleet.profile.metadata_name(Role.TIMESTAMP)}"
@@ -142,6 +146,7 @@ def test_a_file_of_the_bundle_that_is_too_long_is_endless_data(car: Vehicle) -> 
         car.link.swapped_bundle = pack(files | {name: bytes(20_000)})
 
 
+@pytest.mark.standard("STD-5.4.2.6-2")
 def test_a_file_that_the_primary_withholds_is_missed(car: Vehicle) -> None:
     files = unpacked(car)
     del files[f"{IMAGES}/{car.fleet.profile.metadata_name(Role.TIMESTAMP)}"]
@@ -160,7 +165,7 @@ def test_a_file_that_the_primary_withholds_is_missed(car: Vehicle) -> None:
         (PATH, EVIL, LengthMismatchError),
     ],
 )
-@pytest.mark.standard("STD-5.4.3.4-9")
+@pytest.mark.standard("STD-5.4.3.4-9", "STD-5.4-1")
 @pytest.mark.standard("STD-5.4.3.4-11")
 @pytest.mark.standard("STD-5.4.3.4-12")
 def test_an_image_that_is_not_the_listed_one_is_not_installed(
@@ -186,6 +191,7 @@ def test_an_image_that_is_not_the_listed_one_is_not_installed(
     assert car.running() == FRESH[::-1]
 
 
+@pytest.mark.standard("STD-5.4.3.3-5")
 def test_an_image_that_was_promised_and_does_not_come_ends_the_cycle(car: Vehicle) -> None:
     car.link.no_image = True
     with pytest.raises(UnreachableError):
@@ -195,7 +201,7 @@ def test_an_image_that_was_promised_and_does_not_come_ends_the_cycle(car: Vehicl
     assert car.secondary.update_cycle().outcome is Outcome.UPDATED
 
 
-@pytest.mark.standard("STD-5.4.3.2-2")
+@pytest.mark.standard("STD-5.4.3.2-2", "STD-5.4.3.3-9", "STD-5.4.3.6-1")
 def test_the_report_is_sent_whatever_happens(car: Vehicle) -> None:
     car.link.no_image = True
     car.link.calls.clear()
@@ -217,6 +223,7 @@ def test_a_forged_time_is_refused(car: Vehicle) -> None:
     assert car.secondary.memory.state.time == NOW
 
 
+@pytest.mark.standard("STD-5.4.3.1-1")
 def test_a_time_that_does_not_answer_our_nonce_is_not_taken_over(car: Vehicle) -> None:
     unasked = car.fleet.timeserver.attest([999_999], NOW + timedelta(days=2))
     car.link.swapped_attestation = unasked
@@ -226,7 +233,7 @@ def test_a_time_that_does_not_answer_our_nonce_is_not_taken_over(car: Vehicle) -
     assert (after.time, after.nonce, after.attacks) == (before.time, before.nonce, ())
 
 
-@pytest.mark.standard("STD-5.4.2.1.2-8")
+@pytest.mark.standard("STD-5.4.2.1.2-8", "STD-5.4.3.1-1")
 def test_time_never_goes_backwards_and_the_attempt_is_reported(car: Vehicle) -> None:
     nonce = car.secondary.memory.state.nonce
     car.link.swapped_attestation = car.fleet.timeserver.attest([nonce], NOW - timedelta(hours=1))
@@ -236,6 +243,7 @@ def test_time_never_goes_backwards_and_the_attempt_is_reported(car: Vehicle) -> 
     assert "E-TIME freeze" in car.fleet.reports(TCU)[0].attacks_detected
 
 
+@pytest.mark.standard("STD-5.4.2.5-1", "STD-5.4.3.1-1", "STD-5.4.2.1.2-9")
 def test_the_secondary_takes_over_the_attested_time_and_asks_with_a_new_nonce(car: Vehicle) -> None:
     car.secondary.update_cycle()
     car.fleet.later(hours=3)

@@ -24,6 +24,7 @@ def car(profile: Profile) -> Vehicle:
     return car
 
 
+@pytest.mark.standard("STD-5.4.2.4-2")
 @pytest.mark.parametrize("section", ["3.1", "3.2"])
 def test_3_1_and_3_2_an_altered_image_on_either_mirror_is_refused_for_its_hash(car: Vehicle, section: str) -> None:
     evil, other = car.links.mirrors if section == "3.1" else car.links.mirrors[::-1]
@@ -34,6 +35,7 @@ def test_3_1_and_3_2_an_altered_image_on_either_mirror_is_refused_for_its_hash(c
     assert any("BadHashError" in line and "from all mirrors" in line for line in car.said)
 
 
+@pytest.mark.standard("STD-5.4.4.4-3")
 def test_3_3_a_replayed_timestamp_is_refused(car: Vehicle) -> None:
     old = car.fleet.file(DIRECTOR, Role.TIMESTAMP)
     wait(car.fleet.director.publish(car.vin, car.fleet.now))
@@ -43,7 +45,7 @@ def test_3_3_a_replayed_timestamp_is_refused(car: Vehicle) -> None:
     assert errors[0].facts["role"] == Role.TIMESTAMP
 
 
-@pytest.mark.standard("STD-5.4.4.2-1")
+@pytest.mark.standard("STD-5.4.4.2-1", "STD-5.4-8", "STD-5.4.4-1", "STD-3.2.2.1-1", "STD-5.4.2.3-1", "STD-5.4.4.2-2")
 def test_3_4_a_stolen_director_key_alone_brings_in_no_image(car: Vehicle) -> None:
     genuine = car.fleet.add_image(PATH, FRESH)
     with car.primary_refuses(RepositoryMismatchError, undo=lambda: car.fleet.direct(genuine)) as errors:
@@ -52,6 +54,7 @@ def test_3_4_a_stolen_director_key_alone_brings_in_no_image(car: Vehicle) -> Non
     assert car.secondary.update_cycle().outcome is Outcome.NO_UPDATE_NEEDED
 
 
+@pytest.mark.standard("STD-5.2.2-4")
 def test_3_5_to_3_7_with_all_keys_stolen_evil_arrives_until_the_keys_are_revoked(car: Vehicle) -> None:
     car.fleet.release(PATH, EVIL)
     car.cycle()
@@ -77,6 +80,7 @@ def test_3_5_to_3_7_with_all_keys_stolen_evil_arrives_until_the_keys_are_revoked
     assert car.secondary.update_cycle().outcome is Outcome.NO_UPDATE_NEEDED
 
 
+@pytest.mark.standard("STD-5.4.4.3-9")
 def test_a_thief_who_ran_the_versions_up_is_undone_by_new_keys(car: Vehicle) -> None:
     codec, name = car.fleet.profile.format, car.fleet.profile.metadata_name(Role.TIMESTAMP)
     genuine = codec.decode(Timestamp, car.fleet.file(DIRECTOR, Role.TIMESTAMP)).payload

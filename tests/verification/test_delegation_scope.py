@@ -33,7 +33,7 @@ from uptane.verification.multi_role import agree
 pytestmark = pytest.mark.standard("STD-5.4.4.7")
 
 
-@pytest.mark.standard("STD-5.4.4.7-7")
+@pytest.mark.standard("STD-5.4.4.7-7", "STD-5.2.3.2-7")
 def test_a_supplier_speaks_for_its_own_hardware_only(world: World) -> None:
     """Supplier A signs an image whose name is within its paths, but for the hardware of supplier B."""
     a, b = HardwareIdentifier("A"), HardwareIdentifier("B")
@@ -58,7 +58,7 @@ def test_an_unknown_ecu_beside_it_does_not_lend_an_ecu_to_another_supplier(world
         world.primary.cycle()
 
 
-@pytest.mark.standard("STD-5.4.4.7-7")
+@pytest.mark.standard("STD-5.4.4.7-7", "STD-5.2.3.2-6")
 @pytest.mark.parametrize(
     ("pattern", "path", "covered"),
     [
@@ -84,6 +84,7 @@ def test_the_name_must_match_at_every_link_of_the_chain(world: World, pattern: s
                 world.primary.cycle()
 
 
+@pytest.mark.standard("STD-5.2.3.1-2")
 def test_hashed_bins_divide_the_images_among_them(world: World) -> None:
     digest = hashlib.sha256(b"a.img").hexdigest()
     right = delegation("right", [key("right")], path_hash_prefixes=(digest[:2],))
@@ -92,7 +93,8 @@ def test_hashed_bins_divide_the_images_among_them(world: World) -> None:
     assert chosen(world, b"y", b"x") == b"x"
 
 
-@pytest.mark.standard("STD-5.4.4.8-6")
+@pytest.mark.standard("STD-5.4.4.8-7")
+@pytest.mark.standard("STD-5.4.4.8-6", "STD-5.1.2.1-7", "STD-5.1.2.1-8", "STD-5.4.4.8-4", "STD-5.4.4.8-5")
 @pytest.mark.parametrize(
     ("contents", "needed", "winner"),
     [
@@ -108,7 +110,7 @@ def test_hashed_bins_divide_the_images_among_them(world: World) -> None:
         ((None, None), 1, None),
     ],
 )
-def test_enough_roles_of_a_group_must_say_the_same(
+def test_amb_09_enough_roles_of_a_group_must_say_the_same(
     world: World, contents: Sequence[Image | None], needed: int, winner: bytes | None
 ) -> None:
     names = "abcd"[: len(contents)]
@@ -133,7 +135,7 @@ def test_agreement_is_on_must_match_data_as_well(world: World) -> None:
     not_found(world)
 
 
-@pytest.mark.standard("STD-5.4.4.7-8")
+@pytest.mark.standard("STD-5.4.4.7-8", "STD-5.4.4.8-7")
 def test_a_terminating_group_that_disagrees_ends_the_search(world: World) -> None:
     roles = {"a": role(X), "b": role(Y), "c": role(X)}
     publish(world, targets=role(to_all("a", "b", terminating=True), to("c")), **roles)

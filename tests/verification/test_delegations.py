@@ -42,7 +42,7 @@ from uptane.verification.limits import Limits
 pytestmark = pytest.mark.standard("STD-5.4.4.7")
 
 
-@pytest.mark.standard("STD-5.4.4.7-1")
+@pytest.mark.standard("STD-5.4.4.7-1", "STD-5.4.4.7-2", "STD-5.2.3.2-12", "STD-5.2.3-1")
 @pytest.mark.standard("STD-5.4.4.7-9")
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
 def test_an_image_is_found_at_every_level(world: World, level: int) -> None:
@@ -57,6 +57,7 @@ def test_an_image_is_found_at_every_level(world: World, level: int) -> None:
     assert all(held[name] == world.images.files[world.images.name(name)] for name in names[: level + 1])
 
 
+@pytest.mark.standard("STD-5.2.3.2-11", "STD-5.4.4.6-4")
 @pytest.mark.parametrize("kind", list(KeyType))
 def test_delegated_roles_have_every_kind_of_key_and_a_threshold(world: World, kind: KeyType) -> None:
     """CVE-2026-6966: one key met the threshold of a delegated role by signing twice."""
@@ -82,7 +83,7 @@ def test_a_roles_own_entry_beats_its_delegations(world: World) -> None:
     assert asked(world) == []
 
 
-@pytest.mark.standard("STD-5.4.4.7-6")
+@pytest.mark.standard("STD-5.4.4.7-6", "STD-5.1.2.1-3", "STD-5.2.3.2-3")
 @pytest.mark.parametrize(("order", "winner"), [(("a", "b"), b"x"), (("b", "a"), b"y")])
 def test_the_first_delegation_in_the_list_wins(world: World, order: Sequence[str], winner: bytes) -> None:
     publish(world, targets=role(*map(to, order)), a=role(X), b=role(Y))
@@ -90,21 +91,21 @@ def test_the_first_delegation_in_the_list_wins(world: World, order: Sequence[str
     assert asked(world) in ([], [order[0]])
 
 
-@pytest.mark.standard("STD-5.4.4.7-10")
+@pytest.mark.standard("STD-5.4.4.7-10", "STD-5.1.2.1-5")
 def test_a_delegation_that_finds_nothing_gives_way_to_the_next(world: World) -> None:
     publish(world, targets=role(to("a"), to("b")), a=role(to("c")), b=role(X), c=role())
     assert chosen(world, b"x") == b"x"
     assert asked(world) == ["a", "c", "b"], "depth first, in the order of priority"
 
 
-@pytest.mark.standard("STD-5.4.4.7-11")
+@pytest.mark.standard("STD-5.4.4.7-11", "STD-5.2.3.1-1")
 def test_an_image_that_nobody_lists_is_not_found(world: World) -> None:
     publish(world, targets=role(to("a"), to("b", "other/*")), a=role(), b=role(X))
     not_found(world)
     not_found(world, "elsewhere/a.img")
 
 
-@pytest.mark.standard("STD-5.4.4.7-5")
+@pytest.mark.standard("STD-5.4.4.7-5", "STD-5.1.2.1-4", "STD-5.2.3.2-8")
 def test_a_terminating_delegation_ends_the_search(world: World) -> None:
     """CVE-2025-2886: the flag had no effect."""
     publish(world, targets=role(to("a", terminating=True), to("b")), a=role(), b=role(X))
@@ -114,7 +115,7 @@ def test_a_terminating_delegation_ends_the_search(world: World) -> None:
 
 
 @pytest.mark.standard("STD-5.4.4.7-5")
-def test_below_a_terminating_delegation_the_search_goes_on(world: World) -> None:
+def test_amb_11_below_a_terminating_delegation_the_search_goes_on(world: World) -> None:
     publish(world, targets=role(to("a", terminating=True), to("b")), a=role(to("c"), to("d")), b=role(Y))
     publish(world, c=role(), d=role(X))
     assert chosen(world, b"y", b"x") == b"x"
@@ -133,6 +134,7 @@ def test_a_terminating_delegation_deep_down_ends_the_whole_search(world: World) 
     not_found(world)
 
 
+@pytest.mark.standard("STD-5.4.4.7-9")
 @pytest.mark.parametrize("names", [("a",), ("a", "b"), ("a", "b", "c")])
 def test_a_cycle_of_delegations_ends(world: World, names: tuple[str, ...]) -> None:
     circle = {name: role(to(below)) for name, below in zip(names, (*names[1:], names[0]), strict=True)}
@@ -154,7 +156,7 @@ def test_a_role_reached_by_two_delegators_is_checked_with_the_keys_of_each(world
     assert asked(world) == []
 
 
-@pytest.mark.standard("STD-5.4.4.6-4")
+@pytest.mark.standard("STD-5.4.4.6-4", "STD-5.4.4.7-2")
 def test_a_diamond_is_searched_along_both_ways(world: World) -> None:
     publish(world, targets=role(to("a"), to("b")), a=role(to("c", "never")), b=role(to("c")), c=role(X))
     assert chosen(world, b"x") == b"x"
@@ -162,6 +164,7 @@ def test_a_diamond_is_searched_along_both_ways(world: World) -> None:
     assert chosen(world, b"y") == b"y"
 
 
+@pytest.mark.standard("STD-5.4.4.7-9", "STD-5.2.3.2-12")
 def test_chains_of_delegations_are_bounded(world: World) -> None:
     names = [f"r{n}" for n in range(5)]
     chain = {name: role(to(below)) for name, below in pairwise(names)}
@@ -173,6 +176,7 @@ def test_chains_of_delegations_are_bounded(world: World) -> None:
     assert (refusal.facts["role"], refusal.facts["image"]) == ("r4", "a.img")
 
 
+@pytest.mark.standard("STD-5.2.3.2-2")
 def test_the_number_of_roles_asked_for_one_image_is_bounded(world: World) -> None:
     names = [f"r{n}" for n in range(5)]
     publish(world, targets=role(*map(to, names), to("last")), last=role(X), **dict.fromkeys(names, role()))
@@ -194,7 +198,7 @@ def test_a_bomb_of_delegations_goes_off_without_harm(world: World, below: object
         publish(world, targets=role(*links))
 
 
-@pytest.mark.standard("STD-5.4.4.7-3")
+@pytest.mark.standard("STD-5.4.4.7-3", "STD-5.4.4.6-6")
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
@@ -266,8 +270,9 @@ def test_an_older_version_of_a_delegated_role_is_a_rollback(world: World) -> Non
     assert (refusal.facts["role"], refusal.facts["expected"], refusal.facts["offered"]) == ("a", 2, 1)
 
 
+@pytest.mark.standard("STD-5.4.4.3-9")
 @pytest.mark.parametrize("recovers", [True, False])
-def test_new_keys_for_a_supplier_recover_from_versions_pushed_out_of_reach(world: World, recovers: bool) -> None:
+def test_amb_07_new_keys_for_a_supplier_recover_from_versions_pushed_out_of_reach(world: World, recovers: bool) -> None:
     """The supplier's key signed the highest version; the delegator gives the role a new key, and Root the Snapshot."""
     publish(world, targets=role(to("a")), a=role(X))
     assert chosen(world, b"x") == b"x"
@@ -297,6 +302,7 @@ def test_a_delegated_file_that_is_listed_unchanged_is_not_fetched_again(world: W
     assert asked(world) == []
 
 
+@pytest.mark.standard("STD-5.4.4.6-1")
 def test_a_snapshot_may_list_neither_length_nor_hash_of_a_delegated_role(world: World) -> None:
     publish(world, targets=role(to("a")), a=role(X))
     assert chosen(world, b"x") == b"x"

@@ -31,7 +31,7 @@ def direct(world: World, *images: Image, **other: object) -> None:
     world.director.offer(Role.TARGETS, images={i.file.path: i for i in images}, **other)
 
 
-@pytest.mark.standard("STD-5.4.4.6-7")
+@pytest.mark.standard("STD-5.4.4.6-7", "STD-5.1.2.1-9", "STD-5.2.3.2-1")
 def test_a_director_that_delegates_is_refused(world: World) -> None:
     thief = new_signer()
     for offered in (delegations([thief]), delegations([thief], delegation("x", [thief], paths=["*"]))):
@@ -42,7 +42,7 @@ def test_a_director_that_delegates_is_refused(world: World) -> None:
 
 
 @pytest.mark.standard("STD-5.4.4.6-7")
-def test_an_empty_delegations_object_is_no_delegation(world: World) -> None:
+def test_amb_16_an_empty_delegations_object_is_no_delegation(world: World) -> None:
     direct(
         world,
         image("firmware.img", b"one", ecus=(TCU,)),
@@ -51,7 +51,7 @@ def test_an_empty_delegations_object_is_no_delegation(world: World) -> None:
     assert set(world.primary.cycle().images) == {TCU}
 
 
-@pytest.mark.standard("STD-5.4.4.6-8")
+@pytest.mark.standard("STD-5.4.4.6-8", "STD-5.4.3.4-2")
 def test_one_ecu_with_two_images_is_refused(world: World) -> None:
     with refused(world.primary, DuplicateEcuError) as refusal:
         world.images.publish_targets(image("a.img", b"a"), image("b.img", b"b"))
@@ -76,7 +76,7 @@ def test_an_image_for_no_ecu_is_refused(world: World) -> None:
     assert refusal.facts["image"] == "firmware.img"
 
 
-@pytest.mark.standard("STD-5.4.4.2-16")
+@pytest.mark.standard("STD-5.4.4.2-16", "STD-5.2.3.1.1-10", "STD-5.4.3.4-2")
 def test_a_secondary_looks_at_its_own_image_only(world: World) -> None:
     world.images.publish_targets(image("a.img", b"a"))
     world.director.publish_targets(
@@ -87,6 +87,7 @@ def test_a_secondary_looks_at_its_own_image_only(world: World) -> None:
     assert secondary.held[DIRECTOR] == world.director.held()
 
 
+@pytest.mark.standard("STD-5.4.4.6-7", "STD-5.4.4.6-8", "STD-5.4.3.4-2")
 def test_a_secondary_refuses_two_images_for_itself_and_a_delegating_director_too(world: World) -> None:
     secondary = Ecu(world.director, world.images, {TCU: EcuFacts()}, knows_whole_vehicle=False)
     with refused(secondary, DuplicateEcuError):
@@ -102,7 +103,7 @@ def test_a_director_that_has_nothing_to_install_is_verified_all_the_same(world: 
     assert world.primary.held[DIRECTOR].files["targets"] == world.director.files[world.director.name("targets")]
 
 
-@pytest.mark.standard("STD-5.4.4.2-17")
+@pytest.mark.standard("STD-5.4.4.2-17", "STD-5.4.4.2-1", "STD-5.2.3.1-1", "STD-5.4.3.3-6")
 @pytest.mark.parametrize("path", ["Firmware.img", "firmware.im", "dir/firmware.img", "firmware.img.", "firmware_img"])
 def test_an_image_that_the_image_repository_does_not_list_is_refused(world: World, path: str) -> None:
     """The Director's keys are stolen; without the Image repository's nothing arbitrary can be installed."""
@@ -138,7 +139,7 @@ def changed(what: str) -> Image:
     return replace(good, custom=replace(custom, must_match=must_match))
 
 
-@pytest.mark.standard("STD-5.4.4.2-18")
+@pytest.mark.standard("STD-5.4.4.2-18", "STD-5.2.3.1.1-2", "STD-5.2.3.1.1-6", "STD-5.2.3.1.1-3")
 @pytest.mark.standard("STD-5.4.4.2-19a")
 @pytest.mark.parametrize(
     ("what", "field"),
@@ -163,6 +164,7 @@ def test_both_repositories_must_say_the_same_of_an_image(world: World, what: str
     assert (refusal.facts["image"], refusal.facts["field"]) == ("firmware.img", field)
 
 
+@pytest.mark.standard("STD-5.2.3.1.1-1")
 def test_custom_data_that_need_not_match_may_differ(world: World) -> None:
     good = image("firmware.img", b"one", ecus=(TCU,))
     custom = replace(good.custom, url="http://mirror/", extensions=Extensions((("note", b"1"),)))
@@ -171,7 +173,7 @@ def test_custom_data_that_need_not_match_may_differ(world: World) -> None:
 
 
 @pytest.mark.standard("STD-5.4.4.2-16")
-def test_one_bad_image_of_three_refuses_the_whole_bundle(profile: Profile) -> None:
+def test_amb_08_one_bad_image_of_three_refuses_the_whole_bundle(profile: Profile) -> None:
     world = World(profile)
     third = EcuIdentifier("third")
     world.primary.ecus[third] = EcuFacts()
@@ -195,7 +197,8 @@ def test_an_older_release_is_not_installed_even_if_both_repositories_list_it(wor
     assert refusal.error is not None and refusal.error.attack is Attack.ROLLBACK
 
 
-def test_the_same_or_a_newer_release_may_be_installed(world: World) -> None:
+@pytest.mark.standard("STD-5.4.3.4-5")
+def test_amb_26_the_same_or_a_newer_release_may_be_installed(world: World) -> None:
     world.primary.ecus[TCU] = EcuFacts(release_counter=5)
     for counter in (5, 6):
         world.release("firmware.img", b"new", counter=counter)

@@ -46,7 +46,7 @@ def test_the_listed_image_passes_in_any_pieces(chunk: int) -> None:
     receive(listed(b""), b"")
 
 
-@pytest.mark.standard("STD-5.4.2.4-3")
+@pytest.mark.standard("STD-5.4.2.4-3", "STD-5.4.3.4-11")
 @pytest.mark.parametrize("content", [b"", IMAGE[:-1], IMAGE[:1]])
 def test_a_shorter_image_is_refused(content: bytes) -> None:
     with pytest.raises(LengthMismatchError) as refusal:
@@ -64,6 +64,7 @@ def test_a_longer_image_is_refused_at_the_first_byte_too_many() -> None:
     assert refusal.value.facts == {"image": "a.img", "expected": len(IMAGE)}
 
 
+@pytest.mark.standard("STD-5.4.3.3-7")
 def test_an_endless_image_is_refused_within_one_piece() -> None:
     check = ImageCheck(listed(b"x" * 10))
     taken = 0
@@ -84,6 +85,7 @@ def test_one_changed_byte_is_refused(position: int) -> None:
     assert refusal.value.attack is Attack.ARBITRARY_SOFTWARE
 
 
+@pytest.mark.standard("STD-5.4.2.4-3", "STD-5.4.3.4-9")
 @pytest.mark.parametrize("wrong", HASH_FUNCTIONS)
 def test_every_listed_hash_is_compared(wrong: str) -> None:
     digests = Digests(
@@ -119,6 +121,7 @@ def test_the_same_time_again_is_believed(profile: Profile) -> None:
     assert verify(profile, attest(profile, 1), 1).time == NOW
 
 
+@pytest.mark.standard("STD-5.4.2.2-1")
 @pytest.mark.parametrize("sent", [(4,), (1, 4)])
 def test_a_time_that_answers_other_nonces_is_an_old_one(profile: Profile, sent: tuple[int, ...]) -> None:
     with pytest.raises(BadTimeAttestationError) as refusal:
@@ -127,17 +130,20 @@ def test_a_time_that_answers_other_nonces_is_an_old_one(profile: Profile, sent: 
     assert refusal.value.attack is Attack.FREEZE
 
 
+@pytest.mark.standard("STD-5.4.2.2-1")
 def test_who_sent_no_nonce_believes_no_time(profile: Profile) -> None:
     with pytest.raises(BadTimeAttestationError):
         verify(profile, attest(profile, 1))
 
 
+@pytest.mark.standard("STD-5.4-12", "STD-5.4.2.2-1")
 def test_time_never_goes_backwards(profile: Profile) -> None:
     with pytest.raises(BadTimeAttestationError) as refusal:
         verify(profile, attest(profile, 1, seconds=-1), 1)
     assert refusal.value.facts == {"expected": NOW, "offered": NOW - timedelta(seconds=1)}
 
 
+@pytest.mark.standard("STD-5.4-12", "STD-5-4", "STD-5.3-2", "STD-5.4.2.2-1")
 def test_a_time_by_somebody_else_is_forged(profile: Profile) -> None:
     for signers in ([new_signer()], []):
         raw = sign(profile, TimeAttestation(time=NOW, nonces=(1,)), signers)

@@ -148,7 +148,7 @@ def test_the_counter_of_the_manifest_must_rise(vehicle: Vehicle, counter: int) -
     assert ReplayedReportError("x").attack is Attack.REPLAY
 
 
-@pytest.mark.standard("STD-5.3.2.1-6")
+@pytest.mark.standard("STD-5.3.2.1-6", "STD-5.3.2.1-1", "STD-5.4.2.1.1-6")
 def test_a_manifest_of_another_vehicle_is_refused(vehicle: Vehicle) -> None:
     manifest = vehicle.manifest(vehicle.report(PRIMARY, 5), vehicle="othercar")
     facts = vehicle.refuses(manifest, WrongVehicleError)
@@ -161,22 +161,33 @@ def test_a_manifest_without_the_primarys_own_report_is_refused(vehicle: Vehicle)
     assert facts["field"] == "reports"
 
 
+@pytest.mark.standard("STD-5.3.2.1-6", "STD-5.4.2.1.1-7")
 def test_a_manifest_in_the_name_of_another_primary_is_spoofing(vehicle: Vehicle) -> None:
     manifest = vehicle.manifest(vehicle.report(PRIMARY, 5))
     vehicle.refuses(manifest, SpoofingError, primary=OTHER)
 
 
+@pytest.mark.standard("STD-5.4.2.1.1-7", "STD-5.3.2.1-6")
+def test_a_primary_that_names_another_ecu_as_the_primary_is_spoofing(vehicle: Vehicle) -> None:
+    """Its signature is genuine; what it signed is not what it is."""
+    for other in (TCU, STRANGER):
+        facts = vehicle.refuses(vehicle.manifest(vehicle.report(PRIMARY, 5), primary=other), SpoofingError)
+        assert (facts["expected"], facts["offered"]) == (PRIMARY, other)
+
+
+@pytest.mark.standard("STD-5.3.2.1-6")
 def test_a_secondary_cannot_play_the_primary(vehicle: Vehicle) -> None:
     manifest = vehicle.manifest(vehicle.report(TCU, 5), primary=TCU, signer=vehicle.signers[TCU])
     vehicle.refuses(manifest, SpoofingError, primary=TCU)
 
 
+@pytest.mark.standard("STD-5.3.2.1-2", "STD-5.3.2.1-6")
 def test_an_unregistered_primary_is_refused(vehicle: Vehicle) -> None:
     manifest = vehicle.manifest(primary=STRANGER, signer=vehicle.signers[STRANGER])
     vehicle.refuses(manifest, UnknownEcuError, primary=STRANGER)
 
 
-@pytest.mark.standard("STD-5.3.2.1-7")
+@pytest.mark.standard("STD-5.3.2.1-7", "STD-5.3.2.1-6")
 @pytest.mark.parametrize("signer", [TCU, STRANGER])
 def test_a_manifest_that_the_primary_did_not_sign_is_refused(vehicle: Vehicle, signer: EcuIdentifier) -> None:
     manifest = vehicle.manifest(vehicle.report(PRIMARY, 5), signer=vehicle.signers[signer])
@@ -196,18 +207,21 @@ def test_one_report_that_its_ecu_did_not_sign_drops_the_whole_manifest(vehicle: 
     assert facts["signer"] == f"ECU {TCU}"
 
 
+@pytest.mark.standard("STD-5.3.2.1-5")
 def test_a_report_of_an_ecu_that_is_not_in_the_vehicle_is_set_aside(vehicle: Vehicle) -> None:
     checked = vehicle.check(vehicle.manifest(vehicle.report(PRIMARY, 9), vehicle.report(STRANGER, 9)))
     assert checked.strangers == (STRANGER,)
     assert [report.envelope.payload.ecu for report in checked.fresh] == [PRIMARY]
 
 
+@pytest.mark.standard("STD-5.4.2.1.2-6")
 def test_a_primary_refuses_a_report_in_the_name_of_another_ecu(vehicle: Vehicle) -> None:
     with pytest.raises(SpoofingError) as refusal:
         check_report(vehicle.report(OTHER, 5), TCU, vehicle.known[TCU], profile=vehicle.profile, may_repeat=True)
     assert (refusal.value.facts["expected"], refusal.value.facts["offered"]) == (TCU, OTHER)
 
 
+@pytest.mark.standard("STD-5.4.2.1.1-8")
 def test_a_report_taken_out_of_a_manifest_is_the_report_that_went_in(vehicle: Vehicle) -> None:
     """Byte for byte: otherwise its repetition would look like a forgery."""
     tcu = vehicle.report(TCU, 9)

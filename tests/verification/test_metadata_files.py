@@ -1,5 +1,7 @@
 """Files under other names, missing, too long, unchanged, or of another vehicle."""
 
+from dataclasses import replace
+
 import pytest
 from both_repositories import ROLES
 from both_repositories import repository as repository
@@ -23,6 +25,7 @@ from uptane.verification.limits import Limits
 from uptane.verification.trusted import Trusted
 
 
+@pytest.mark.standard("STD-5.2.1-5")
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("other", list(Role))
 def test_a_file_of_another_role_under_this_name_is_refused(
@@ -37,6 +40,7 @@ def test_a_file_of_another_role_under_this_name_is_refused(
         repository.list_again(role, raw, version)
 
 
+@pytest.mark.standard("STD-5.4.4.2-20")
 @pytest.mark.parametrize("role", ROLES)
 def test_a_missing_file_is_named(world: World, repository: Repository, role: Role) -> None:
     repository_files = repository.files
@@ -60,7 +64,7 @@ def test_no_more_bytes_are_read_than_our_own_limit(world: World, repository: Rep
     assert refusal.error is not None and refusal.error.attack is Attack.ENDLESS_DATA
 
 
-@pytest.mark.standard("STD-5.4.4.5-1")
+@pytest.mark.standard("STD-5.4.4.5-1", "STD-5.4.4.6-1")
 @pytest.mark.parametrize("role", [Role.SNAPSHOT, Role.TARGETS])
 def test_no_more_bytes_are_read_than_listed(world: World, repository: Repository, role: Role) -> None:
     with refused(world.primary, EndlessDataError):
@@ -77,7 +81,8 @@ def test_a_file_longer_than_listed_is_refused_whoever_brought_it(world: World) -
     assert refusal.value.facts == {"repository": IMAGES, "role": "snapshot"}
 
 
-@pytest.mark.standard("STD-5.4.4.4-1")
+@pytest.mark.standard("STD-5.4.4.2-9", "STD-5.4.4.2-15")
+@pytest.mark.standard("STD-5.4.4.4-1", "STD-5.2.7-1", "STD-5.2.7-2", "STD-5.4.4.5-1", "STD-5.4.4.6-1", "STD-5.4.4.2-7")
 def test_the_timestamp_has_a_fixed_name_and_all_others_have_their_version_in_front(world: World) -> None:
     world.release("firmware.img", b"two")
     world.primary.cycle()
@@ -89,7 +94,7 @@ def test_the_timestamp_has_a_fixed_name_and_all_others_have_their_version_in_fro
     ]
 
 
-@pytest.mark.standard("STD-5.4.4.2-8")
+@pytest.mark.standard("STD-5.4.4.2-8", "STD-5.4.4.2-11")
 @pytest.mark.standard("STD-5.4.4.2-14")
 def test_an_unchanged_snapshot_needs_no_further_request(world: World) -> None:
     world.primary.cycle()
@@ -120,6 +125,20 @@ def test_a_repository_may_list_neither_length_nor_hash_of_its_targets(world: Wor
         world.primary.limits = Limits(targets_bytes=10)
 
 
+@pytest.mark.standard("STD-5.4.4.5-1")
+def test_amb_10_where_the_length_of_snapshot_is_not_listed_our_own_limit_holds(
+    world: World, repository: Repository
+) -> None:
+    bare = replace(repository.timestamp.snapshot, length=None)
+    repository.offer(Role.TIMESTAMP, snapshot=bare)
+    world.primary.cycle()
+    raw = repository.offer(Role.SNAPSHOT)
+    bare = replace(repository.timestamp.snapshot, length=None)
+    with refused(world.primary, EndlessDataError):
+        repository.offer(Role.TIMESTAMP, snapshot=bare)
+        world.primary.limits = Limits(snapshot_bytes=len(raw) - 1)
+
+
 @pytest.mark.standard("STD-5.2.5-2")
 def test_a_timestamp_that_lists_no_hash_is_refused(world: World, repository: Repository) -> None:
     with refused(world.primary, FormatError):
@@ -127,18 +146,21 @@ def test_a_timestamp_that_lists_no_hash_is_refused(world: World, repository: Rep
         repository.offer(Role.TIMESTAMP, snapshot=MetadataFile(version=version, length=10))
 
 
+@pytest.mark.standard("STD-5.2.3.1-6")
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("vehicle", ["othercar", None])
-def test_every_role_of_a_director_is_for_this_vehicle(world: World, role: Role, vehicle: str | None) -> None:
+def test_amb_13_every_role_of_a_director_is_for_this_vehicle(world: World, role: Role, vehicle: str | None) -> None:
     with refused(world.primary, WrongVehicleError) as refusal:
         world.director.offer(role, vehicle=None if vehicle is None else VehicleIdentifier(vehicle))
     assert refusal.facts == {"repository": DIRECTOR, "role": role, "expected": VIN, "offered": vehicle}
     assert refusal.error is not None and refusal.error.attack is Attack.REPLAY
 
 
-@pytest.mark.standard("STD-5.4.4.6-9")
+@pytest.mark.standard("STD-5.4.4.6-9", "STD-5.2.3.1-6")
 @pytest.mark.parametrize("images", [(), ("firmware.img",)])
-def test_another_vehicles_complete_set_changes_nothing_in_this_one(world: World, images: tuple[str, ...]) -> None:
+def test_amb_27_another_vehicles_complete_set_changes_nothing_in_this_one(
+    world: World, images: tuple[str, ...]
+) -> None:
     """Both vehicles trust the same Director keys; the other's versions are far higher, and it may have no update."""
     other = Repository(world.profile, vehicle=VehicleIdentifier("othercar"))
     other.signers, other.keyring = world.director.signers, world.director.keyring

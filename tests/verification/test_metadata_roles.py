@@ -25,7 +25,7 @@ from uptane.verification.check_root import load_root
 from uptane.verification.check_timestamp import check_timestamp, load_held_timestamp
 
 
-@pytest.mark.standard("STD-5.4.4.4-2")
+@pytest.mark.standard("STD-5.4.4.4-2", "STD-5.4.4.2-13", "STD-5.4.4.2-7", "STD-5-1")
 @pytest.mark.standard("STD-5.4.4.5-3")
 @pytest.mark.standard("STD-5.4.4.6-3")
 @pytest.mark.parametrize("role", ROLES)
@@ -54,8 +54,11 @@ def test_a_revoked_key_signs_no_more(world: World, repository: Repository, role:
     assert refusal.facts["role"] == role
 
 
+@pytest.mark.standard("STD-5.4.4.2-14")
 @pytest.mark.parametrize("role", ROLES)
-def test_held_files_signed_by_revoked_keys_are_checked_again(world: World, repository: Repository, role: Role) -> None:
+def test_amb_04_held_files_signed_by_revoked_keys_are_checked_again(
+    world: World, repository: Repository, role: Role
+) -> None:
     """Nothing is listed anew, and yet what is held may no longer be trusted (AMB-4)."""
     held = dict(repository.files)
     repository.rotate(role)
@@ -66,7 +69,7 @@ def test_held_files_signed_by_revoked_keys_are_checked_again(world: World, repos
     assert refusal.value.facts["role"] == role
 
 
-@pytest.mark.standard("STD-5.4.4.4-2")
+@pytest.mark.standard("STD-5.4.4.4-2", "STD-5.4.4.5-3", "STD-5.4.4.6-3")
 @pytest.mark.parametrize("role", ROLES)
 def test_fewer_signatures_than_the_threshold_are_not_enough(profile: Profile, role: Role) -> None:
     world = World(profile, keys=3, threshold=2)
@@ -98,8 +101,11 @@ def test_an_older_version_is_a_rollback_whoever_signs_it(
     assert refusal.error is not None and refusal.error.attack is Attack.ROLLBACK
 
 
+@pytest.mark.standard("STD-5.2.1-8")
 @pytest.mark.parametrize("role", ROLES)
-def test_the_same_version_with_other_content_is_refused(world: World, repository: Repository, role: Role) -> None:
+def test_amb_25_the_same_version_with_other_content_is_refused(
+    world: World, repository: Repository, role: Role
+) -> None:
     with refused(world.primary, ReplayedMetadataError) as refusal:
         old = repository.payload(role)
         repository.offer(role, version=old.version, expires=old.expires - timedelta(seconds=1))
@@ -122,7 +128,7 @@ def test_a_newer_timestamp_cannot_list_an_older_snapshot(world: World, repositor
     assert (refusal.facts["role"], refusal.facts["expected"], refusal.facts["offered"]) == ("snapshot", 3, 2)
 
 
-@pytest.mark.standard("STD-5.4.4.5-5")
+@pytest.mark.standard("STD-5.4.4.5-5", "STD-5.2.4-1")
 def test_a_snapshot_cannot_lower_the_version_of_a_targets_role(world: World, repository: Repository) -> None:
     with refused(world.primary, ReplayedMetadataError) as refusal:
         old = repository.files[repository.name(Role.TARGETS, 1)]
@@ -181,7 +187,7 @@ def test_files_of_two_publications_do_not_mix(world: World, repository: Reposito
     assert refusal.facts["role"] == next(role for role in ROLES if role in old)
 
 
-@pytest.mark.standard("STD-5.4.4.5-2")
+@pytest.mark.standard("STD-5.4.4.5-2", "STD-5.4.4.6-2")
 def test_the_listed_version_must_be_that_of_the_file(world: World, repository: Repository) -> None:
     raw, files = repository.files[repository.name(Role.SNAPSHOT)], dict(repository.snapshot.files)
     with refused(world.primary, MixAndMatchError) as refusal:
@@ -195,6 +201,7 @@ def test_the_listed_version_must_be_that_of_the_file(world: World, repository: R
     assert (refusal.facts["role"], refusal.facts["expected"], refusal.facts["offered"]) == ("targets", 9, 2)
 
 
+@pytest.mark.standard("STD-5.4.4.5-2")
 @pytest.mark.parametrize("role", [Role.SNAPSHOT, Role.TARGETS])
 def test_one_wrong_hash_among_several_is_one_too_many(world: World, repository: Repository, role: Role) -> None:
     """Every listed hash is compared, and the length as well."""

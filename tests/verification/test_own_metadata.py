@@ -111,6 +111,19 @@ def test_a_timestamp_that_is_gone_or_was_put_back_is_not_built_on(profile: Profi
     for planted in (None, old):
         files = {key: raw for key, raw in world.images.files.items() if key != name}
         store = FilesInMemory(files if planted is None else files | {name: planted})
-        with pytest.raises(StorageError):
+        with pytest.raises(StorageError) as refusal:
             asyncio.run(verify_own_metadata(store, profile))
+        assert refusal.value.facts["code"] == ("E-NET" if planted is None else "E-ROLLBACK-META")
     assert asyncio.run(verify_own_metadata(world.images.store, profile)) is not None
+
+
+def test_a_role_that_nobody_delegates_to_any_more_is_not_built_on_when_it_was_changed(repository: Repository) -> None:
+    repository.publish_targets(image("a.img", b"a"))
+    name = repository.name(BELOW, 2)
+    genuine = repository.files[name]
+    repository.files[name] = repository.files[repository.name(BELOW, 1)]
+    with pytest.raises(StorageError) as refusal:
+        read(repository)
+    assert refusal.value.facts["code"] == "E-MIXMATCH"
+    repository.files[name] = genuine
+    assert read(repository) is not None

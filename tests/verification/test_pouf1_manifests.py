@@ -213,6 +213,7 @@ def test_an_old_report_beside_a_new_one_is_set_aside(director: Director) -> None
     assert [fresh.envelope.payload.ecu for fresh in checked.fresh] == [PRIMARY]
 
 
+@pytest.mark.standard("STD-5.2-2")
 def test_where_line_ends_are_not_allowed_the_director_refuses_them(director: Director) -> None:
     director.profile = replace(director.profile, unsafe_newlines_in_attacks=False)
     with pytest.raises(FormatError):

@@ -52,6 +52,7 @@ def names(repository: Repository) -> str:
     return DIRECTOR if repository.vehicle else IMAGES
 
 
+@pytest.mark.standard("STD-5.4.4.3-6")
 def test_a_root_signed_by_old_and_new_keys_is_kept(world: World, repository: Repository) -> None:
     repository.rotate(Role.ROOT)
     world.primary.cycle()
@@ -60,7 +61,7 @@ def test_a_root_signed_by_old_and_new_keys_is_kept(world: World, repository: Rep
 
 @pytest.mark.standard("STD-5.4.4.3-5")
 @pytest.mark.parametrize("version", [1, 3, 99])
-def test_a_root_under_the_name_of_version_2_must_be_version_2(
+def test_amb_02_a_root_under_the_name_of_version_2_must_be_version_2(
     world: World, repository: Repository, version: int
 ) -> None:
     """CVE-2025-2885: another version was accepted."""
@@ -131,7 +132,7 @@ def test_an_ecu_ten_versions_behind_catches_up_through_expired_roots(world: Worl
     assert world.primary.held[names(repository)].root == repository.files[repository.name(Role.ROOT, 11)]
 
 
-@pytest.mark.standard("STD-5.4.4.3-2")
+@pytest.mark.standard("STD-5.4.4.3-2", "STD-5.4.4.3-7")
 def test_one_cycle_follows_a_bounded_number_of_roots_and_the_next_goes_on(world: World, repository: Repository) -> None:
     for version in range(2, 8):
         serve(repository, next_root(repository, version=version), repository.signers[Role.ROOT])
@@ -142,7 +143,7 @@ def test_one_cycle_follows_a_bounded_number_of_roots_and_the_next_goes_on(world:
         assert held == repository.files[repository.name(Role.ROOT, newest)]
 
 
-@pytest.mark.standard("STD-5.4.4.3-8")
+@pytest.mark.standard("STD-5.4.4.3-8", "STD-5.4.4.2-6", "STD-5.4.4.2-12")
 @pytest.mark.parametrize("seconds", [0, 1, 86400])
 def test_an_expired_newest_root_ends_the_cycle(world: World, repository: Repository, seconds: int) -> None:
     """CVE-2015-9259; a Root that expires at this very moment has expired."""
@@ -159,6 +160,7 @@ def test_an_expired_newest_root_ends_the_cycle(world: World, repository: Reposit
     ecu.cycle()
 
 
+@pytest.mark.standard("STD-5.4.4.3-8")
 def test_a_root_that_expires_in_one_second_is_good(world: World, repository: Repository) -> None:
     root = next_root(repository, expires=NOW + timedelta(seconds=1))
     serve(repository, root, repository.signers[Role.ROOT])
@@ -187,11 +189,13 @@ def test_garbage_under_the_name_of_the_next_root_is_refused(world: World, reposi
             repository.files[repository.name(Role.ROOT, 2)] = raw
 
 
+@pytest.mark.standard("STD-5.4.4.3-5")
 def test_the_present_root_again_under_the_next_name_is_a_replay(world: World, repository: Repository) -> None:
     with refused(world.primary, ReplayedMetadataError):
         repository.files[repository.name(Role.ROOT, 2)] = repository.files[repository.name(Role.ROOT, 1)]
 
 
+@pytest.mark.standard("STD-5.2.3.1-6")
 def test_a_directors_root_for_another_vehicle_is_refused(world: World) -> None:
     for vehicle in ("othercar", None):
         with refused(world.primary, WrongVehicleError) as refusal:
@@ -218,7 +222,9 @@ def test_a_damaged_held_root_is_never_replaced_from_the_network(world: World, re
 
 @pytest.mark.standard("STD-5.4.4.3-9")
 @pytest.mark.parametrize("role", [Role.TIMESTAMP, Role.SNAPSHOT, Role.TARGETS])
-def test_new_keys_recover_from_versions_pushed_out_of_reach(world: World, repository: Repository, role: Role) -> None:
+def test_amb_07_new_keys_recover_from_versions_pushed_out_of_reach(
+    world: World, repository: Repository, role: Role
+) -> None:
     """Fast-forward: a thief of a role's keys signs the highest version; honest versions are then refused as old."""
     honest = dict(repository.files)
     repository.offer(role, version=2**31 - 1)

@@ -88,8 +88,9 @@ def test_an_error_at_any_step_leaves_what_was_held(world: World, step: str) -> N
     ecu.cycle()
 
 
-@pytest.mark.standard("STD-5.4.4.2-6")
-def test_files_are_asked_for_in_the_order_of_the_standard(profile: Profile) -> None:
+@pytest.mark.standard("STD-5.4.4.2-15")
+@pytest.mark.standard("STD-5.4.4.2-6", "STD-5.4.4.2-7", "STD-5.4.4.2-9", "STD-5.4.4.2-12", "STD-5.4.4.2-13")
+def test_amb_24_files_are_asked_for_in_the_order_of_the_standard(profile: Profile) -> None:
     world = World(profile)
     ecu = Ecu(world.director, world.images, world.primary.ecus)
     world.release("firmware.img", b"one")
@@ -109,6 +110,7 @@ def test_one_repository_can_be_verified_on_its_own(world: World) -> None:
     assert ecu.held[IMAGES].files["targets"] != verified.files()["targets"]
 
 
+@pytest.mark.standard("STD-5.2-1")
 def test_each_repository_may_have_its_own_format() -> None:
     director = Repository(PROFILES["der"], vehicle=VIN)
     images = Repository(PROFILES["json"])
@@ -118,8 +120,8 @@ def test_each_repository_may_have_its_own_format() -> None:
     assert set(ecu.cycle().images) == {TCU}
 
 
-@pytest.mark.standard("STD-5.4.4.2-8")
-def test_a_cycle_that_failed_late_is_not_taken_for_complete(world: World) -> None:
+@pytest.mark.standard("STD-5.4.4.2-8", "STD-5.4.3.3-6")
+def test_amb_03_a_cycle_that_failed_late_is_not_taken_for_complete(world: World) -> None:
     """The Director's Snapshot of the failed cycle must not make the next one stop early (AMB-3)."""
     world.director.publish_targets(image("new.img", b"new", ecus=(TCU,)))
     for _ in range(2):

@@ -40,7 +40,7 @@ def check(envelope: Envelope[Targets], signers: list[KeySigner], threshold: int)
     check_threshold(envelope, keys, keys_of(signers, threshold), repository=IMAGES, role="targets")
 
 
-@pytest.mark.standard("STD-5.2.2-2")
+@pytest.mark.standard("STD-5.2.2-2", "STD-5.2.1-4")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("signing", "threshold", "good"),
@@ -71,11 +71,13 @@ def test_a_threshold_of_distinct_trusted_keys(
         assert refusal.value.facts["offered"] == len(set(signing) - {3})
 
 
+@pytest.mark.standard("STD-3.2.1-1")
 def test_keys_of_three_kinds_sign_together(profile: Profile) -> None:
     signers = [new_signer(kind) for kind in KINDS]
     check(signed(profile, signers), signers, 3)
 
 
+@pytest.mark.standard("STD-5.4.4.3-3")
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_signature_repeated_never_counts_twice(profile: Profile, kind: KeyType) -> None:
     """CVE-2020-6174: copies of one signature met any threshold; no format even carries them."""
@@ -88,7 +90,8 @@ def test_one_signature_repeated_never_counts_twice(profile: Profile, kind: KeyTy
         sign(profile, targets(), signers[:1] * 2)
 
 
-def test_one_key_under_two_identifiers_counts_once(profile: Profile) -> None:
+@pytest.mark.standard("STD-5.2.2-2", "STD-5.4.4.3-3")
+def test_amb_21_one_key_under_two_identifiers_counts_once(profile: Profile) -> None:
     """CVE-2020-15093, should such a list of keys ever come this far."""
     signer, other = new_signer(), new_signer()
     one = signed(profile, [signer])
@@ -132,7 +135,7 @@ def test_two_of_three_keys_in_every_role(profile: Profile, kind: KeyType) -> Non
     assert set(world.primary.cycle().images) == {TCU}
 
 
-@pytest.mark.standard("STD-5.4.2.1.1-5")
+@pytest.mark.standard("STD-5.4.2.1.1-5", "STD-5.4.2.1.2-5")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_report_is_signed_over_its_hash(profile: Profile, kind: KeyType) -> None:
     signer = new_signer(kind)
@@ -176,7 +179,8 @@ def entry_with(signer: KeySigner, envelope: Envelope[EcuVersionReport], fault: s
             return replace(good, value=digest)
 
 
-@pytest.mark.standard("STD-5.4.2.1.1-2")
+@pytest.mark.standard("STD-5.4.2.1.1-5")
+@pytest.mark.standard("STD-5.4.2.1.1-2", "STD-5.4.2.1.2-2", "STD-5.4.2.1.2-3", "STD-5.4.2.1.2-4", "STD-5.4.2.1.2-5")
 @pytest.mark.standard("STD-5.4.2.1.1-3")
 @pytest.mark.standard("STD-5.4.2.1.1-4")
 @pytest.mark.parametrize("kind", KINDS)
@@ -196,7 +200,9 @@ def entry_with(signer: KeySigner, envelope: Envelope[EcuVersionReport], fault: s
         "no signature at all",
     ],
 )
-def test_hash_function_and_method_are_compared_never_trusted(profile: Profile, kind: KeyType, fault: str) -> None:
+def test_amb_20_hash_function_and_method_are_compared_never_trusted(
+    profile: Profile, kind: KeyType, fault: str
+) -> None:
     signer = new_signer(kind)
     envelope = profile.format.decode(EcuVersionReport, sign(profile, REPORT, [signer]))
     forged = replace(envelope, signatures=(entry_with(signer, envelope, fault),))
@@ -205,6 +211,7 @@ def test_hash_function_and_method_are_compared_never_trusted(profile: Profile, k
     assert refusal.value.facts["expected"] == signer.key.key_id
 
 
+@pytest.mark.standard("STD-5.4.2.1.2-1")
 def test_a_report_may_be_hashed_with_sha512_and_carry_other_signatures(profile: Profile) -> None:
     signer, stranger = new_signer(), new_signer()
     envelope = profile.format.decode(EcuVersionReport, sign(profile, REPORT, [stranger, signer]))

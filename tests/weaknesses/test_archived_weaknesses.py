@@ -96,6 +96,7 @@ def test_weakness_01_one_signature_twice_does_not_satisfy_a_threshold_of_two(pro
         car.links.altered[DIRECTOR, profile.metadata_name(Role.TIMESTAMP)] = raw
 
 
+@pytest.mark.standard("STD-5.3.2.1-10")
 @pytest.mark.lies_in_the_wire("pouf1", "pouf1-json")
 def test_weakness_02_a_manifest_that_was_sent_before_is_refused(car: Vehicle) -> None:
     told = car.fleet.reports(PRIMARY), car.fleet.reports(TCU)
@@ -107,6 +108,7 @@ def test_weakness_02_a_manifest_that_was_sent_before_is_refused(car: Vehicle) ->
     car.cycle()
 
 
+@pytest.mark.standard("STD-5.3.2.1-1")
 def test_weakness_03_the_manifest_of_one_car_is_not_stored_under_another(car: Vehicle, other: Vehicle) -> None:
     before = wait(car.fleet.director.vehicle(OTHER))
     for primary in (PRIMARY, OTHER_PRIMARY):
@@ -117,6 +119,7 @@ def test_weakness_03_the_manifest_of_one_car_is_not_stored_under_another(car: Ve
     other.cycle()
 
 
+@pytest.mark.standard("STD-5.3.2.1-6")
 def test_weakness_04_no_ecu_but_the_primary_signs_for_the_vehicle(car: Vehicle) -> None:
     signer = car.tcu.device.signer
     raw = signed_manifest(car.fleet.profile, signer, counter=counter(car), primary=TCU)
@@ -173,6 +176,7 @@ def test_weakness_06_a_report_is_judged_by_all_of_its_signatures(car: Vehicle) -
         assert car.fleet.reports(TCU)[0].report == both
 
 
+@pytest.mark.standard("STD-5.2.3.1-6")
 @pytest.mark.lies_in_the_wire("pouf1", "pouf1-json")
 def test_weakness_07_metadata_of_one_vehicle_is_worth_nothing_for_another(car: Vehicle, other: Vehicle) -> None:
     targets = car.fleet.profile.format.decode(Targets, car.fleet.file(DIRECTOR, Role.TARGETS, OTHER)).payload
@@ -214,6 +218,7 @@ def test_weakness_09_an_image_is_offered_once_it_is_here_and_as_long_as_it_is_as
     assert car.secondary.update_cycle().outcome is Outcome.NO_UPDATE
 
 
+@pytest.mark.standard("STD-5.4.2.1.1-9")
 @pytest.mark.lies_in_the_wire("pouf1", "pouf1-json")
 def test_weakness_10_a_primary_verifies_reports_reports_itself_and_installs_for_itself(car: Vehicle) -> None:
     forged = signed_report(car.fleet.profile, new_signer(), TCU, counter=next_report(car, TCU) + 1)
@@ -242,6 +247,7 @@ def test_weakness_11_time_never_goes_backwards(car: Vehicle) -> None:
     assert car.secondary.memory.state.time == late
 
 
+@pytest.mark.standard("STD-5.4.2.2-1")
 def test_weakness_11_an_attestation_that_nobody_asked_for_is_believed_by_nobody(car: Vehicle) -> None:
     old = car.fleet.timeserver.attest([], NOW + timedelta(days=3))
     with car.primary_refuses(BadTimeAttestationError):

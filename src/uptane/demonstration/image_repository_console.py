@@ -163,6 +163,8 @@ class ImageRepositoryConsole(ImageRepositoryAttacks):
         )
         self.repository.add_signers([signer])
         self._desk.run(self.repository.publish(now()))
+        if terminating:
+            say(f"Role {role} is terminating: for its paths no later role is asked, also where it lists no image.")
         self._supplier_keys.setdefault(RoleName(role), signer)
 
     @command

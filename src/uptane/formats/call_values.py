@@ -1,7 +1,7 @@
 """Signed objects and public keys in remote calls: as their exact bytes, or as structs where the profile has them so."""
 
 from uptane.formats.canonical_json import Json, decode_strict
-from uptane.formats.pouf1_text import archived_text
+from uptane.formats.pouf1.text import archived_text
 from uptane.metadata.errors import FormatError
 
 

@@ -7,9 +7,9 @@ from cryptography.hazmat import asn1
 from uptane.formats.canonical_json import Json, decode_strict
 from uptane.formats.der_format import DER
 from uptane.formats.json_format import JSON
-from uptane.formats.pouf1_der import POUF1
-from uptane.formats.pouf1_der_schema import Parts, Whole
-from uptane.formats.pouf1_json import POUF1_JSON
+from uptane.formats.pouf1.der import POUF1
+from uptane.formats.pouf1.der_schema import Parts, Whole
+from uptane.formats.pouf1.json import POUF1_JSON
 from uptane.formats.profile import Profile
 from uptane.metadata.errors import FormatError
 from uptane.metadata.root import Role

@@ -9,7 +9,7 @@ from datetime import datetime
 from uptane.formats.profile import Profile
 from uptane.image_repository.ports import ImageStore
 from uptane.metadata.delegations import TARGETS_ROLE, DelegatedRole, Delegation
-from uptane.metadata.errors import FormatError, ProvisioningError, UptaneError
+from uptane.metadata.errors import FormatError, ImageRollbackError, ProvisioningError, UptaneError
 from uptane.metadata.identifiers import HardwareIdentifier, ImagePath, KeyId, RoleName
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import NOT_PUBLISHED_YET, Root
@@ -73,12 +73,25 @@ class ImageRepository:
         return await self._images.add(path, data)
 
     async def add_image(
-        self, path: ImagePath, data: bytes, *, custom: Custom = NO_CUSTOM, role: RoleName = TARGETS_ROLE
+        self,
+        path: ImagePath,
+        data: bytes,
+        *,
+        custom: Custom = NO_CUSTOM,
+        role: RoleName = TARGETS_ROLE,
+        unsafe_lower_release: bool = False,
     ) -> Image:
         """Stores an image and lists it in a role with the next publication, in place of an earlier one.
 
+        Args:
+            path, data, custom: the image and what is said of it.
+            role: the role that lists it.
+            unsafe_lower_release: takes a lower release counter, which ECUs that had the higher one never install.
+
         Raises:
             ProvisioningError: no chain of delegations leads to that role for that path and hardware (STD-5.3.1-5).
+            ImageRollbackError: the release counter is lower than that of the image it takes the place of, or missing
+                where that one has one (STD-5.2.3.1.1-4).
             FormatError: the profile cannot carry this name or custom data; nothing is listed.
             StorageError: the image could not be stored; nothing is listed.
         """
@@ -92,6 +105,8 @@ class ImageRepository:
                     role=role,
                     image=path,
                 )
+            if not unsafe_lower_release:
+                _check_counter(path, custom, targets)
             image = Image(file=await self.store_image(path, data), custom=custom)
             self._profile.check_writable({path: image})
             self._pending[role] = replace(targets, images=dict(targets.images) | {path: image})
@@ -244,6 +259,20 @@ class ImageRepository:
         published = await self._load()
         roles = {name: envelope.payload for name, envelope in (published.targets if published else {}).items()}
         return {TARGETS_ROLE: _EMPTY} | roles | self._pending
+
+
+def _check_counter(path: ImagePath, custom: Custom, targets: Targets) -> None:
+    """Another image under the same name needs a release counter that is not lower: ECUs would never install it."""
+    before = targets.images[path].custom.must_match.release_counter if path in targets.images else None
+    offered = custom.must_match.release_counter
+    if before is not None and (offered is None or offered < before):
+        raise ImageRollbackError(
+            f"image {path} would be listed with release counter {offered}, after {before}",
+            next_step=f"Give it {before + 1}, or a higher one.",
+            image=path,
+            expected=before,
+            offered=offered,
+        )
 
 
 def _content(contents: Mapping[RoleName, Targets], role: RoleName) -> Targets:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from uptane.formats.canonical_json import decode_strict
 from uptane.formats.json_fields import Fields
-from uptane.formats.pouf1_keys import decode_key, write_listed_key
+from uptane.formats.pouf1.keys import decode_key, write_listed_key
 from uptane.metadata.errors import FormatError, StorageError
 from uptane.metadata.identifiers import KeyId
 from uptane.metadata.keys import KeyIdRule, KeyType, PublicKey

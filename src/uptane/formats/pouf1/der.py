@@ -5,8 +5,8 @@ import hashlib
 from cryptography.hazmat import asn1
 
 from uptane.formats.der_fields import read, refusing
-from uptane.formats.pouf1_der_fields import check_limit, read_signatures, write_signatures
-from uptane.formats.pouf1_der_reports import (
+from uptane.formats.pouf1.der_fields import check_limit, read_signatures, write_signatures
+from uptane.formats.pouf1.der_reports import (
     read_attestation,
     read_manifest,
     read_report,
@@ -14,8 +14,8 @@ from uptane.formats.pouf1_der_reports import (
     write_manifest,
     write_report,
 )
-from uptane.formats.pouf1_der_roles import read_role, write_role
-from uptane.formats.pouf1_der_schema import (
+from uptane.formats.pouf1.der_roles import read_role, write_role
+from uptane.formats.pouf1.der_schema import (
     AssembledClientObject,
     AssembledRole,
     ClientOutline,
@@ -26,8 +26,8 @@ from uptane.formats.pouf1_der_schema import (
     WireReport,
     WireReportOfAttack,
 )
-from uptane.formats.pouf1_json import POUF1_JSON
-from uptane.formats.pouf1_rules import LIMITS
+from uptane.formats.pouf1.json import POUF1_JSON
+from uptane.formats.pouf1.rules import LIMITS
 from uptane.formats.profile import Payload, PayloadT, Unsigned
 from uptane.metadata.envelope import Envelope, Signature, check_signatures
 from uptane.metadata.errors import FormatError

@@ -9,8 +9,8 @@ from cryptography.hazmat import asn1
 
 from uptane.formats import der_fields
 from uptane.formats.der_fields import check_order, read_key_id, write_key_id
-from uptane.formats.pouf1_der_schema import WireHash, WireSignature
-from uptane.formats.pouf1_rules import LIMITS, cannot_carry, check_hashes
+from uptane.formats.pouf1.der_schema import WireHash, WireSignature
+from uptane.formats.pouf1.rules import LIMITS, cannot_carry, check_hashes
 from uptane.metadata.digests import Digests
 from uptane.metadata.envelope import MAX_SIGNATURES, Signature, check_signatures
 from uptane.metadata.errors import FormatError

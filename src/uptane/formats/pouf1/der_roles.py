@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from uptane.formats.der_fields import check_order, read_key_id, write_key_id
-from uptane.formats.pouf1_der_fields import (
+from uptane.formats.pouf1.der_fields import (
     ED25519,
     check_integer,
     check_limit,
@@ -18,7 +18,7 @@ from uptane.formats.pouf1_der_fields import (
     write_text,
     write_time,
 )
-from uptane.formats.pouf1_der_schema import (
+from uptane.formats.pouf1.der_schema import (
     WireCustom,
     WireKey,
     WireListedFile,
@@ -32,8 +32,8 @@ from uptane.formats.pouf1_der_schema import (
     WireTargets,
     WireTopLevelRole,
 )
-from uptane.formats.pouf1_keys import check_key, ed25519_key
-from uptane.formats.pouf1_rules import (
+from uptane.formats.pouf1.keys import check_key, ed25519_key
+from uptane.formats.pouf1.rules import (
     LIMITS,
     assigned_ecu,
     cannot_carry,

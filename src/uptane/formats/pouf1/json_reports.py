@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from uptane.formats.canonical_json import Json, canonical, decode_canonical
 from uptane.formats.json_fields import Fields, write_time
-from uptane.formats.pouf1_json_roles import read_file, write_file
-from uptane.formats.pouf1_rules import FILEINFO_CUSTOM, cannot_carry, check_no_extensions, check_uncounted, write_path
+from uptane.formats.pouf1.json_roles import read_file, write_file
+from uptane.formats.pouf1.rules import FILEINFO_CUSTOM, cannot_carry, check_no_extensions, check_uncounted, write_path
 from uptane.metadata.envelope import Envelope
 from uptane.metadata.errors import FormatError
 from uptane.metadata.extensions import NO_EXTENSIONS, Extensions

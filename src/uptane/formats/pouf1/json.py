@@ -6,7 +6,7 @@ from typing import Any, cast
 from uptane.formats import json_reports
 from uptane.formats.canonical_json import Json, canonical, compact, decode_strict
 from uptane.formats.json_fields import Fields, read_hex
-from uptane.formats.pouf1_json_reports import (
+from uptane.formats.pouf1.json_reports import (
     read_attestation,
     read_manifest,
     read_report,
@@ -14,10 +14,10 @@ from uptane.formats.pouf1_json_reports import (
     write_manifest,
     write_report,
 )
-from uptane.formats.pouf1_json_roles import read_root, read_snapshot, read_targets, read_timestamp, write_role
-from uptane.formats.pouf1_keys import decode_key, encode_key
-from uptane.formats.pouf1_rules import cannot_carry
-from uptane.formats.pouf1_text import archived_text, read_archived
+from uptane.formats.pouf1.json_roles import read_root, read_snapshot, read_targets, read_timestamp, write_role
+from uptane.formats.pouf1.keys import decode_key, encode_key
+from uptane.formats.pouf1.rules import cannot_carry
+from uptane.formats.pouf1.text import archived_text, read_archived
 from uptane.formats.profile import Payload, PayloadT, Unsigned
 from uptane.metadata.envelope import MAX_SIGNATURES, Envelope, Signature, check_signatures
 from uptane.metadata.errors import FormatError

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from cryptography.hazmat import asn1
 
-from uptane.formats.pouf1_der_fields import (
+from uptane.formats.pouf1.der_fields import (
     check_integer,
     check_limit,
     check_number,
@@ -19,14 +19,14 @@ from uptane.formats.pouf1_der_fields import (
     write_text,
     write_time,
 )
-from uptane.formats.pouf1_der_schema import (
+from uptane.formats.pouf1.der_schema import (
     WireAttestation,
     WireInstalledImage,
     WireManifest,
     WireReport,
     WireReportOfAttack,
 )
-from uptane.formats.pouf1_rules import (
+from uptane.formats.pouf1.rules import (
     LIMITS,
     check_no_extensions,
     check_uncounted,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from uptane.formats.canonical_json import Json, compact, decode_strict
 from uptane.formats.json_fields import Fields
-from uptane.formats.pouf1_rules import cannot_carry
+from uptane.formats.pouf1.rules import cannot_carry
 from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import KeyId
 from uptane.metadata.keys import KeyIdRule, KeyType, PublicKey, Scheme

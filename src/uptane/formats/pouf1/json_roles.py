@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from uptane.formats.canonical_json import Json
 from uptane.formats.json_fields import Fields, read_digests, write_digests, write_time
-from uptane.formats.pouf1_keys import read_keys, write_keys
-from uptane.formats.pouf1_rules import (
+from uptane.formats.pouf1.keys import read_keys, write_keys
+from uptane.formats.pouf1.rules import (
     assigned_ecu,
     check_common,
     check_hashes,
