@@ -287,9 +287,8 @@ def test_the_program_works_as_a_process_with_its_own_clock(tmp_path: Path) -> No
 
 def test_two_processes_do_not_mix_their_files(tmp_path: Path) -> None:
     with client_of(tmp_path, TufSimulator()) as client:
-        other = TrustedMetadata(client.metadata)
-        assert client.refresh() == 1
-        del other
+        with TrustedMetadata(client.metadata):
+            assert client.refresh() == 1
         assert client.refresh() == 0
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from uptane.formats.plain_tuf import PLAIN_TUF
 from uptane.formats.plain_tuf_values import UnsafePath
@@ -40,7 +41,7 @@ class _Metadata:
 
 
 class TufClient:
-    """A client of one repository, for one command.
+    """A client of one repository, for one command; its folder is locked until it is closed.
 
     Args:
         metadata_dir: the folder of its trusted metadata.
@@ -50,6 +51,12 @@ class TufClient:
     def __init__(self, metadata_dir: Path, now: datetime) -> None:
         self._trusted = TrustedMetadata(metadata_dir)
         self._context = Context(repository=REPOSITORY, profile=PLAIN_TUF, now=now)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._trusted.__exit__(kind, error, at)
 
     def begin_with(self, root: bytes) -> None:
         """Trusts a Root from now on; raises SecurityError unless it is signed by its own keys."""
@@ -86,11 +93,12 @@ class RefreshedClient:
             SecurityError: nobody with authority lists it, or it is not the listed one.
             UnreachableError, StorageError: as their names say.
         """
-        folder, targets = DownloadedTargets(target_dir), _client(target_base_url)
-        for name in names:
-            image = run(resolve(self._catalog, UnsafePath(name), None), self._metadata, self._trusted)
-            if not folder.holds(image.file):
-                self._fetch(image.file, folder, targets)
+        targets = _client(target_base_url)
+        with DownloadedTargets(target_dir) as folder:
+            for name in names:
+                image = run(resolve(self._catalog, UnsafePath(name), None), self._metadata, self._trusted)
+                if not folder.holds(image.file):
+                    self._fetch(image.file, folder, targets)
 
     def _fetch(self, file: ImageFile, folder: DownloadedTargets, targets: "RepositoryClient") -> None:
         _, digest = next(iter(file.digests))

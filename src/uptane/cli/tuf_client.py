@@ -78,13 +78,13 @@ def _parser() -> argparse.ArgumentParser:
 def _run(words: argparse.Namespace, now: datetime) -> None:
     from uptane.assembly.tuf_client import TufClient
 
-    client = TufClient(words.metadata_dir, now)
-    if words.command == "init":
-        client.begin_with(words.trusted_root.read_bytes())
-        return
-    refreshed = client.refresh(words.metadata_url)
-    if words.command == "download":
-        refreshed.download(words.target_name, words.target_dir, words.target_base_url)
+    with TufClient(words.metadata_dir, now) as client:
+        if words.command == "init":
+            client.begin_with(words.trusted_root.read_bytes())
+            return
+        refreshed = client.refresh(words.metadata_url)
+        if words.command == "download":
+            refreshed.download(words.target_name, words.target_dir, words.target_base_url)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 from urllib.parse import quote, unquote
 
 from uptane.metadata.errors import FormatError, ProvisioningError, SecurityError
@@ -20,10 +22,8 @@ _EXTENSION = ".json"
 _TEMPORARY = re.compile(re.escape(UNFINISHED) + "[0-9a-f]{16}")
 
 
-class TrustedMetadata(Mapping[str, bytes]):
-    """What a client trusts, by role: `ROLE.json` in one folder, with the role's name percent-encoded whole.
-
-    The folder is locked until this object is forgotten, so that two processes do not mix their files: the second fails.
+class _LockedFolder:
+    """A folder that is locked until it is closed, so that two processes do not mix their files: the second fails.
 
     Args:
         path: the folder; made where it is missing.
@@ -31,7 +31,22 @@ class TrustedMetadata(Mapping[str, bytes]):
     """
 
     def __init__(self, path: Path, *, layer: FileLayer = OPERATING_SYSTEM) -> None:
-        self._folder = _opened(path, layer)
+        self._layer = layer
+        self._folder = Folder.made(path, FOLDER_MODE, layer=layer)
+        self._folder.lock_at_once()
+        for name in self._folder.unfinished():  # what a crash left
+            if _TEMPORARY.fullmatch(name):
+                self._folder.remove(name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._folder.close()
+
+
+class TrustedMetadata(_LockedFolder, Mapping[str, bytes]):
+    """What a client trusts, by role: `ROLE.json` in one folder, with the role's name percent-encoded whole."""
 
     def root(self) -> bytes:
         """The trusted Root; raises ProvisioningError where there is none."""
@@ -71,17 +86,8 @@ class TrustedMetadata(Mapping[str, bytes]):
         return sum(1 for _ in self)
 
 
-class DownloadedTargets:
-    """Targets in one folder, under their names percent-encoded whole; a file appears whole and checked or not at all.
-
-    Args:
-        path: the folder; made where it is missing.
-        layer: the file operations.
-    """
-
-    def __init__(self, path: Path, *, layer: FileLayer = OPERATING_SYSTEM) -> None:
-        self._folder = _opened(path, layer)
-        self._layer = layer
+class DownloadedTargets(_LockedFolder):
+    """Targets in one folder, under their names percent-encoded whole; each appears whole and checked or not at all."""
 
     def holds(self, file: ImageFile) -> bool:
         """Whether the target is there with the length and hashes that are listed.
@@ -121,16 +127,6 @@ class DownloadedTargets:
             new.finish()
             new.move_to(name)
         self._folder.sync()
-
-
-def _opened(path: Path, layer: FileLayer) -> Folder:
-    """The folder, locked and without what a crash left unfinished."""
-    folder = Folder.made(path, FOLDER_MODE, layer=layer)
-    folder.lock_at_once()
-    for name in folder.unfinished():
-        if _TEMPORARY.fullmatch(name):
-            folder.remove(name)
-    return folder
 
 
 def _file(role: str) -> str:
