@@ -9,9 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from tuf.api.exceptions import DownloadHTTPError
-from tuf.ngclient import FetcherInterface, Updater
-from tuf_runner import Runner, client_of
+from tuf_runner import Other, Runner, client_of
 from tuf_simulator import TufSimulator, in_days
 
 from uptane.formats.plain_tuf_values import UnsafePattern
@@ -202,19 +200,6 @@ def test_overlapping_paths_go_by_priority(tmp_path: Path) -> None:
         assert client.downloaded()["dir%2Fb.img"] == b"dir/b.img by B"
 
 
-class Direct(FetcherInterface):
-    """The same repository for `tuf.ngclient`, without a network."""
-
-    def __init__(self, files: Mapping[str, bytes]) -> None:
-        self.files = files
-
-    def _fetch(self, url: str) -> object:  # type: ignore[override]
-        name = url.removeprefix("http://repository/")
-        if name not in self.files:
-            raise DownloadHTTPError("not found", 404)
-        return iter([self.files[name]])
-
-
 @pytest.mark.parametrize("seed", range(25))
 def test_random_graphs_are_searched_as_the_oracle_and_tuf_ngclient_do(tmp_path: Path, seed: int) -> None:
     choose = random.Random(seed)
@@ -232,17 +217,7 @@ def test_random_graphs_are_searched_as_the_oracle_and_tuf_ngclient_do(tmp_path: 
     repository = published(edges, {role: paths for role, paths in holdings.items() if role in reached})
     with client_of(tmp_path, repository) as client:
         agrees(client, edges, holdings, path)
-        folder = tmp_path / "ngclient"
-        folder.mkdir()
-        updater = Updater(
-            str(folder),
-            "http://repository/metadata/",
-            str(folder),
-            "http://repository/targets/",
-            fetcher=Direct(repository.files),
-            bootstrap=repository.files["metadata/1.root.json"],
-        )
-        theirs = updater.get_targetinfo(path)
+        theirs = Other(tmp_path / "ngclient", repository).updater().get_targetinfo(path)
         assert (theirs is not None) == bool(client.downloaded())
 
 

@@ -1,12 +1,14 @@
-"""`uptane-tuf-client` against a simulated repository: its commands, and what it holds afterwards."""
+"""TUF clients of a simulated repository: `uptane-tuf-client` over HTTP, and `tuf.ngclient` to compare it with."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
 from pathlib import Path
 from unittest import mock
 
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, RepositoryError
+from tuf.ngclient import FetcherInterface, Updater
 from tuf_simulator import Served, TufSimulator, in_days, serving
 
 from uptane.cli import tuf_client
@@ -77,3 +79,45 @@ def client_of(folder: Path, repository: TufSimulator, *, init: bool = True) -> I
         if init:
             assert runner.init() == 0
         yield runner
+
+
+class _Direct(FetcherInterface):
+    """The same files without a network."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self.files = files
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        name = url.removeprefix("http://repository/")
+        if name not in self.files:
+            raise DownloadHTTPError("not found", 404)
+        return iter([self.files[name]])
+
+
+class Other:
+    """A client of the same repository by `tuf.ngclient`, with a folder of its own."""
+
+    def __init__(self, folder: Path, repository: TufSimulator) -> None:
+        folder.mkdir()
+        self.folder, self.repository = folder, repository
+        self.root: bytes | None = repository.files["metadata/1.root.json"]
+
+    def updater(self) -> Updater:
+        """A new process, as it were: only the folder remembers."""
+        root, self.root = self.root, None
+        urls = ("http://repository/metadata/", "http://repository/targets/")
+        return Updater(
+            str(self.folder), urls[0], str(self.folder), urls[1], _Direct(self.repository.files), bootstrap=root
+        )
+
+    def refresh(self) -> int:
+        """0 or 1, as our command ends."""
+        try:
+            self.updater().refresh()
+        except (RepositoryError, DownloadError):
+            return 1
+        return 0
+
+    def held(self) -> dict[str, bytes]:
+        """What it trusts, by file name."""
+        return {file.name: file.read_bytes() for file in self.folder.glob("*.json")}
