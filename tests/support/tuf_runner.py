@@ -81,7 +81,7 @@ def client_of(folder: Path, repository: TufSimulator, *, init: bool = True) -> I
         yield runner
 
 
-class _Direct(FetcherInterface):
+class Direct(FetcherInterface):
     """The same files without a network."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
@@ -107,7 +107,7 @@ class Other:
         root, self.root = self.root, None
         urls = ("http://repository/metadata/", "http://repository/targets/")
         return Updater(
-            str(self.folder), urls[0], str(self.folder), urls[1], _Direct(self.repository.files), bootstrap=root
+            str(self.folder), urls[0], str(self.folder), urls[1], Direct(self.repository.files), bootstrap=root
         )
 
     def refresh(self) -> int:
