@@ -10,6 +10,7 @@ update_cycle = _console.update_cycle
 generate_signed_ecu_manifest = _console.generate_signed_ecu_manifest
 submit_ecu_manifest_to_primary = _console.submit_ecu_manifest_to_primary
 ATTACK_send_corrupt_manifest_to_primary = _console.ATTACK_send_corrupt_manifest_to_primary
+ATTACK_update_from_hostile_primary = _console.ATTACK_update_from_hostile_primary
 looping_update = _console.looping_update
 clean_up_temp_folder = _console.clean_up_temp_folder
 try_banners = _console.try_banners

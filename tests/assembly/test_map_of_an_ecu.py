@@ -13,7 +13,7 @@ from uptane.formats.profiles import PROFILES
 from uptane.metadata.errors import UnreachableError
 from uptane.metadata.repository_map import MappedRepository, RepositoryKind, RepositoryMap
 from uptane.metadata.root import Role
-from uptane.vehicle.memory import provision
+from uptane.vehicle.provisioning import provision
 
 NOT_FOUND = saying(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 BROKEN = saying(HEAD + b"Content-Length: 9\r\n\r\nx")

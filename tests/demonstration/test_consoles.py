@@ -143,6 +143,42 @@ def test_a_terminating_delegation_is_made_with_a_warning(office: Office) -> None
     assert "no later role is asked" in office.services.type("di.delegate('b', ['b/*'], terminating=True)")
 
 
+@pytest.mark.parametrize("office", PROFILES, indirect=True)
+def test_a_partial_secondary_is_updated_and_only_a_thief_in_its_primary_fools_it(office: Office) -> None:
+    primary, full, partial, pinned = (office.open() for _ in range(4))
+    primary.type("import demo.demo_primary as dp")
+    must_be_quiet(primary.type("dp.clean_slate()"))
+    made = {
+        full: ("", "a"),
+        partial: ("ecu_serial='33333', partial_verifying=True", "b"),
+        pinned: ("ecu_serial='44444', partial_verifying=True, pin_director_keys=True", "c"),
+    }
+    services = office.services
+    for window, (arguments, name) in made.items():
+        window.type("import demo.demo_secondary as ds")
+        must_be_quiet(window.type(f"ds.clean_slate({arguments})"))
+        must_be_quiet(services.type(f"di.add_target_and_write_to_live('{name}.img', 'Fresh firmware image')"))
+    serials = {"a": "TCUdemocar", "b": "33333", "c": "44444"}
+    for name, serial in serials.items():
+        services.type(f"dd.add_target_and_write_to_live('{name}.img', 'Fresh firmware image', 'democar', '{serial}')")
+    must_be_quiet(primary.type("dp.update_cycle()"))
+    for window in made:
+        assert banners(window.type("ds.update_cycle()")) == ["UPDATED"]
+    for name, serial in serials.items():
+        services.type(f"dd.add_target_and_write_to_live('{name}.img', 'evil content', 'democar', '{serial}')")
+    assert banners(primary.type("dp.update_cycle()")) == ["DEFENDED"]
+    for window, banner in ((full, "DEFENDED"), (partial, "COMPROMISED"), (pinned, "COMPROMISED")):
+        assert banners(window.type("ds.update_cycle()")) == ["NO UPDATE NEEDED"]
+        assert banners(window.type("ds.ATTACK_update_from_hostile_primary()")) == [banner]
+    services.type("dd.revoke_compromised_keys()")
+    for name, serial in serials.items():
+        services.type(f"dd.add_target_and_write_to_live('{name}.img', 'Fresh firmware image', 'democar', '{serial}')")
+    must_be_quiet(primary.type("dp.update_cycle()"))
+    follows = "UPDATED" if office.variables["UPTANE_DEMO__FORMAT"] in ("der", "json") else "DEFENDED"
+    for window, banner in ((full, "NO UPDATE NEEDED"), (partial, follows), (pinned, "DEFENDED")):
+        assert banners(window.type("ds.update_cycle()")) == [banner]
+
+
 def test_new_keys_put_the_old_ones_aside_and_lose_none(office: Office) -> None:
     keys = office.folder / "demo" / "keys"
     first = (keys / "mainroot").read_bytes()
@@ -185,6 +221,8 @@ MISTAKES = [
     ("primary", "dp.update_cycle()", "dp.clean_slate()"),
     ("primary", "dp.clean_slate(vin='nobody')", "dd.add_new_vehicle"),
     ("secondary", "ds.update_cycle()", "ds.clean_slate()"),
+    ("secondary", "ds.ATTACK_update_from_hostile_primary()", "ds.clean_slate()"),
+    ("secondary", "ds.clean_slate(pin_director_keys=True)", "partial_verifying=True"),
     ("secondary", "ds.clean_slate()", "Is the Primary running?"),
 ]
 

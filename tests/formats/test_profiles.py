@@ -41,6 +41,7 @@ def test_the_relaxations_are_these() -> None:
         "unsafe_unverified_reports",
         "unsafe_newlines_in_attacks",
         "unsafe_root_only_provisioning",
+        "unsafe_partial_without_root",
         "unsafe_any_address_as_host",
     )
 

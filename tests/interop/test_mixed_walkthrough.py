@@ -2,11 +2,14 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import pytest
-from mixed_windows import WINDOWS, MixedWindows, archived_peer, ours
+from mixed_windows import START, WINDOWS, MixedWindows, archived_peer, ours
+
+from uptane.demonstration.script import STEPS, Step
 
 OURS, PEER = "ours", "peer"
 COMBINATIONS = [players for players in product((OURS, PEER), repeat=3) if players != (PEER, PEER, PEER)]
@@ -51,3 +54,30 @@ def test_reports_of_the_other_side_are_kept(services: str, wire_format: str, tmp
             (manifest,) = inventory.execute("SELECT manifest FROM vehicles WHERE vehicle = 'democar'").fetchone()
         assert reports > 1
         assert manifest
+
+
+def partially(step: Step) -> Step:
+    """The step with a Secondary that verifies partially."""
+    calls = [
+        replace(call, kwargs={**call.kwargs, "partial_verifying": True}) if call.name == "ds.clean_slate" else call
+        for call in step.calls
+    ]
+    return replace(step, calls=tuple(calls))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wire_format", ["pouf1", "pouf1-json"])
+@pytest.mark.parametrize("services", [OURS, PEER])
+def test_a_partial_secondary_takes_the_targets_file_of_an_archived_primary(
+    services: str, wire_format: str, tmp_path: Path
+) -> None:
+    commands = {
+        "services": (ours if services == OURS else archived_peer)("services"),
+        "primary": archived_peer("primary"),
+        "secondary": ours("secondary"),
+    }
+    with MixedWindows(commands, wire_format=wire_format, folder=tmp_path) as windows:
+        played = windows.play((START, *map(partially, STEPS[:2])))
+    told = "\n".join(line for step in played for line in step.lines)
+    assert [(step.seen, step.errors) for step in played] == [(step.expected, ()) for step in played], told
+    assert "Director alone" in told

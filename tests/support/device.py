@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from links import SecondaryLink
 from world import new_signer
 
-from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier
+from uptane.metadata.identifiers import EcuIdentifier
 from uptane.metadata.keys import KeyIdRule
 from uptane.signing.signer import KeySigner
 from uptane.storage.memory import MemoryEcuStore, MemoryImageSlots
@@ -46,9 +46,9 @@ def new_device(id_rule: KeyIdRule = KeyIdRule.TUF) -> Device:
 class SecondaryEcu:
     """A Secondary in a vehicle, and its way to the Primary."""
 
-    def __init__(self, vehicle: "Vehicle", ecu: EcuIdentifier, device: Device, hardware: HardwareIdentifier | None):
+    def __init__(self, vehicle: "Vehicle", ecu: EcuIdentifier, device: Device, **made: object) -> None:
         self.ecu, self.device, self._vehicle = ecu, device, vehicle
-        vehicle.provision(ecu, device, hardware)
+        vehicle.provision(ecu, device, **made)
         self.link = SecondaryLink(vehicle.primary.secondaries)
         self.secondary = self.start()
 

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -22,6 +23,7 @@ from uptane.metadata.identifiers import (
     EcuIdentifier,
     HardwareIdentifier,
     ImagePath,
+    PathPattern,
     RepositoryName,
     RoleName,
     VehicleIdentifier,
@@ -36,9 +38,10 @@ from uptane.storage.memory import MemoryImages, MemoryPublished
 from uptane.storage.memory_inventory import MemoryInventory
 from uptane.timeserver.timeserver import Timeserver
 from uptane.vehicle.installation import INSTALLED
-from uptane.vehicle.memory import EcuMemory, Provisioning, provision
+from uptane.vehicle.memory import EcuMemory, VerificationKind
 from uptane.vehicle.primary import Primary
 from uptane.vehicle.primary import World as PrimaryWorld
+from uptane.vehicle.provisioning import Provisioning, provision
 from uptane.vehicle.secondary import Secondary
 
 
@@ -226,6 +229,7 @@ class Vehicle:
         vin, primary, secondary: the identities.
         refetch_images: as on `Primary`.
         hardware: of the first Secondary, if it knows its own.
+        verification, image_patterns: of the first Secondary.
         device: makes the parts of each ECU.
     """
 
@@ -238,6 +242,8 @@ class Vehicle:
         *,
         refetch_images: bool = False,
         hardware: HardwareIdentifier | None = None,
+        verification: VerificationKind = VerificationKind.FULL,
+        image_patterns: tuple[PathPattern, ...] = (),
         device: Callable[[], Device] | None = None,
     ) -> None:
         if vin not in fleet.metadata:
@@ -254,7 +260,9 @@ class Vehicle:
         self.primary = self.restart_primary()
         key = fleet.profile.format.encode_key(self.device.signer.key)
         self.links.register_ecu(vin, primary, key, is_primary=True)
-        self.tcu = self.add_secondary(secondary, hardware)
+        self.tcu = self.add_secondary(
+            secondary, hardware_id=hardware, verification=verification, image_patterns=image_patterns
+        )
 
     def new_nonce(self) -> int:
         """Nonces that tests can foresee."""
@@ -270,19 +278,19 @@ class Vehicle:
         """The first Secondary's way to the Primary."""
         return self.tcu.link
 
-    def add_secondary(self, ecu: EcuIdentifier, hardware: HardwareIdentifier | None = None) -> SecondaryEcu:
-        """One more Secondary, registered."""
-        added = SecondaryEcu(self, ecu, self._new_device(), hardware)
+    def add_secondary(self, ecu: EcuIdentifier, **made: object) -> SecondaryEcu:
+        """One more Secondary, registered; `made` as for `provision`."""
+        added = SecondaryEcu(self, ecu, self._new_device(), **made)
         self.secondaries.append(added)
         added.register()
         return added
 
-    def provision(self, ecu: EcuIdentifier, device: Device, hardware: HardwareIdentifier | None = None) -> EcuMemory:
-        """Makes an ECU in the factory."""
+    def provision(self, ecu: EcuIdentifier, device: Device, **made: object) -> EcuMemory:
+        """Makes an ECU in the factory; `made` replaces fields of its `Provisioning`."""
         with device.slots.receive(INSTALLED) as writer:
             writer.write(FACTORY)
             writer.keep()
-        what = self.fleet.provisioning(self.vin, ecu, self.new_nonce(), hardware)
+        what = replace(self.fleet.provisioning(self.vin, ecu, self.new_nonce()), **made)  # type: ignore[arg-type]
         return provision(device.store, self.fleet.profile, what)
 
     def restart_primary(self) -> Primary:

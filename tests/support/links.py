@@ -153,6 +153,10 @@ class SecondaryLink:
         self._ask("metadata")
         return self.swapped_bundle if self.swapped_bundle is not None else self.secondaries.get_metadata(ecu)
 
+    def partial_metadata(self, ecu: EcuIdentifier) -> bytes:
+        self._ask("partial metadata")
+        return self.swapped_bundle if self.swapped_bundle is not None else self.secondaries.get_partial_metadata(ecu)
+
     def update_exists(self, ecu: EcuIdentifier) -> bool:
         self._ask("update?")
         return self.secondaries.update_exists_for_ecu(ecu)

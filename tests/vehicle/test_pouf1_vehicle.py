@@ -26,7 +26,7 @@ from uptane.metadata.identifiers import EcuIdentifier, ImagePath, VehicleIdentif
 from uptane.metadata.keys import KeyIdRule
 from uptane.metadata.root import Role
 from uptane.metadata.version_report import EcuVersionReport
-from uptane.vehicle.memory import provision
+from uptane.vehicle.provisioning import provision
 from uptane.vehicle.secondary import Outcome
 
 OTHER = EcuIdentifier("BCUdemocar")
@@ -96,7 +96,7 @@ def test_ecus_of_one_key_are_registered(car: Vehicle) -> None:
 
 
 def test_a_secondary_without_a_key_at_its_primary_reports(car: Vehicle) -> None:
-    other = SecondaryEcu(car, OTHER, new_device(car.fleet.profile.format.key_id_rule), None)
+    other = SecondaryEcu(car, OTHER, new_device(car.fleet.profile.format.key_id_rule))
     key = car.fleet.profile.format.encode_key(other.device.signer.key)
     car.links.register_ecu(VIN, OTHER, key, is_primary=False)
     car.primary.secondaries.register_new_secondary(OTHER)
@@ -115,7 +115,7 @@ def test_a_forged_report_in_a_vehicle_does_not_silence_it(car: Vehicle) -> None:
             vehicle=VIN, ecu=OTHER, key=new_device(car.fleet.profile.format.key_id_rule).signer.key, is_primary=False
         )
     )
-    thief = SecondaryEcu(car, OTHER, new_device(car.fleet.profile.format.key_id_rule), None)
+    thief = SecondaryEcu(car, OTHER, new_device(car.fleet.profile.format.key_id_rule))
     thief.secondary.send_report()
     car.fleet.later(seconds=5)
     car.cycle()

@@ -13,6 +13,7 @@ from uptane.formats.profile import Profile
 from uptane.metadata.errors import StorageError, UptaneError
 from uptane.metadata.root import Role
 from uptane.storage.memory import MemoryEcuStore, MemoryImageSlots
+from uptane.vehicle.memory import VerificationKind
 from uptane.vehicle.ports import ImageWriter
 
 NEWER = b"newer head unit"
@@ -90,9 +91,9 @@ class FusedWriter(ImageWriter):
 class Bench:
     """A vehicle whose two ECUs each have a fuse, with an update for both, new Director keys, and an attack to tell."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, verification: VerificationKind = VerificationKind.FULL) -> None:
         self.fuses: list[Fuse] = []
-        self.car = Vehicle(Fleet(profile), device=self.device)
+        self.car = Vehicle(Fleet(profile), device=self.device, verification=verification)
         self.car.cycle()
         self.counters: dict[str, list[int]] = {PRIMARY: [], TCU: []}
         for ecu in (PRIMARY, TCU):
@@ -145,14 +146,24 @@ class Bench:
         assert "E-HASH: one" in told
 
 
-@pytest.mark.parametrize("who", [0, 1], ids=["Primary", "Secondary"])
+WHO = pytest.mark.parametrize(
+    ("who", "verification"),
+    [(0, VerificationKind.FULL), (1, VerificationKind.FULL), (1, VerificationKind.PARTIAL)],
+    ids=["Primary", "Secondary", "partial Secondary"],
+)
+"""The ECU whose power fails, and how the Secondary verifies."""
+
+
+@WHO
 @pytest.mark.standard("STD-5.4.4-5")
 @pytest.mark.standard("STD-5.4.2.6-5")
 @pytest.mark.standard("STD-5.4.2.1.2-11")
-def test_whenever_the_power_fails_the_next_cycles_bring_the_update(profile: Profile, who: int) -> None:
+def test_whenever_the_power_fails_the_next_cycles_bring_the_update(
+    profile: Profile, who: int, verification: VerificationKind
+) -> None:
     cuts = 0
     while True:
-        bench = Bench(profile)
+        bench = Bench(profile, verification)
         fuse = bench.fuses[who]
         fuse.arm(cuts + 1)
         with suppress(PowerCut):
@@ -167,12 +178,14 @@ def test_whenever_the_power_fails_the_next_cycles_bring_the_update(profile: Prof
     assert cuts > 8
 
 
-@pytest.mark.parametrize("who", [0, 1], ids=["Primary", "Secondary"])
+@WHO
 @pytest.mark.standard("STD-5.4.4-4")
-def test_whenever_the_disk_is_full_the_next_cycles_bring_the_update(profile: Profile, who: int) -> None:
+def test_whenever_the_disk_is_full_the_next_cycles_bring_the_update(
+    profile: Profile, who: int, verification: VerificationKind
+) -> None:
     cuts = 0
     while True:
-        bench = Bench(profile)
+        bench = Bench(profile, verification)
         fuse = bench.fuses[who]
         fuse.arm(cuts + 1, error=StorageError)
         with suppress(UptaneError):

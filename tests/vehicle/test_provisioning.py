@@ -21,7 +21,8 @@ from uptane.metadata.identifiers import HardwareIdentifier, RepositoryName
 from uptane.metadata.root import Role, Root
 from uptane.storage.memory import MemoryEcuStore
 from uptane.vehicle.installation import install
-from uptane.vehicle.memory import EcuMemory, EcuState, Provisioning, provision, role_name
+from uptane.vehicle.memory import EcuMemory, EcuState, role_name
+from uptane.vehicle.provisioning import Provisioning, provision
 
 
 @pytest.fixture

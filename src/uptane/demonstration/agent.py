@@ -17,7 +17,7 @@ def consoles(window: str, settings: Settings) -> Mapping[str, object]:
     """The consoles of a window by the names the walkthrough gives them.
 
     Args:
-        window: `services`, `primary` or `secondary`.
+        window: `services`, `primary`, `secondary` or `secondary 2`.
         settings: the demonstration.
     """
     if window == "services":
@@ -34,7 +34,7 @@ def consoles(window: str, settings: Settings) -> Mapping[str, object]:
         return {"dp": PrimaryConsole(settings)}
     from uptane.demonstration.secondary_console import SecondaryConsole
 
-    return {"ds": SecondaryConsole(settings)}
+    return {"ds2" if window == "secondary 2" else "ds": SecondaryConsole(settings)}
 
 
 def main() -> None:

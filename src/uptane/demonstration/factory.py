@@ -3,6 +3,7 @@
 import secrets
 import shutil
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,14 @@ from uptane.demonstration.settings import Settings
 from uptane.formats.profiles import PROFILES, recognised
 from uptane.metadata.digests import Digests
 from uptane.metadata.errors import ProvisioningError, UnknownVehicleError, UptaneError
-from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, RepositoryName, VehicleIdentifier
+from uptane.metadata.identifiers import (
+    EcuIdentifier,
+    HardwareIdentifier,
+    ImagePath,
+    PathPattern,
+    RepositoryName,
+    VehicleIdentifier,
+)
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.repository_map import MappedRepository, RepositoryKind, RepositoryMap
 from uptane.metadata.root import Role
@@ -23,7 +31,8 @@ from uptane.signing.signer import KeySigner
 from uptane.storage.ecu_state import EcuStateFolder
 from uptane.storage.image_slots import ImageSlotFolder
 from uptane.vehicle.installation import INSTALLED
-from uptane.vehicle.memory import EcuMemory, Provisioning, provision
+from uptane.vehicle.memory import EcuMemory, VerificationKind
+from uptane.vehicle.provisioning import Provisioning, provision
 
 DIRECTOR = RepositoryName("director")
 IMAGE_REPOSITORY = RepositoryName("imagerepo")
@@ -109,8 +118,10 @@ def make_ecu(
     ecu: EcuIdentifier,
     image_name: str,
     hardware_id: str | None = None,
+    verification: VerificationKind = VerificationKind.FULL,
+    image_patterns: Sequence[str] = (),
 ) -> MadeEcu:
-    """Provisions an ECU with what is published now (STD-5.4.1-4).
+    """Provisions an ECU with what is published now (STD-5.4.1-2, -4).
 
     Raises:
         UnknownVehicleError: the Director has no such vehicle.
@@ -132,6 +143,8 @@ def make_ecu(
         nonce=new_nonce(),
         installed=file,
         hardware_id=None if hardware_id is None else HardwareIdentifier(hardware_id),
+        verification=verification,
+        image_patterns=tuple(PathPattern(text) for text in image_patterns),
     )
     slots = folder.slots()
     with slots.receive(INSTALLED) as writer:

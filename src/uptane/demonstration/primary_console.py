@@ -2,7 +2,7 @@
 
 import atexit
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from uptane.assembly.http_server import ServerThread
 from uptane.assembly.vehicle import EcuFolder, connect_primary
@@ -82,8 +82,12 @@ class PrimaryConsole:
         vin: str = DEFAULT_VEHICLE,
         ecu_serial: str = DEFAULT_PRIMARY,
         hardware_id: str | None = None,
+        image_patterns: Sequence[str] = (),
     ) -> None:
-        """Makes a Primary that was never updated, opens its door for Secondaries, and registers it."""
+        """Makes a Primary that was never updated, opens its door for Secondaries, and registers it.
+
+        With `image_patterns`, such as `["gateway-*.img"]`, it installs no image of another name.
+        """
         vehicle, ecu = VehicleIdentifier(vin), EcuIdentifier(ecu_serial)
         published_roles(self.settings, vehicle)  # before a key is made for services that are not there
         signer = ecu_signer(self.settings, key_name("primary", ecu, DEFAULT_PRIMARY), use_new_keys=use_new_keys)
@@ -95,6 +99,7 @@ class PrimaryConsole:
             ecu=ecu,
             image_name="primary_firmware.txt",
             hardware_id=hardware_id,
+            image_patterns=image_patterns,
         )
         try:
             key = self.settings.profile.format.encode_key(signer.key)

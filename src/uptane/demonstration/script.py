@@ -11,11 +11,13 @@ FIRMWARE = "firmware.img"
 FRESH = "Fresh firmware image"
 EVIL = "evil content"
 SUPPLIED = "supplier/brakes.img"
+WEAK_ECU = "33333"
+LAMP = "lamp.img"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One line typed in a window: `di.`, `dd.` and `dt.` in the services', `dp.` and `ds.` in the ECUs'."""
+    """One line typed in a window: `di.`, `dd.` and `dt.` in the services', `dp.`, `ds.` and `ds2.` in the ECUs'."""
 
     name: str
     args: tuple[object, ...] = ()
@@ -167,6 +169,56 @@ STEPS: tuple[Step, ...] = (
     ),
 )
 """The walkthrough: ten banners in this order."""
+
+PARTIAL_STEPS: tuple[Step, ...] = (
+    Step(
+        "partial",
+        "A Secondary with partial verification",
+        "A weak ECU sees the Director's Root and Targets only. Its Primary has verified both repositories.",
+        (
+            Call(
+                "ds2.clean_slate",
+                kwargs={"ecu_serial": WEAK_ECU, "primary_port": "$PRIMARY_PORT", "partial_verifying": True},
+            ),
+            Call("di.add_target_and_write_to_live", kwargs={"filename": LAMP, "file_content": FRESH}),
+            Call("dd.add_target_and_write_to_live", (LAMP, FRESH, VIN, WEAK_ECU)),
+            PRIMARY,
+            Call("ds2.update_cycle", shows=Banner.UPDATED),
+        ),
+    ),
+    Step(
+        "in between",
+        "Stolen Director keys, and then the Primary too",
+        "The Primary passes no evil image on. A thief who holds it too fools the partial Secondary, not the full one.",
+        (
+            Call("dd.add_target_and_write_to_live", (LAMP, EVIL, VIN, WEAK_ECU)),
+            Call("dd.add_target_to_director", (LAMP, LAMP, VIN, ECU)),
+            Call("dd.write_to_live", (VIN,)),
+            _primary(Banner.DEFENDED),
+            Call("ds2.update_cycle", shows=Banner.NO_UPDATE_NEEDED),
+            Call("ds.ATTACK_update_from_hostile_primary", shows=Banner.DEFENDED),
+            Call("ds2.ATTACK_update_from_hostile_primary", shows=Banner.COMPROMISED),
+        ),
+    ),
+    Step(
+        "followed",
+        "A partial Secondary follows the Director's Root",
+        "Root names new keys, and both Secondaries learn of it. The thief in the Primary signs with the old ones.",
+        (
+            Call("dd.revoke_compromised_keys"),
+            Call("dd.add_target_and_write_to_live", (LAMP, FRESH, VIN, WEAK_ECU)),
+            Call("dd.add_target_to_director", (FIRMWARE, FIRMWARE, VIN, ECU)),
+            Call("dd.write_to_live", (VIN,)),
+            PRIMARY,
+            Call("ds2.update_cycle", shows=Banner.UPDATED),
+            _secondary(Banner.NO_UPDATE_NEEDED),
+            Call("dd.sign_with_compromised_keys_attack", (VIN,)),
+            Call("ds2.ATTACK_update_from_hostile_primary", shows=Banner.DEFENDED),
+            Call("dd.undo_sign_with_compromised_keys_attack", (VIN,)),
+        ),
+    ),
+)
+"""Beyond the walkthrough's ten: what partial verification can do and what it cannot."""
 
 SUPPLIER_STEPS: tuple[Step, ...] = (
     Step(

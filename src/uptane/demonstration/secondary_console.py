@@ -1,14 +1,15 @@
 """`ds`: a Secondary as its window types it."""
 
 import atexit
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from uptane.assembly.vehicle import EcuFolder, connect_secondary
+from uptane.assembly.vehicle import EcuFolder, connect_secondary, new_nonce
 from uptane.demonstration import banners
 from uptane.demonstration.banners import Banner
 from uptane.demonstration.console import command, say
 from uptane.demonstration.factory import ecu_signer, key_name, make_ecu, new_folder, published_roles, register, remove
+from uptane.demonstration.hostile_primary import HostilePrimary
 from uptane.demonstration.primary_console import loop
 from uptane.demonstration.settings import DEFAULT_SECONDARY, DEFAULT_VEHICLE, HOST, Settings
 from uptane.metadata.envelope import Envelope
@@ -18,7 +19,8 @@ from uptane.metadata.version_report import EcuVersionReport
 from uptane.signing.signer import KeySigner
 from uptane.storage.image_slots import ImageSlotFolder
 from uptane.vehicle.installation import INSTALLED
-from uptane.vehicle.secondary import Outcome, Secondary, SecondaryResult
+from uptane.vehicle.memory import VerificationKind
+from uptane.vehicle.secondary import Outcome, Secondary, SecondaryResult, SecondaryWorld
 from uptane.vehicle.version_reports import SignedReport
 
 EVIL = b"evil content"
@@ -44,6 +46,7 @@ class SecondaryConsole:
         self.most_recent_signed_ecu_manifest: bytes | None = None
         self._secondary: Secondary | None = None
         self._slots: ImageSlotFolder | None = None
+        self._signer: KeySigner | None = None
         self._signed: SignedReport | None = None
         self._folder: EcuFolder | None = None
         self._close: Callable[[], None] = lambda: None
@@ -65,15 +68,31 @@ class SecondaryConsole:
         primary_host: str | None = None,
         primary_port: int | None = None,
         hardware_id: str | None = None,
+        partial_verifying: bool = False,
+        pin_director_keys: bool = False,
+        image_patterns: Sequence[str] = (),
     ) -> None:
-        """Makes a Secondary that was never updated, registers it with Director and Primary, and reports."""
+        """Makes a Secondary that was never updated, registers it with Director and Primary, and reports.
+
+        With `partial_verifying` it verifies the Director's Root and Targets only; with `pin_director_keys` as well, it
+        keeps the present keys of that role for good, as it must in the archived formats. With
+        `image_patterns`, such as `["tcu-*.img"]`, it installs no image of another name.
+        """
+        verification = self._kind(partial_verifying, pin_director_keys)
         vehicle, ecu = VehicleIdentifier(vin), EcuIdentifier(ecu_serial)
         port = self.settings.ports.primary if primary_port is None else primary_port
         published_roles(self.settings, vehicle)  # before a key is made for services that are not there
         signer = ecu_signer(self.settings, key_name("secondary", ecu, DEFAULT_SECONDARY), use_new_keys=use_new_keys)
         folder = new_folder(self.settings, "secondary")
         made = make_ecu(
-            self.settings, folder, vehicle=vehicle, ecu=ecu, image_name=FACTORY_NAME, hardware_id=hardware_id
+            self.settings,
+            folder,
+            vehicle=vehicle,
+            ecu=ecu,
+            image_name=FACTORY_NAME,
+            hardware_id=hardware_id,
+            verification=verification,
+            image_patterns=image_patterns,
         )
         try:
             url = f"http://{primary_host or HOST}:{port}"
@@ -85,6 +104,21 @@ class SecondaryConsole:
             raise
         self._clean_up()
         self._folder, self._close, self._slots, self._secondary = folder, made.close, made.slots, secondary
+        self._signer = signer
+
+    def _kind(self, partial: bool, pin: bool) -> VerificationKind:
+        if not partial:
+            if pin:
+                raise UptaneError(
+                    "with full verification no keys are pinned",
+                    next_step="Add partial_verifying=True, or leave it out.",
+                )
+            return VerificationKind.FULL
+        if not pin and not self.settings.profile.unsafe_partial_without_root:
+            say("It verifies the Director's Root and Targets only, and leaves the Image repository to its Primary.")
+            return VerificationKind.PARTIAL
+        say("It verifies the Director's Targets only, under keys that it will never change.")
+        return VerificationKind.PARTIAL_PINNED
 
     def _register(self, secondary: Secondary, signer: KeySigner) -> None:
         vehicle, ecu = secondary.memory.vehicle, secondary.memory.ecu
@@ -99,10 +133,24 @@ class SecondaryConsole:
         """Time, metadata, image, verification, installation and report, all through the Primary."""
         self._cycle()
 
+    @command
+    def ATTACK_update_from_hostile_primary(self) -> None:
+        """An update cycle with a Primary in a thief's hands, who passes on whatever the servers have published."""
+        real = self.secondary
+        if self._slots is None or self._signer is None:
+            raise UptaneError("the Secondary is gone", next_step="Run ds.clean_slate() again.")
+        say("A thief is in the Primary: it verifies nothing, and passes on whatever the servers have published.")
+        hostile = HostilePrimary(self.settings, real.memory.vehicle, real.primary)
+        world = SecondaryWorld(primary=hostile, slots=self._slots, new_nonce=new_nonce, say=say)
+        self._run(Secondary(real.memory, self._signer, world))
+
     def _cycle(self) -> SecondaryResult | None:
+        return self._run(self.secondary)
+
+    def _run(self, secondary: Secondary) -> SecondaryResult | None:
         self._signed = None  # a cycle sends a newer report, after which the Primary refuses an older one
         try:
-            result = self.secondary.update_cycle()
+            result = secondary.update_cycle()
         except SecurityError as error:
             say(f"{type(error).__name__}: {error}")
             hint = NEWER_THAN_PRIMARY if isinstance(error, ReplayedMetadataError) else ""

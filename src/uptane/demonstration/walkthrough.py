@@ -1,4 +1,4 @@
-"""The whole walkthrough on its own: three processes, free ports, a folder of its own, and a verdict."""
+"""The whole walkthrough on its own: a process for each window, free ports, a folder of its own, and a verdict."""
 
 import importlib.util
 import json
@@ -11,14 +11,21 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from uptane.demonstration.script import STEPS, SUPPLIER_STEPS, Call, Step
+from uptane.demonstration.script import PARTIAL_STEPS, STEPS, SUPPLIER_STEPS, Call, Step
 from uptane.demonstration.settings import HOST, Ports, Settings, environment_of
 from uptane.demonstration.windows import Window
 from uptane.formats.profile import Profile
 from uptane.formats.profiles import profile_of
 from uptane.metadata.errors import UptaneError
 
-WINDOWS = {"di": "services", "dd": "services", "dt": "services", "dp": "primary", "ds": "secondary"}
+WINDOWS = {
+    "di": "services",
+    "dd": "services",
+    "dt": "services",
+    "dp": "primary",
+    "ds": "secondary",
+    "ds2": "secondary 2",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +87,9 @@ def _sections(format: str, show: Callable[[str], None], pause: bool) -> Iterator
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="uptane-demo-")))
         settings = Settings(profile=profile_of(format), folder=folder.resolve(), ports=_free_ports())
         environment = environment_of(settings)
-        windows = {kind: Window(kind, environment, show) for kind in dict.fromkeys(WINDOWS.values())}
+        steps = steps_of(settings.profile)
+        kinds = dict.fromkeys(["services", *(_window(call) for step in steps for call in step.calls)])
+        windows = {kind: Window(kind, environment, show) for kind in kinds}
         for window in windows.values():
             stack.callback(window.close)
         for window in windows.values():
@@ -89,7 +98,7 @@ def _sections(format: str, show: Callable[[str], None], pause: bool) -> Iterator
             errors = windows["services"].call(name, (), {}).errors
             if errors:
                 raise UptaneError(f"{name}() failed in the services window: {errors[0]}")
-        for step in steps_of(settings.profile):
+        for step in steps:
             show("")
             show(f"=== {step.section}  {step.title}")
             show(f"    {step.why}")
@@ -99,8 +108,14 @@ def _sections(format: str, show: Callable[[str], None], pause: bool) -> Iterator
 
 
 def steps_of(profile: Profile) -> tuple[Step, ...]:
-    """What can be shown in that profile: without delegations, no supplier signs for itself."""
-    return STEPS if profile.no_delegations else (*STEPS, *SUPPLIER_STEPS)
+    """What can be shown in that profile: where no Root reaches partial Secondaries, or no supplier can sign, less."""
+    partial = () if profile.unsafe_partial_without_root else PARTIAL_STEPS
+    supplier = () if profile.no_delegations else SUPPLIER_STEPS
+    return (*STEPS, *partial, *supplier)
+
+
+def _window(call: Call) -> str:
+    return WINDOWS[call.name.partition(".")[0]]
 
 
 def _wait_for_enter() -> None:
@@ -117,7 +132,7 @@ def _run_step(step: Step, windows: Mapping[str, Window], show: Callable[[str], N
     for call in step.calls:
         call = _with_port(call, windows)
         show(f">>> {_typed(call)}")
-        answer = windows[WINDOWS[call.name.partition(".")[0]]].call(call.name, call.args, call.kwargs)
+        answer = windows[_window(call)].call(call.name, call.args, call.kwargs)
         seen += answer.banners
         errors += answer.errors
     expected = tuple(str(call.shows) for call in step.calls if call.shows is not None)
@@ -137,7 +152,7 @@ def _with_port(call: Call, windows: Mapping[str, Window]) -> Call:
     if call.kwargs.get("primary_port") != "$PRIMARY_PORT":
         return call
     port = windows["primary"].call("dp.port", (), {}).value
-    return replace(call, kwargs={"primary_port": port})
+    return replace(call, kwargs={**call.kwargs, "primary_port": port})
 
 
 def _typed(call: Call) -> str:
@@ -201,8 +216,7 @@ def _print_table(format: str, results: list[StepResult], seconds: float) -> None
     for result in results:
         for error in result.errors:
             print(f"{result.section}: {error}")
-    main = results[: len(STEPS)]
-    good = sum(result.passed for result in main)
-    others = sum(result.passed for result in results[len(STEPS) :])
-    supplier = f" and {others} of {len(results) - len(main)} with the supplier's key" if results[len(main) :] else ""
-    print(f"{good} of {len(main)} sections of the walkthrough{supplier} went as expected, in {seconds:.1f} s.")
+    main, others = results[: len(STEPS)], results[len(STEPS) :]
+    good, more = (sum(result.passed for result in some) for some in (main, others))
+    beyond = f" and {more} of {len(others)} beyond it" if others else ""
+    print(f"{good} of {len(main)} sections of the walkthrough{beyond} went as expected, in {seconds:.1f} s.")

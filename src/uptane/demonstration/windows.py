@@ -35,7 +35,7 @@ class Window:
     """One child process.
 
     Args:
-        kind: `services`, `primary` or `secondary`.
+        kind: `services`, `primary`, `secondary` or `secondary 2`.
         environment: variables of the demonstration.
         show: is given every line that the child prints.
     """

@@ -123,6 +123,8 @@ class Profile:
             Director sets such a report aside when its signature is bad or it is old.
         unsafe_newlines_in_attacks: the attacks in a report may be several lines.
         unsafe_root_only_provisioning: an ECU begins with Root alone, so that its first cycle has no floor.
+        unsafe_partial_without_root: for partial verification a Primary hands over the Director's Targets file alone, so
+            a Secondary can only pin the keys of that role.
         unsafe_any_address_as_host: servers answer to the name 0.0.0.0, by which the archived clients call them.
         unsafe_tuf_role_by_role: each role is kept as soon as it has passed, whatever comes after it. A held file counts
             while the present keys of its role would sign for it, and is fetched again where it does not pass.
@@ -151,6 +153,7 @@ class Profile:
     unsafe_unverified_reports: bool = False
     unsafe_newlines_in_attacks: bool = False
     unsafe_root_only_provisioning: bool = False
+    unsafe_partial_without_root: bool = False
     unsafe_any_address_as_host: bool = False
     unsafe_tuf_role_by_role: bool = False
     unsafe_tuf_listed_versions: bool = False

@@ -33,6 +33,7 @@ _ARCHIVED = Profile(
     unsafe_unverified_reports=True,
     unsafe_newlines_in_attacks=True,
     unsafe_root_only_provisioning=True,
+    unsafe_partial_without_root=True,
     unsafe_any_address_as_host=True,
 )
 

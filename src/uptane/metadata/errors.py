@@ -18,6 +18,7 @@
     │   ├── ImageNotListedError       E-NO-TARGET      no role with authority lists the image
     │   ├── DelegationError           E-DELEGATION     a delegated role is missing, invalid or too deep
     │   ├── HardwareMismatchError     E-HWID           the image is for other hardware
+    │   ├── ImageNameError            E-FILENAME       the ECU may not have an image of that name
     │   ├── ImageRollbackError        E-ROLLBACK-IMAGE a lower release counter
     │   ├── BadHashError              E-HASH           the image's hash differs
     │   ├── LengthMismatchError       E-LENGTH         the image's length differs
@@ -184,6 +185,13 @@ class HardwareMismatchError(SecurityError):
     """The image is not for the hardware of the ECU."""
 
     code = "E-HWID"
+    attack = Attack.MIX_AND_MATCH
+
+
+class ImageNameError(SecurityError):
+    """The image has a name that this ECU may not install, such as one of another product line."""
+
+    code = "E-FILENAME"
     attack = Attack.MIX_AND_MATCH
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 
 from uptane.formats.call_values import from_call, to_call
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.services.arguments import flag, integer, text
 from uptane.vehicle.secondaries import Secondaries
@@ -45,12 +44,10 @@ def primary_methods(secondaries: Secondaries, profile: Profile) -> Mapping[str, 
         return to_call(raw, as_struct=profile.structs_in_calls)
 
     def get_metadata(ecu_serial: object, force_partial_verification: object = False) -> bytes:
-        """The bundle for full verification."""
-        if flag(force_partial_verification, "force_partial_verification"):
-            raise UptaneError(
-                "this Primary serves metadata for full verification", next_step="Ask without forcing partial."
-            )
-        return secondaries.get_metadata(EcuIdentifier(text(ecu_serial, "ECU serial")))
+        """The bundle for full verification, or the smaller one for partial verification."""
+        partial = flag(force_partial_verification, "force_partial_verification")
+        ecu = EcuIdentifier(text(ecu_serial, "ECU serial"))
+        return secondaries.get_partial_metadata(ecu) if partial else secondaries.get_metadata(ecu)
 
     def update_exists_for_ecu(ecu_serial: object) -> bool:
         """Whether a verified image is here."""

@@ -112,6 +112,10 @@ class PrimaryOverXmlRpc:
         """`get_metadata`."""
         return from_call(self._client.call("get_metadata", str(ecu)), "metadata bundle", as_struct=False)
 
+    def partial_metadata(self, ecu: EcuIdentifier) -> bytes:
+        """`get_metadata`, with partial verification forced."""
+        return from_call(self._client.call("get_metadata", str(ecu), True), "metadata bundle", as_struct=False)
+
     def update_exists(self, ecu: EcuIdentifier) -> bool:
         """`update_exists_for_ecu`."""
         return self._client.call("update_exists_for_ecu", str(ecu)) is True

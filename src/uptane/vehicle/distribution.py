@@ -1,4 +1,4 @@
-"""The bundle of metadata that a Primary hands to its Secondaries: a zip archive of the files they would fetch."""
+"""The bundles of metadata that a Primary hands to its Secondaries: zip archives of the files they would fetch."""
 
 import io
 import zipfile
@@ -10,7 +10,7 @@ from uptane.metadata.identifiers import RepositoryName
 from uptane.metadata.root import Role
 from uptane.metadata.snapshot import MetadataFile, Snapshot
 from uptane.metadata.targets import Targets
-from uptane.vehicle.memory import EcuMemory
+from uptane.vehicle.memory import EcuMemory, role_name
 from uptane.verification.trusted import Held
 
 MAX_BUNDLE_BYTES = 64_000_000
@@ -31,18 +31,35 @@ def bundle_of(memory: EcuMemory) -> bytes:
     """
     files: dict[str, bytes] = {}
     for repository in (memory.director, memory.image_repository):
-        prefix = f"repository/{repository}/root/"
-        for name in memory.names(prefix):  # in the order of their versions
-            version = int(name.removeprefix(prefix))
-            root = memory.require(name)
-            for naming in (memory.profile.metadata_name, memory.profile.requested_metadata):
-                files[_place(memory.profile, repository, naming(Role.ROOT, version))] = root
+        files |= _roots(memory, repository)
         for name, raw in _names(memory.profile, memory.held(repository)).items():
-            files[_place(memory.profile, repository, name)] = raw
+            files[place(memory.profile, repository, name)] = raw
     return pack(files)
 
 
-def _place(profile: Profile, repository: RepositoryName, name: str) -> str:
+def partial_bundle_of(memory: EcuMemory) -> bytes:
+    """What a Secondary with partial verification needs of it: the Director's Roots and Targets (STD-5.4.2.6-3).
+
+    With `unsafe_partial_without_root` it is the Targets file itself, as archived Primaries hand it over.
+    """
+    targets = memory.require(role_name(memory.director, Role.TARGETS))
+    if memory.profile.unsafe_partial_without_root:
+        return targets
+    name = place(memory.profile, memory.director, memory.profile.requested_metadata(Role.TARGETS))
+    return pack(_roots(memory, memory.director) | {name: targets})
+
+
+def _roots(memory: EcuMemory, repository: RepositoryName) -> dict[str, bytes]:
+    prefix = f"repository/{repository}/root/"
+    files: dict[str, bytes] = {}
+    for name in memory.names(prefix):  # in the order of their versions
+        version = int(name.removeprefix(prefix))
+        for naming in (memory.profile.metadata_name, memory.profile.requested_metadata):
+            files[place(memory.profile, repository, naming(Role.ROOT, version))] = memory.require(name)
+    return files
+
+
+def place(profile: Profile, repository: RepositoryName, name: str) -> str:
     """Where a file stands in the archive; as on the repository's server where names are plain (POUF-1)."""
     return f"{repository}/metadata/{name}" if profile.unsafe_plain_names else f"{repository}/{name}"
 
@@ -122,11 +139,33 @@ class Bundle:
 
     def fetch(self, repository: RepositoryName, name: str, limit: int) -> bytes | None:
         """A file of the bundle; EndlessDataError for one of more than `limit` bytes."""
-        raw = self._files.get(_place(self._profile, repository, name))
-        if raw is not None and len(raw) > limit:
-            raise EndlessDataError(
-                f"{name} of {repository} has {len(raw)} bytes, more than the {limit} that are allowed",
-                repository=repository,
-                role=name,
-            )
-        return raw
+        raw = self._files.get(place(self._profile, repository, name))
+        return raw if raw is None else _within(limit, raw, repository, name)
+
+
+class BareTargets:
+    """A received Targets file as a source of one file.
+
+    Args:
+        raw: the file as received.
+        director: whose it should be.
+        profile: how it is named.
+    """
+
+    def __init__(self, raw: bytes, director: RepositoryName, profile: Profile) -> None:
+        self._raw = raw
+        self._place = director, profile.requested_metadata(Role.TARGETS)
+
+    def fetch(self, repository: RepositoryName, name: str, limit: int) -> bytes | None:
+        """The file; EndlessDataError for more than `limit` bytes."""
+        return _within(limit, self._raw, repository, name) if (repository, name) == self._place else None
+
+
+def _within(limit: int, raw: bytes, repository: RepositoryName, name: str) -> bytes:
+    if len(raw) > limit:
+        raise EndlessDataError(
+            f"{name} of {repository} has {len(raw)} bytes, more than the {limit} that are allowed",
+            repository=repository,
+            role=name,
+        )
+    return raw

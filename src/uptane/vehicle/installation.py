@@ -4,7 +4,7 @@ from uptane.metadata.errors import SecurityError, StorageError
 from uptane.metadata.targets import Image, ImageFile
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import ImageSlots
-from uptane.verification.match_images import check_hardware, check_release_counter
+from uptane.verification.match_images import check_fits
 from uptane.verification.verify_image import ImageCheck
 
 INSTALLED = "installed"
@@ -26,8 +26,7 @@ def install(memory: EcuMemory, slots: ImageSlots, image: Image) -> None:
         SecurityError: a check failed; the image that ran before still runs.
         StorageError: it could not be stored.
     """
-    check_hardware(image, memory.ecu, memory.facts)
-    check_release_counter(image, memory.ecu, memory.facts)
+    check_fits(image, memory.ecu, memory.facts)
     chunks = slots.chunks(slot_of(image))
     if chunks is None:
         raise StorageError(f"image {image.file.path} is not stored", next_step="Run the update cycle again.")

@@ -4,19 +4,24 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 
 from uptane.formats.canonical_json import Json, compact, decode_strict
 from uptane.formats.json_fields import Fields, read_time, write_time
 from uptane.formats.json_images import read_file, write_file
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import ProvisioningError
-from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, RepositoryName, VehicleIdentifier
+from uptane.metadata.errors import BadTimeAttestationError, ProvisioningError
+from uptane.metadata.identifiers import (
+    EcuIdentifier,
+    HardwareIdentifier,
+    PathPattern,
+    RepositoryName,
+    VehicleIdentifier,
+)
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.repository_map import RepositoryKind, RepositoryMap
-from uptane.metadata.root import Role, Root
-from uptane.metadata.snapshot import Snapshot
-from uptane.metadata.targets import ImageFile, Targets
-from uptane.metadata.timestamp import Timestamp
+from uptane.metadata.root import Role
+from uptane.metadata.targets import ImageFile
 from uptane.metadata.version_report import MAX_ATTACKS_BYTES
 from uptane.vehicle.ports import EcuStore
 from uptane.verification.match_images import EcuFacts
@@ -28,6 +33,20 @@ NOTHING: Mapping[str, bytes | None] = {}
 SEPARATOR = "; "
 """Between attack descriptions in a report."""
 
+CYCLES_WITHOUT_TIME = 100
+"""Update cycles after which an ECU without a newly attested time takes no new metadata, unless it was made with another
+number: the Standard says "sufficiently recent" and no more (STD-5.4-2, AMB-5)."""
+
+
+class VerificationKind(StrEnum):
+    """How an ECU verifies metadata; it is made for one way, and a Primary always for the first (STD-5.4-9, -10)."""
+
+    FULL = "full"
+    PARTIAL = "partial"
+    """The Director's Root and Targets."""
+    PARTIAL_PINNED = "partial with pinned keys"
+    """The Director's Targets, under the keys of the Root that the ECU was made with, for good (AMB-17)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EcuState:
@@ -38,6 +57,7 @@ class EcuState:
             microseconds.
         manifest_counter: of the last vehicle manifest that was made, or that may be made next; on a Primary.
         time, previous_time: the last two verified times, UTC.
+        cycles_without_time: update cycles since a time was attested; counted no further than it matters.
         nonce: what the next time attestation must answer.
         installed: the image that runs.
         release_counter: the highest release counter ever installed; None before the first.
@@ -53,6 +73,7 @@ class EcuState:
     nonce: int
     installed: ImageFile
     release_counter: int | None = None
+    cycles_without_time: int = 0
     attacks: tuple[str, ...] = ()
     installing: ImageFile | None = None
     installing_counter: int | None = None
@@ -64,6 +85,7 @@ class EcuState:
             "manifest_counter": self.manifest_counter,
             "time": write_time(self.time),
             "previous_time": write_time(self.previous_time),
+            "cycles_without_time": self.cycles_without_time,
             "nonce": self.nonce,
             "installed": _write(self.installed),
             "release_counter": self.release_counter,
@@ -83,6 +105,7 @@ class EcuState:
             manifest_counter=fields.take("manifest_counter", int),
             time=read_time(fields.take("time", str), "time"),
             previous_time=read_time(fields.take("previous_time", str), "previous_time"),
+            cycles_without_time=fields.optional("cycles_without_time", int) or 0,
             nonce=fields.take("nonce", int),
             installed=_read(fields.take("installed", dict)),
             release_counter=fields.optional("release_counter", int),
@@ -125,13 +148,31 @@ class EcuMemory:
         self.ecu = EcuIdentifier(identity.take("ecu", str))
         hardware = identity.optional("hardware_id", str)
         self.hardware_id = None if hardware is None else HardwareIdentifier(hardware)
+        self.image_patterns = _patterns(identity)
+        self.cycles_without_time = identity.optional("cycles_without_time", int) or CYCLES_WITHOUT_TIME
+        self.verification = _kind(identity.optional("verification", str))
         self.map: RepositoryMap = profile.format.decode_map(self.require("map"))
         self.director = self.map.of_kind(RepositoryKind.DIRECTOR).name
         self.image_repository = self.map.of_kind(RepositoryKind.IMAGE).name
         self.timeserver_key: PublicKey = profile.format.decode_key(self.require("key/timeserver"))
-        for repository in (self.director, self.image_repository):
+        for repository in self.repositories:
             # Other roles may be gone for good reason: a new Root makes the ECU forget those whose keys have changed.
             self.require(role_name(repository, Role.ROOT))
+
+    @property
+    def repositories(self) -> tuple[RepositoryName, ...]:
+        """Those whose metadata it verifies: a partial Secondary asks the Director only."""
+        full = self.verification is VerificationKind.FULL
+        return (self.director, self.image_repository) if full else (self.director,)
+
+    def require_full_verification(self) -> None:
+        """Raises ProvisioningError where the ECU is made for less: a Primary never is (STD-3.2.2.1-1)."""
+        if self.verification is not VerificationKind.FULL:
+            raise ProvisioningError(
+                f"ECU {self.ecu} was provisioned for {self.verification} verification, and a Primary verifies it all",
+                next_step="Provision it with the metadata of both repositories.",
+                ecu=self.ecu,
+            )
 
     def require(self, name: str) -> bytes:
         """A value that must be there; ProvisioningError otherwise."""
@@ -171,7 +212,12 @@ class EcuMemory:
     @property
     def facts(self) -> EcuFacts:
         """What verification needs to know of this ECU."""
-        return EcuFacts(hardware_id=self.hardware_id, release_counter=self.state.release_counter, is_self=True)
+        return EcuFacts(
+            hardware_id=self.hardware_id,
+            release_counter=self.state.release_counter,
+            is_self=True,
+            image_patterns=self.image_patterns,
+        )
 
     def note_attack(self, description: str) -> None:
         """Remembers an attack for the next report; the same one again, or one too many, changes nothing."""
@@ -198,8 +244,30 @@ class EcuMemory:
         files = {name.removeprefix(prefix): self.require(name) for name in self.names(prefix)}
         return Held(root=files.pop(Role.ROOT), files=files)
 
+    def miss_time(self) -> None:
+        """Counts a cycle that brought no newly attested time."""
+        missed = self.state.cycles_without_time + 1
+        if missed <= self.cycles_without_time + 1:
+            self.change(cycles_without_time=missed)
+
+    def _check_time_is_recent(self) -> None:
+        """New metadata is judged by a recent time only: by an old one, whatever is kept back stays valid (TH-26)."""
+        state = self.state
+        if state.cycles_without_time > self.cycles_without_time:
+            raise BadTimeAttestationError(
+                f"ECU {self.ecu} has had no attested time in more than {self.cycles_without_time} update cycles, since "
+                f"{state.time:%Y-%m-%dT%H:%M:%SZ}, and takes no new metadata",
+                next_step="Bring the answers of the Timeserver to it.",
+                ecu=self.ecu,
+            )
+
     def keep(self, step: Keep) -> None:
-        """Makes a Root durable, beside its predecessors, which a Secondary may still need."""
+        """Makes a Root durable, beside its predecessors, which a Secondary may still need.
+
+        Raises:
+            BadTimeAttestationError: the ECU has had no new time for too long.
+        """
+        self._check_time_is_recent()
         changes: dict[str, bytes | None] = {
             role_name(step.repository, Role.ROOT): step.raw,
             root_name(step.repository, step.version): step.raw,
@@ -207,8 +275,20 @@ class EcuMemory:
         self.write(changes | {role_name(step.repository, role): None for role in step.drop})
 
     def commit(self, step: Commit) -> None:
-        """Makes the files of both repositories durable together."""
+        """Makes the files of both repositories durable together; raises as `keep` does."""
+        self._check_time_is_recent()
         self.write({role_name(name, role): raw for name, files in step.files.items() for role, raw in files.items()})
+
+
+def _patterns(identity: Fields) -> tuple[PathPattern, ...]:
+    return identity.texts("image_patterns", PathPattern) if "image_patterns" in identity.members else ()
+
+
+def _kind(text: str | None) -> VerificationKind:
+    try:
+        return VerificationKind.FULL if text is None else VerificationKind(text)
+    except ValueError as error:
+        raise ProvisioningError(f"the ECU was provisioned for the unknown verification {text!r}") from error
 
 
 def role_name(repository: RepositoryName, role: str) -> str:
@@ -219,72 +299,3 @@ def role_name(repository: RepositoryName, role: str) -> str:
 def root_name(repository: RepositoryName, version: int) -> str:
     """Where each Root is kept that was trusted on the way."""
     return f"repository/{repository}/root/{version:010d}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provisioning:
-    """What an ECU gets in the factory (STD-5.4.1).
-
-    Args:
-        vehicle, ecu, hardware_id: its identity.
-        repository_map: the repositories and their URLs.
-        timeserver_key: verifies time attestations.
-        roles: all four roles of both repositories, byte for byte (STD-5.4.1-4); Root alone is used where the profile
-            has `unsafe_root_only_provisioning`.
-        time: the time of provisioning, UTC, whole seconds.
-        counter: the time of provisioning in microseconds since 1970: reports count on from it.
-        nonce: the first nonce.
-        installed: the image that it is made with.
-    """
-
-    vehicle: VehicleIdentifier
-    ecu: EcuIdentifier
-    repository_map: RepositoryMap
-    timeserver_key: PublicKey
-    roles: Mapping[RepositoryName, Mapping[Role, bytes]]
-    time: datetime
-    counter: int
-    nonce: int
-    installed: ImageFile
-    hardware_id: HardwareIdentifier | None = None
-
-
-def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemory:
-    """Writes everything into an empty store, all or nothing, and opens it.
-
-    Raises:
-        ProvisioningError: a role of a repository is missing, or the store is in use by an ECU already.
-        FormatError: a role file is in another format than the profile's.
-    """
-    if store.read("identity") is not None:
-        raise ProvisioningError("this ECU was provisioned before", next_step="Give it an empty folder.")
-    identity = {"vehicle": str(what.vehicle), "ecu": str(what.ecu)}
-    if what.hardware_id is not None:
-        identity["hardware_id"] = str(what.hardware_id)
-    state = EcuState(
-        counter=what.counter,
-        manifest_counter=what.counter,
-        time=what.time,
-        previous_time=what.time,
-        nonce=what.nonce,
-        installed=what.installed,
-    )
-    changes: dict[str, bytes | None] = {
-        "identity": compact(identity),
-        "map": profile.format.encode_map(what.repository_map),
-        "key/timeserver": profile.format.encode_key(what.timeserver_key),
-        "state": state.encode(),
-    }
-    for repository in what.repository_map.repositories:
-        roles = what.roles.get(repository.name, {})
-        for role in (Role.ROOT,) if profile.unsafe_root_only_provisioning else Role:
-            if role not in roles:
-                raise ProvisioningError(f"{role} of {repository.name} is missing for ECU {what.ecu}", role=role)
-            changes[role_name(repository.name, role)] = roles[role]
-        root = profile.format.decode(Root, roles[Role.ROOT]).payload
-        changes[root_name(repository.name, root.version)] = roles[Role.ROOT]
-        for kind, role in ((Timestamp, Role.TIMESTAMP), (Snapshot, Role.SNAPSHOT), (Targets, Role.TARGETS)):
-            if role_name(repository.name, role) in changes:
-                profile.format.decode(kind, roles[role])  # type: ignore[type-var]
-    store.write(changes)
-    return EcuMemory(store, profile)

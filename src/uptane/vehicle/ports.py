@@ -109,6 +109,10 @@ class PrimaryLink(Protocol):
         """The bundle of all metadata that the Secondary needs."""
         ...
 
+    def partial_metadata(self, ecu: EcuIdentifier) -> bytes:
+        """What of it partial verification needs; a Targets file alone with `unsafe_partial_without_root`."""
+        ...
+
     def update_exists(self, ecu: EcuIdentifier) -> bool:
         """Whether the Primary holds a verified image for the Secondary."""
         ...

@@ -69,9 +69,13 @@ class Primary:
         world: the ways outside.
         refetch_images: download and verify every listed image in every cycle, also one that is there already;
             for the demonstration, where attackers alter image files after they were delivered.
+
+    Raises:
+        ProvisioningError: the memory is that of an ECU with partial verification.
     """
 
     def __init__(self, memory: EcuMemory, signer: Signer, world: World, *, refetch_images: bool = False) -> None:
+        memory.require_full_verification()
         self.memory = memory
         self.secondaries = Secondaries(memory, world.slots)
         self._signer = signer

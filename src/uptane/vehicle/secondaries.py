@@ -15,7 +15,7 @@ from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.root import Role
 from uptane.metadata.targets import Image, Targets
 from uptane.metadata.version_report import EcuVersionReport, check_nonce
-from uptane.vehicle.distribution import bundle_of
+from uptane.vehicle.distribution import bundle_of, partial_bundle_of
 from uptane.vehicle.installation import slot_of
 from uptane.vehicle.memory import EcuMemory, role_name
 from uptane.vehicle.ports import ImageSlots
@@ -45,6 +45,7 @@ class Secondaries:
         self._slots = slots
         self._images: dict[EcuIdentifier, Image] = {}
         self._bundle: bytes | None = None
+        self._partial_bundle: bytes | None = None
         if memory.read("attestation") is not None:
             self._restore()
 
@@ -198,9 +199,9 @@ class Secondaries:
 
     def publish(self, images: dict[EcuIdentifier, Image]) -> None:
         """Steps 5 to 7: what was verified becomes available to the Secondaries, all at once."""
-        bundle = bundle_of(self._memory)
+        bundle, partial_bundle = bundle_of(self._memory), partial_bundle_of(self._memory)
         with self._memory.lock:
-            self._bundle, self._images = bundle, images
+            self._bundle, self._partial_bundle, self._images = bundle, partial_bundle, images
 
     def get_time_attestation_for_ecu(self, ecu: EcuIdentifier) -> bytes:
         """The last verified attestation, byte for byte; UnreachableError before the first."""
@@ -212,10 +213,17 @@ class Secondaries:
 
     def get_metadata(self, ecu: EcuIdentifier) -> bytes:
         """The bundle of the last good cycle; UnreachableError before the first."""
+        return self._verified(ecu, self._bundle)
+
+    def get_partial_metadata(self, ecu: EcuIdentifier) -> bytes:
+        """What partial verification needs of it (STD-5.4.2.6-3): both repositories have agreed on it here."""
+        return self._verified(ecu, self._partial_bundle)
+
+    def _verified(self, ecu: EcuIdentifier, bundle: bytes | None) -> bytes:
         self._require(ecu)
-        if self._bundle is None:
+        if bundle is None:
             raise _not_yet("metadata")
-        return self._bundle
+        return bundle
 
     def update_exists_for_ecu(self, ecu: EcuIdentifier) -> bool:
         """Whether a verified image is here for this Secondary."""

@@ -1,4 +1,4 @@
-"""A Secondary with full verification: it takes everything from its Primary and believes nothing of it."""
+"""A Secondary: it takes everything from its Primary and believes nothing of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,13 +14,11 @@ from uptane.metadata.errors import (
 from uptane.metadata.targets import Image
 from uptane.metadata.time_attestation import TimeAttestation
 from uptane.signing.signer import Signer
-from uptane.vehicle.distribution import Bundle
 from uptane.vehicle.installation import INSTALLED, install, remember_counter, settle, slot_of
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import ImageSlots, PrimaryLink
+from uptane.vehicle.secondary_verification import verification_of
 from uptane.vehicle.version_reports import SignedReport, describe, make_report
-from uptane.verification.full_verification import full_verification
-from uptane.verification.steps import run
 from uptane.verification.verify_image import ImageCheck
 from uptane.verification.verify_time import verify_time
 
@@ -59,7 +57,7 @@ class SecondaryWorld:
 
 
 class Secondary:
-    """A full-verification Secondary.
+    """A Secondary, with full verification or with that which its memory is made for.
 
     Args:
         memory: its provisioned memory.
@@ -71,6 +69,7 @@ class Secondary:
         self.memory = memory
         self._signer = signer
         self._world = world
+        self._verification = verification_of(memory)
         self._bundle = b""
         settle(memory, world.slots)
 
@@ -128,7 +127,7 @@ class Secondary:
         install(self.memory, self._world.slots, image)
         return SecondaryResult(
             outcome=Outcome.UPDATED,
-            reason="Installed firmware received from Primary that was fully validated by the Director and Image Repo. "
+            reason=f"Installed firmware received from Primary that was {self._verification.validated}. "
             f"Image: {image.file.path!s}",
             image=image,
         )
@@ -137,7 +136,8 @@ class Secondary:
         """Step 1: takes over the attested time if it answers our nonce; otherwise the last trusted time stands.
 
         An attestation without our nonce is ordinary: the Primary has not asked again since we reported. One that
-        answers our nonce with a time in the past is noted as an attack.
+        answers our nonce with a time in the past is noted as an attack. After too many cycles without a new time, no
+        new metadata is kept (`EcuMemory.keep`).
 
         Raises:
             BadSignatureError: the attestation is forged. It is noted, and the cycle ends.
@@ -156,23 +156,19 @@ class Secondary:
             self._world.say(f"The time stays {state.time:%Y-%m-%dT%H:%M:%SZ}: {error.what}.")
             if state.nonce in self.memory.profile.format.decode(TimeAttestation, raw).payload.nonces:
                 self.memory.note_attack(describe(error))
+            self.memory.miss_time()
             return
-        self.memory.change(time=attested.value.time, previous_time=state.time, nonce=self._world.new_nonce())
+        self.memory.change(
+            time=attested.value.time,
+            previous_time=state.time,
+            nonce=self._world.new_nonce(),
+            cycles_without_time=0,
+        )
 
     def verify_metadata(self) -> Image | None:
-        """Step 2: full verification of what the Primary gave us; our own image, or None."""
-        memory, now = self.memory, self.memory.state.time
-        self._bundle = self._world.primary.metadata(memory.ecu)
-        bundle = Bundle(self._bundle, memory.profile)
-        procedure = full_verification(
-            director=memory.context(memory.director, now),
-            director_held=memory.held(memory.director),
-            image_repository=memory.context(memory.image_repository, now),
-            image_repository_held=memory.held(memory.image_repository),
-            ecus={memory.ecu: memory.facts},
-            knows_whole_vehicle=False,
-        )
-        return run(procedure, bundle, memory).images.get(memory.ecu)
+        """Step 2: verification of what the Primary gave us; our own image, or None."""
+        self._bundle = self._verification.ask(self._world.primary)
+        return self._verification.verify(self._bundle)
 
     def receive_image(self, image: Image) -> None:
         """Steps 3 and 4: takes the image from the Primary and stores it once it is verified."""
@@ -200,7 +196,7 @@ class Secondary:
 
     def _refuse_if_outdated(self) -> None:
         """An image that differs is no attack where the Primary has finished another cycle since we asked."""
-        if self._world.primary.metadata(self.memory.ecu) != self._bundle:
+        if self._verification.ask(self._world.primary) != self._bundle:
             raise UnreachableError(
                 "the Primary has newer metadata and images than this cycle began with",
                 next_step="Run the update cycle again.",

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
+from uptane.metadata.delegations import TARGETS_ROLE
 from uptane.metadata.errors import (
     DelegationError,
     DirectorDelegationError,
@@ -45,15 +46,44 @@ def check_targets(
     """
     listed = listed_file(context, name, snapshot)
     check_listed_file(context, name, raw, listed)
-    envelope = context.profile.format.decode(Targets, raw)
-    targets = envelope.payload
-    check_threshold(envelope, keys, role_keys, repository=context.repository, role=name)
-    context.check_vehicle(targets, name)
-    check_listed_version(context, name, targets.version, listed)
-    checked = Trusted(targets, envelope)
+    checked = _signed_targets(context, name, keys, role_keys, raw)
+    check_listed_version(context, name, checked.value.version, listed)
     check_not_older(context, name, checked, held)
-    context.check_expiry(targets, name)
+    context.check_expiry(checked.value, name)
     return checked
+
+
+def check_targets_alone(
+    context: Context,
+    *,
+    keys: Mapping[KeyId, PublicKey],
+    role_keys: RoleKeys,
+    raw: bytes,
+    held: Trusted[Targets] | None,
+) -> Trusted[Targets]:
+    """The Director's Targets on an ECU that holds no Snapshot: every other check of 5.4.4.6 (STD-5.4.4.1-3).
+
+    Args:
+        keys, role_keys: of the Targets role, from Root or pinned.
+        held: the Targets trusted before, if any.
+
+    Raises:
+        BadSignatureError, WrongVehicleError, ReplayedMetadataError, ExpiredMetadataError: as their names say, in that
+            order of checks.
+    """
+    checked = _signed_targets(context, TARGETS_ROLE, keys, role_keys, raw)
+    check_not_older(context, TARGETS_ROLE, checked, held)
+    context.check_expiry(checked.value, TARGETS_ROLE)
+    return checked
+
+
+def _signed_targets(
+    context: Context, name: RoleName, keys: Mapping[KeyId, PublicKey], role_keys: RoleKeys, raw: bytes
+) -> Trusted[Targets]:
+    envelope = context.profile.format.decode(Targets, raw)
+    check_threshold(envelope, keys, role_keys, repository=context.repository, role=name)
+    context.check_vehicle(envelope.payload, name)
+    return Trusted(envelope.payload, envelope)
 
 
 def listed_file(context: Context, name: RoleName, snapshot: Trusted[Snapshot]) -> MetadataFile:

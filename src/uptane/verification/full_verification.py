@@ -9,9 +9,8 @@ from uptane.metadata.targets import Image
 from uptane.verification.check_targets import check_director_targets
 from uptane.verification.match_images import (
     EcuFacts,
-    check_hardware,
+    check_fits,
     check_match,
-    check_release_counter,
     hardware_of,
 )
 from uptane.verification.one_repository import VerifiedRepository, verify_repository
@@ -97,5 +96,4 @@ def _check_image(
             ecu=ecu,
         ) from error
     check_match(image, entry)
-    check_hardware(image, ecu, ecus[ecu])
-    check_release_counter(image, ecu, ecus[ecu])
+    check_fits(image, ecu, ecus[ecu])

@@ -3,8 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from uptane.metadata.errors import HardwareMismatchError, ImageRollbackError, RepositoryMismatchError
-from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier
+from uptane.metadata.errors import (
+    HardwareMismatchError,
+    ImageNameError,
+    ImageRollbackError,
+    RepositoryMismatchError,
+)
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, PathPattern
 from uptane.metadata.targets import Image
 
 
@@ -16,11 +21,13 @@ class EcuFacts:
         hardware_id: its hardware; None where it is not known here.
         is_self: whether it is this ECU that verifies: what it does not know of itself, nobody checks after it.
         release_counter: the highest release counter that it ever installed (AMB-6); None if no image had one.
+        image_patterns: names that it may install (AMB-18); every name where there are none.
     """
 
     hardware_id: HardwareIdentifier | None = None
     release_counter: int | None = None
     is_self: bool = False
+    image_patterns: tuple[PathPattern, ...] = ()
 
 
 def check_match(director: Image, image_repository: Image) -> None:
@@ -43,6 +50,26 @@ def check_match(director: Image, image_repository: Image) -> None:
                 expected=other,
                 offered=one,
             )
+
+
+def check_fits(image: Image, ecu: EcuIdentifier, facts: EcuFacts) -> None:
+    """Whether the ECU may have an image that both repositories list: hardware, name and release counter."""
+    check_hardware(image, ecu, facts)
+    check_name(image, ecu, facts)
+    check_release_counter(image, ecu, facts)
+
+
+def check_name(image: Image, ecu: EcuIdentifier, facts: EcuFacts) -> None:
+    """Raises ImageNameError when the ECU may install other names only (STD-5.4.3.4-4, AMB-18)."""
+    path = image.file.path
+    if facts.image_patterns and not any(pattern.matches(path) for pattern in facts.image_patterns):
+        raise ImageNameError(
+            f"image {path} is not for ECU {ecu}, which may install {', '.join(facts.image_patterns)} only",
+            ecu=ecu,
+            image=path,
+            expected=facts.image_patterns,
+            offered=path,
+        )
 
 
 def check_hardware(image: Image, ecu: EcuIdentifier, facts: EcuFacts) -> None:
