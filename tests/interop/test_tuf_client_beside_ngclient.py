@@ -1,7 +1,7 @@
 """Histories at random: after each step `uptane-tuf-client` and `tuf.ngclient` end alike and trust the same bytes.
 
-They differ in one thing (record 10): a held Snapshot that has not the hash that the Timestamp lists under its version is
-fetched by ours and kept by the other. So histories with hashes have no steps that use a version twice.
+They differ in one thing (record 10): a held Snapshot that has not the hash that the Timestamp lists under its version
+is fetched by ours and kept by the other. So histories with hashes have no steps that use a version twice.
 """
 
 import random
