@@ -12,9 +12,11 @@ import der_samples
 import json_samples
 import pouf1_samples
 
+from uptane.formats.plain_tuf import PLAIN_TUF
 from uptane.formats.profile import Format, Payload
 from uptane.formats.profiles import PROFILES, recognised
 from uptane.formats.xmlrpc import decode_call, decode_response, encode_call, encode_fault, encode_response
+from uptane.metadata.root import Common
 from uptane.metadata.targets import Targets
 from uptane.vehicle.distribution import Bundle, pack
 from uptane.vehicle.memory import EcuState
@@ -59,6 +61,9 @@ def _metadata() -> Iterator[Decoder]:
         repository_map = json_samples.for_json(der_samples.repository_map()) if name != "der" else None
         raw_map = wire.encode_map(repository_map or der_samples.repository_map())
         yield Decoder(name=f"{name} map", decode=wire.decode_map, seeds=(raw_map,))
+    for kind, (payload, raw) in signed["json"].items():
+        if isinstance(payload, Common):
+            yield Decoder(name=f"tuf {kind}", decode=_decode(PLAIN_TUF.format, type(payload)), seeds=(raw,))
     every = tuple(raw for samples in signed.values() for _, raw in samples.values())
     yield Decoder(name="recognition of a format", decode=recognised, seeds=every)
 

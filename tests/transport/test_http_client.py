@@ -340,3 +340,24 @@ def silent_after(head: bytes) -> Callable[[socket.socket, threading.Event], None
         end.wait()
 
     return answer
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("1.root.json", b"1.root.json"),
+        ("1.../role.json", b"1...%2Frole.json"),
+        ("/role.json", b"%2Frole.json"),
+        ("?#%2F \u00fc.json", b"%3F%23%252F%20%C3%BC.json"),
+    ],
+)
+def test_a_named_file_is_one_component_whatever_its_name(name: str, asked: bytes) -> None:
+    with RawServer(serving(ALL_BYTES)) as server:
+        assert Client(server.url + "/metadata").fetch_named(name, 1000) == ALL_BYTES
+        assert server.requests[0].startswith(b"GET /metadata/" + asked + b" HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_a_named_file_has_a_name(name: str) -> None:
+    with pytest.raises(FormatError):
+        Client(f"http://127.0.0.1:{closed_port()}").fetch_named(name, 1000)

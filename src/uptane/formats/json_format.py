@@ -143,7 +143,7 @@ def _read_signature(value: Json, *, hashed: bool) -> Signature:
     key_id = KeyId(fields.take("keyid", str))
     text = fields.take("sig", str)
     if not hashed:
-        return Signature(key_id=key_id, value=_lenient_hex(text))
+        return Signature(key_id=key_id, value=lenient_hex(text))
     return Signature(
         key_id=key_id,
         value=read_hex(text, "sig"),
@@ -153,7 +153,7 @@ def _read_signature(value: Json, *, hashed: bool) -> Signature:
     )
 
 
-def _lenient_hex(text: str) -> bytes:
+def lenient_hex(text: str) -> bytes:
     """An empty or malformed signature does not count, and does not spoil the file, in TUF metadata."""
     try:
         return bytes.fromhex(text)

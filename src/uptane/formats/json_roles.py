@@ -73,7 +73,8 @@ def _write_file(file: MetadataFile) -> dict[str, Json]:
     return members
 
 
-def _begin(value: Json, role: Role) -> Fields:
+def begin(value: Json, role: Role) -> Fields:
+    """The members of a role's `signed` object, after its type and the version of TUF, which were checked."""
     fields = Fields(value, role.capitalize())
     fields.literal("_type", role)
     spec_version = fields.optional("spec_version", str)
@@ -89,7 +90,7 @@ def _vehicle(fields: Fields) -> VehicleIdentifier | None:
 
 def read_root(value: Json) -> Root:
     """Root from its `signed` object."""
-    fields = _begin(value, Role.ROOT)
+    fields = begin(value, Role.ROOT)
     keys = read_keys(fields.take("keys", dict))
     roles: dict[Role, RoleKeys] = {}
     named = Fields(fields.take("roles", dict), "roles of Root")
@@ -114,7 +115,7 @@ def read_targets(value: Json, images: Mapping[ImagePath, Image] | None = None) -
         value: the object.
         images: its images where they were read before; they are not in the object then.
     """
-    fields = _begin(value, Role.TARGETS)
+    fields = begin(value, Role.TARGETS)
     delegations = fields.optional("delegations", dict)
     if images is None:
         images = read_images(fields.take("targets", dict))
@@ -130,14 +131,14 @@ def read_targets(value: Json, images: Mapping[ImagePath, Image] | None = None) -
 
 def read_snapshot(value: Json) -> Snapshot:
     """Snapshot from its `signed` object; a `root.json` entry has no effect (STD-5.2.4-2)."""
-    fields = _begin(value, Role.SNAPSHOT)
+    fields = begin(value, Role.SNAPSHOT)
     listed = fields.take("meta", dict)
     listed.pop("root.json", None)
     files: dict[RoleName, MetadataFile] = {}
     for name, entry in listed.items():
         if not name.endswith(".json"):
             raise FormatError(f"Snapshot lists {name[:40]!r}, which is no metadata file", field="meta")
-        files[RoleName(name.removesuffix(".json"))] = _read_file(entry)
+        files[RoleName(name.removesuffix(".json"))] = read_listed_file(entry)
     return Snapshot(
         version=fields.take("version", int),
         expires=fields.time("expires"),
@@ -149,7 +150,7 @@ def read_snapshot(value: Json) -> Snapshot:
 
 def read_timestamp(value: Json) -> Timestamp:
     """Timestamp from its `signed` object; it lists the Snapshot and nothing else (STD-5.2.5-1)."""
-    fields = _begin(value, Role.TIMESTAMP)
+    fields = begin(value, Role.TIMESTAMP)
     listed: Mapping[str, Json] = fields.take("meta", dict)
     if set(listed) != {"snapshot.json"}:
         raise FormatError("Timestamp must list snapshot.json and nothing else", field="meta")
@@ -157,12 +158,13 @@ def read_timestamp(value: Json) -> Timestamp:
         version=fields.take("version", int),
         expires=fields.time("expires"),
         vehicle=_vehicle(fields),
-        snapshot=_read_file(listed["snapshot.json"]),
+        snapshot=read_listed_file(listed["snapshot.json"]),
         extensions=fields.rest(),
     )
 
 
-def _read_file(value: Json) -> MetadataFile:
+def read_listed_file(value: Json) -> MetadataFile:
+    """What a Snapshot or Timestamp says of a file."""
     fields = Fields(value, "entry of a metadata file")
     hashes = fields.optional("hashes", dict)
     return MetadataFile(

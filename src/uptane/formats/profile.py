@@ -47,7 +47,7 @@ class Format(Protocol):
 
     @property
     def name(self) -> str:
-        """What users call it: `der`, `json`, `pouf1` or `pouf1-json`."""
+        """What users call it: `der`, `json`, `pouf1`, `pouf1-json` or `tuf`."""
         ...
 
     @property
@@ -126,6 +126,12 @@ class Profile:
         unsafe_partial_without_root: for partial verification a Primary hands over the Director's Targets file alone, so
             a Secondary can only pin the keys of that role.
         unsafe_any_address_as_host: servers answer to the name 0.0.0.0, by which the archived clients call them.
+        unsafe_tuf_role_by_role: each role is kept as soon as it has passed, whatever comes after it. A held file counts
+            while the present keys of its role would sign for it, and is fetched again where it does not pass.
+        unsafe_tuf_listed_versions: a Snapshot or Targets file has its floor in what lists it, the Timestamp and the
+            Snapshot, and not in the held file's own version.
+        unsafe_tuf_same_timestamp: a Timestamp of the held version with other content is no error; the held one stays.
+        unsafe_tuf_no_snapshot_hash: a Timestamp may list no hash of the Snapshot.
     """
 
     format: Format
@@ -149,6 +155,10 @@ class Profile:
     unsafe_root_only_provisioning: bool = False
     unsafe_partial_without_root: bool = False
     unsafe_any_address_as_host: bool = False
+    unsafe_tuf_role_by_role: bool = False
+    unsafe_tuf_listed_versions: bool = False
+    unsafe_tuf_same_timestamp: bool = False
+    unsafe_tuf_no_snapshot_hash: bool = False
 
     @property
     def name(self) -> str:

@@ -123,5 +123,9 @@ class Delegations:
         """Every delegated role, in order."""
         return tuple(role for delegation in self.delegations for role in delegation.roles)
 
+    def toward(self, path_sha256: str) -> tuple[Delegation, ...]:
+        """Those that may cover an image whose path has that SHA-256, in the order of their priority."""
+        return self.delegations
+
     def __bool__(self) -> bool:
         return bool(self.keys or self.delegations)

@@ -13,7 +13,7 @@ class Timestamp(Common):
 
     Args:
         snapshot: version and hashes of the newest Snapshot; this project always writes its length as well.
-            `unsafe_no_snapshot_hash` files of plain TUF repositories may lack the hashes.
+            `unsafe_tuf_no_snapshot_hash` files of plain TUF repositories may lack the hashes.
     """
 
     snapshot: MetadataFile

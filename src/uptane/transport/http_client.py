@@ -58,8 +58,15 @@ class RepositoryClient:
             EndlessDataError: more than `limit` bytes.
             SlowRetrievalError: slower than the limits allow.
         """
-        relative = _encoded(path)
+        return self._fetch(_encoded(path), limit)
 
+    def fetch_named(self, name: str, limit: int) -> bytes | None:
+        """`fetch` of a file whose whole name is one component, `/` and anything else in it percent-encoded."""
+        if name in ("", ".", ".."):
+            raise FormatError(f"{name!r} is not the name of a file", field="path")
+        return self._fetch(quote(name, safe=""), limit)
+
+    def _fetch(self, relative: str, limit: int) -> bytes | None:
         def attempt(base: str) -> bytes | None:
             with self._download(base + relative, limit, f"an upper limit of {limit}") as chunks:
                 return None if chunks is None else b"".join(chunks)

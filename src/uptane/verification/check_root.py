@@ -64,7 +64,7 @@ def update_root(context: Context, trusted: Trusted[Root]) -> Procedure[tuple[Tru
         if raw is None:
             break
         newer = check_root(context, trusted, raw)
-        drop = dropped_by(trusted.value, newer.value)
+        drop = () if context.profile.unsafe_tuf_role_by_role else dropped_by(trusted.value, newer.value)
         yield Keep(context.repository, version, raw, drop)
         dropped |= set(drop)
         trusted = newer

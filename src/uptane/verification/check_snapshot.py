@@ -65,7 +65,8 @@ def check_snapshot(
     context.check_vehicle(snapshot, Role.SNAPSHOT)
     check_listed_version(context, Role.SNAPSHOT, snapshot.version, timestamp.value.snapshot)
     checked = Trusted(snapshot, envelope)
-    check_not_older(context, Role.SNAPSHOT, checked, held)
+    if not context.profile.unsafe_tuf_listed_versions:
+        check_not_older(context, Role.SNAPSHOT, checked, held)
     if held is not None:
         _check_files_not_older(context, snapshot, held.value)
     context.check_expiry(snapshot, Role.SNAPSHOT)

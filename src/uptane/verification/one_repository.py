@@ -86,7 +86,7 @@ def _with_root_through_snapshot(context: Context, held: Held) -> Procedure[Verif
 
 
 def _timestamp(context: Context, root: Trusted[Root], files: Mapping[str, bytes]) -> Procedure[Trusted[Timestamp]]:
-    raw = yield from _required(context, Role.TIMESTAMP, None, context.limits.timestamp_bytes)
+    raw = yield from required(context, Role.TIMESTAMP, None, context.limits.timestamp_bytes)
     held_timestamp = load_held_timestamp(context, files.get(Role.TIMESTAMP))
     return check_timestamp(context, root, raw, held_timestamp)
 
@@ -124,10 +124,11 @@ def _listed(
     raw = held.get(role)
     if raw is not None and (listed.digests.matches(raw) if listed.digests else role is Role.TARGETS):
         return raw
-    return (yield from _required(context, role, listed.version, min(listed.length or limit, limit)))
+    return (yield from required(context, role, listed.version, min(listed.length or limit, limit)))
 
 
-def _required(context: Context, role: Role, version: int | None, limit: int) -> Procedure[bytes]:
+def required(context: Context, role: str, version: int | None, limit: int) -> Procedure[bytes]:
+    """A file that must be there; UnreachableError where it is missing."""
     name = context.profile.requested_metadata(role, version)
     raw = yield Fetch(context.repository, name, limit)
     if raw is None:
