@@ -17,7 +17,8 @@ from uptane.metadata.errors import (
     ReplayedMetadataError,
     StorageError,
 )
-from uptane.metadata.identifiers import HardwareIdentifier, RepositoryName
+from uptane.metadata.identifiers import HardwareIdentifier, PathPattern, RepositoryName
+from uptane.metadata.repository_map import MappedRepository, RepositoryKind, RepositoryMap
 from uptane.metadata.root import Role, Root
 from uptane.storage.memory import MemoryEcuStore
 from uptane.vehicle.installation import install
@@ -64,6 +65,30 @@ def test_provisioning_without_one_role_is_refused_and_leaves_nothing(
 def test_provisioning_without_a_repository_is_refused(profile: Profile, what: Provisioning) -> None:
     with pytest.raises(ProvisioningError):
         provision(MemoryEcuStore(), profile, replace(what, roles={DIRECTOR: what.roles[DIRECTOR]}))
+
+
+@pytest.mark.standard("STD-5.2.6-6")
+@pytest.mark.parametrize("asked", ["a third repository", "the Director alone", "some images only"])
+def test_a_map_that_asks_for_more_than_is_verified_is_refused(profile: Profile, what: Provisioning, asked: str) -> None:
+    basic = what.repository_map
+    everything = basic.mappings[0]
+    third = MappedRepository(name=RepositoryName("fleet"), kind=RepositoryKind.DIRECTOR, urls=("http://fleet",))
+    other = {
+        "a third repository": RepositoryMap(
+            repositories=(*basic.repositories, third),
+            mappings=(replace(everything, repositories=(*everything.repositories, third.name)),),
+        ),
+        "the Director alone": replace(basic, mappings=(replace(everything, repositories=(DIRECTOR,)), everything)),
+        "some images only": replace(basic, mappings=(replace(everything, paths=(PathPattern("*.img"),)),)),
+    }[asked]
+    store = MemoryEcuStore()
+    with pytest.raises(ProvisioningError, match="not the basic one"):
+        provision(store, profile, replace(what, repository_map=other))
+    assert store.names("") == ()
+    provision(store, profile, what)
+    store.write({"map": profile.format.encode_map(other)})
+    with pytest.raises(ProvisioningError, match="not the basic one"):
+        EcuMemory(store, profile)
 
 
 def test_an_ecu_is_provisioned_once(profile: Profile, what: Provisioning) -> None:

@@ -76,6 +76,13 @@ class RepositoryMap:
         """The first repository of that kind."""
         return next(repository for repository in self.repositories if repository.kind == kind)
 
+    @property
+    def is_basic(self) -> bool:
+        """Whether it is the Standard's basic case: two repositories, and both sign for every image (STD-5.2.6-6)."""
+        names = {repository.name for repository in self.repositories}
+        first = self.mappings[0]
+        return len(names) == 2 and ALL_PATHS in first.paths and set(first.repositories) == names
+
     @classmethod
     def basic(cls, *, director: MappedRepository, image_repository: MappedRepository) -> "RepositoryMap":
         """The Standard's basic case: every image must be signed by both (STD-5.2.6-6)."""

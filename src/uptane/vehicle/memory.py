@@ -152,6 +152,7 @@ class EcuMemory:
         self.cycles_without_time = identity.optional("cycles_without_time", int) or CYCLES_WITHOUT_TIME
         self.verification = _kind(identity.optional("verification", str))
         self.map: RepositoryMap = profile.format.decode_map(self.require("map"))
+        require_basic(self.map, self.ecu)
         self.director = self.map.of_kind(RepositoryKind.DIRECTOR).name
         self.image_repository = self.map.of_kind(RepositoryKind.IMAGE).name
         self.timeserver_key: PublicKey = profile.format.decode_key(self.require("key/timeserver"))
@@ -278,6 +279,17 @@ class EcuMemory:
         """Makes the files of both repositories durable together; raises as `keep` does."""
         self._check_time_is_recent()
         self.write({role_name(name, role): raw for name, files in step.files.items() for role, raw in files.items()})
+
+
+def require_basic(asked: RepositoryMap, ecu: EcuIdentifier) -> None:
+    """Raises ProvisioningError for a map that asks for more than is verified: it must not look as if it were obeyed."""
+    if not asked.is_basic:
+        raise ProvisioningError(
+            f"the repository map of ECU {ecu} is not the basic one, by which the Director and the Image repository "
+            "sign for every image, and no other is verified yet",
+            next_step="Give it a map of these two, with one mapping of `*` to both.",
+            ecu=ecu,
+        )
 
 
 def _patterns(identity: Fields) -> tuple[PathPattern, ...]:

@@ -23,6 +23,7 @@ from uptane.vehicle.memory import (
     EcuMemory,
     EcuState,
     VerificationKind,
+    require_basic,
     role_name,
     root_name,
 )
@@ -69,12 +70,13 @@ def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemor
     """Writes everything into an empty store, all or nothing, and opens it.
 
     Raises:
-        ProvisioningError: a role of a repository is missing, the store is in use by an ECU already, or it is to follow
-            Roots that its Primary does not hand over (`unsafe_partial_without_root`).
+        ProvisioningError: a role of a repository is missing, the store is in use by an ECU already, the map is not the
+            basic one, or it is to follow Roots that its Primary does not hand over (`unsafe_partial_without_root`).
         FormatError: a role file is in another format than the profile's.
     """
     if store.read("identity") is not None:
         raise ProvisioningError("this ECU was provisioned before", next_step="Give it an empty folder.")
+    require_basic(what.repository_map, what.ecu)
     identity: dict[str, Json] = {"vehicle": str(what.vehicle), "ecu": str(what.ecu)}
     if what.hardware_id is not None:
         identity["hardware_id"] = str(what.hardware_id)
