@@ -26,6 +26,7 @@ class Device:
     store: EcuStore
     slots: ImageSlots
     signer: KeySigner
+    may_install: bool = True
 
     def running(self) -> bytes:
         """The image that runs."""
@@ -59,6 +60,7 @@ class SecondaryEcu:
             slots=self.device.slots,
             new_nonce=self._vehicle.new_nonce,
             say=self._vehicle.said.append,
+            may_install=lambda image: self.device.may_install,
         )
         memory = EcuMemory(self.device.store, self._vehicle.fleet.profile)
         self.secondary = Secondary(memory, self.device.signer, world)

@@ -306,6 +306,7 @@ class Vehicle:
             slots=self.device.slots,
             new_nonce=self.new_nonce,
             say=self.said.append,
+            may_install=lambda image: self.device.may_install,
         )
         memory = EcuMemory(self.device.store, self.fleet.profile)
         self.primary = Primary(memory, self.device.signer, world, refetch_images=self.refetch_images)

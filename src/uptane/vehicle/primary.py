@@ -12,7 +12,7 @@ from uptane.metadata.version_report import EcuVersionReport
 from uptane.signing.sign import sign
 from uptane.signing.signer import Signer
 from uptane.vehicle.downloads import download
-from uptane.vehicle.installation import INSTALLED, holds, install, remember_counter, settle, slot_of
+from uptane.vehicle.installation import INSTALLED, at_once, holds, install, remember_counter, settle, slot_of
 from uptane.vehicle.memory import EcuMemory, EcuState
 from uptane.vehicle.ports import DirectorLink, ImageSlots, ImageSource, TimeLink
 from uptane.vehicle.secondaries import Secondaries
@@ -34,6 +34,8 @@ class World:
         slots: where images are kept.
         new_nonce: gives 31 cryptographically random bits.
         say: is told what happens, line by line.
+        may_install: whether the vehicle is in a state to install that verified image now (STD-5.4.3.5-2, -3), such as
+            parked, with a full battery and a backup made; asked again in each cycle until it is.
     """
 
     repositories: Fetcher
@@ -43,6 +45,7 @@ class World:
     slots: ImageSlots
     new_nonce: Callable[[], int]
     say: Callable[[str], None] = field(default=lambda line: None)
+    may_install: Callable[[Image], bool] = at_once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,12 +223,15 @@ class Primary:
         self._world.slots.keep_only(frozenset(slot_of(image) for image in bundle.images.values()) | {INSTALLED})
 
     def install_own(self, bundle: VerifiedBundle) -> ImageFile | None:
-        """Installs the Primary's own image if it is to have another one."""
+        """Installs the Primary's own image if it is to have another one, and conditions allow."""
         image = bundle.images.get(self.memory.ecu)
         if image is None:
             return None
         if image.file == self.memory.state.installed:
             remember_counter(self.memory, image)
+            return None
+        if not self._world.may_install(image):
+            self._world.say(f"{image.file.path} is verified and waits until the conditions for its installation hold.")
             return None
         install(self.memory, self._world.slots, image)
         return image.file

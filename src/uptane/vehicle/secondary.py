@@ -11,10 +11,10 @@ from uptane.metadata.errors import (
     UnreachableError,
     UptaneError,
 )
-from uptane.metadata.targets import Image
+from uptane.metadata.targets import Image, ImageFile
 from uptane.metadata.time_attestation import TimeAttestation
 from uptane.signing.signer import Signer
-from uptane.vehicle.installation import INSTALLED, install, remember_counter, settle, slot_of
+from uptane.vehicle.installation import INSTALLED, at_once, install, remember_counter, settle, slot_of
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import ImageSlots, PrimaryLink
 from uptane.vehicle.secondary_verification import verification_of
@@ -29,6 +29,7 @@ class Outcome(StrEnum):
     NO_UPDATE = "no update"
     NO_UPDATE_NEEDED = "no update needed"
     UPDATED = "updated"
+    DEFERRED = "deferred"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +49,16 @@ class SecondaryResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecondaryWorld:
-    """The ways from a Secondary to its Primary, and to its own flash memory; see `primary.World`."""
+    """The ways from a Secondary to its Primary, to its own flash memory, and to what it is part of.
+
+    See `primary.World`, also for `may_install`.
+    """
 
     primary: PrimaryLink
     slots: ImageSlots
     new_nonce: Callable[[], int]
     say: Callable[[str], None] = field(default=lambda line: None)
+    may_install: Callable[[Image], bool] = at_once
 
 
 class Secondary:
@@ -71,6 +76,7 @@ class Secondary:
         self._world = world
         self._verification = verification_of(memory)
         self._bundle = b""
+        self._waiting: ImageFile | None = None
         settle(memory, world.slots)
 
     @property
@@ -123,7 +129,16 @@ class Secondary:
             return SecondaryResult(
                 outcome=Outcome.NO_UPDATE, reason="Primary reports that there is no update for this ECU.", image=image
             )
-        self.receive_image(image)
+        if self._waiting != image.file:
+            self.receive_image(image)
+        self._waiting = None
+        if not self._world.may_install(image):
+            self._waiting = image.file
+            return SecondaryResult(
+                outcome=Outcome.DEFERRED,
+                reason=f"The conditions for an installation do not hold; verified and stored: {image.file.path!s}",
+                image=image,
+            )
         install(self.memory, self._world.slots, image)
         return SecondaryResult(
             outcome=Outcome.UPDATED,
