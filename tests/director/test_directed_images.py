@@ -1,16 +1,17 @@
 """A Director that sees the Image repository directs nothing that it does not list, and nothing for other hardware."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 
 import pytest
 from catalogs import catalog_of
 from fleet import Fleet, Vehicle
 from links import wait
 from signed import EVIL, FRESH, PATH, custom
-from world import IMAGES, TCU, VIN, image, new_signer
+from world import DIRECTOR, IMAGES, TCU, VIN, image, new_signer
 
 from uptane.director.check_images import UNSAFE_NO_CATALOG
-from uptane.formats.profile import Profile
+from uptane.formats.profile import KINDS, Profile
 from uptane.metadata.errors import (
     BadSignatureError,
     ExpiredMetadataError,
@@ -21,7 +22,7 @@ from uptane.metadata.errors import (
     UnreachableError,
     UptaneError,
 )
-from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, RoleName
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, RoleName
 from uptane.metadata.root import Role
 from uptane.metadata.targets import Image
 
@@ -165,3 +166,22 @@ def test_a_director_without_a_catalogue_says_so_and_its_vehicles_refuse(car: Veh
     with car.primary_refuses(RepositoryMismatchError, undo=lambda: car.fleet.release(PATH, FRESH)):
         car.fleet.restart_director(catalog=UNSAFE_NO_CATALOG)
         car.fleet.direct(image(PATH, EVIL))
+
+
+class _NeverAsked:
+    """An Image repository that must not be asked."""
+
+    async def look_up(
+        self, asked: Mapping[ImagePath, frozenset[HardwareIdentifier] | None], now: datetime
+    ) -> Mapping[ImagePath, Image]:
+        raise AssertionError("new keys wait for nobody")
+
+
+def test_new_keys_reach_every_vehicle_although_the_image_repository_is_away(profile: Profile) -> None:
+    car = Vehicle(Fleet(profile))
+    wait(car.fleet.director.assign(VIN, TCU, image("a.img", b"a")))
+    car.fleet.restart_director(catalog=_NeverAsked())
+    car.fleet.rotate_director(Role.TARGETS, Role.SNAPSHOT, Role.TIMESTAMP)
+    decode = profile.format.decode
+    assert decode(KINDS[Role.ROOT], car.fleet.file(DIRECTOR, Role.ROOT)).payload.version == 2
+    car.primary.update_cycle()

@@ -12,6 +12,15 @@ from tuf_simulator import TufSimulator, in_days
 from uptane.cli import tuf_client
 from uptane.storage.tuf_folders import TrustedMetadata
 
+BAD_URLS = [
+    "http://[::1",
+    "http://h:abc/",
+    "http://\u00e9..com/",
+    "http://[v1.x]/",
+    "http://h..x/",
+    "http://127.0.0.1/\udcff",
+]
+
 PROGRAM = "import sys; from uptane.cli.tuf_client import main; sys.exit(main())"
 
 
@@ -249,6 +258,7 @@ def test_what_a_crash_left_is_tidied_and_a_target_cannot_be_called_so(tmp_path: 
         ("--metadata-dir", "DIR", "--metadata-url", "http://127.0.0.1/", "download"),
         ("--metadata-dir", "DIR", "init", "DIR/no_such_file"),
         ("--metadata-dir", "DIR", "--metadata-url", "no url", "refresh"),
+        *(("--metadata-dir", "DIR", "--metadata-url", url, "refresh") for url in BAD_URLS),
         ("--no-such-option", "refresh"),
     ],
 )
@@ -259,6 +269,13 @@ def test_every_failure_ends_with_1(tmp_path: Path, words: tuple[str, ...], capsy
         code = end.code
     assert code == 1
     assert capsys.readouterr().err
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+def test_a_url_that_cannot_be_used_is_told_after_init_too(tmp_path: Path, url: str) -> None:
+    with client_of(tmp_path, TufSimulator()) as client:
+        words = ["--metadata-dir", str(client.metadata), "--metadata-url", url, "refresh"]
+        assert tuf_client.main(words) == 1
 
 
 def test_the_program_works_as_a_process_with_its_own_clock(tmp_path: Path) -> None:

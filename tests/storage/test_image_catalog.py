@@ -1,5 +1,7 @@
 """The Director's view of an Image repository: what it trusts, and that it never goes back."""
 
+import asyncio
+
 import pytest
 from catalogs import catalog_of
 from fleet import Fleet
@@ -9,11 +11,12 @@ from signed import FRESH, PATH, custom
 from world import IMAGES
 
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import EndlessDataError, ReplayedMetadataError
+from uptane.metadata.errors import EndlessDataError, ReplayedMetadataError, UnreachableError
 from uptane.metadata.identifiers import HardwareIdentifier, ImagePath, RoleName
 from uptane.metadata.root import Role
 from uptane.metadata.targets import Custom
 from uptane.storage.image_catalog import VerifiedImageCatalog
+from uptane.storage.memory import MemoryPublished
 from uptane.verification.limits import Limits
 
 
@@ -61,6 +64,28 @@ def test_no_more_bytes_are_taken_than_allowed(profile: Profile) -> None:
     )
     with pytest.raises(EndlessDataError):
         wait(small.look_up({}, fleet.now))
+
+
+class _Silent(MemoryPublished):
+    async def read(self, name: str) -> bytes | None:
+        await asyncio.sleep(3600)
+        return None
+
+
+class _Broken(MemoryPublished):
+    async def read(self, name: str) -> bytes | None:
+        raise ConnectionResetError(name)
+
+
+@pytest.mark.parametrize("published", [_Silent(), _Broken()])
+def test_an_image_repository_that_is_silent_or_broken_is_unreachable(
+    profile: Profile, published: MemoryPublished
+) -> None:
+    catalog = VerifiedImageCatalog(
+        published=published, profile=profile, held=catalog_of(Fleet(profile)).held, seconds=0.01
+    )
+    with pytest.raises(UnreachableError, match="Image repository"):
+        wait(catalog.look_up({}, Fleet(profile).now))
 
 
 def _for(hardware: str) -> Custom:

@@ -163,6 +163,7 @@ class TufSimulator:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         served: Served = self.server.served  # type: ignore[attr-defined]

@@ -1,15 +1,19 @@
 """What an ECU was made to accept: images of certain names only, and no new metadata without a recent time."""
 
+from dataclasses import replace
+
 import pytest
 from fleet import Fleet, Vehicle
 from signed import EVIL, FRESH, PATH
-from world import PRIMARY, TCU
+from world import PRIMARY, TCU, VIN
 
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import BadTimeAttestationError, ImageNameError
+from uptane.metadata.errors import BadTimeAttestationError, ImageNameError, ProvisioningError
 from uptane.metadata.identifiers import PathPattern
+from uptane.storage.memory import MemoryEcuStore
 from uptane.vehicle.installation import install
 from uptane.vehicle.memory import VerificationKind
+from uptane.vehicle.provisioning import provision
 from uptane.vehicle.secondary import Outcome
 
 OTHER_LINE = "van/firmware.img"
@@ -62,6 +66,18 @@ def test_amb_18_names_are_judged_again_before_an_image_is_installed(profile: Pro
     car.secondary.memory.image_patterns = (PathPattern(PATH),)
     with pytest.raises(ImageNameError, match="may install"):
         install(car.secondary.memory, car.tcu.device.slots, image)
+
+
+@pytest.mark.parametrize("cycles", [0, -1])
+def test_amb_05_an_ecu_is_made_with_a_number_of_cycles_that_it_can_keep(profile: Profile, cycles: int) -> None:
+    fleet = Fleet(profile)
+    fleet.add_vehicle(VIN)
+    what = replace(fleet.provisioning(VIN, TCU, 1), cycles_without_time=cycles)
+    store = MemoryEcuStore()
+    with pytest.raises(ProvisioningError, match="at least one"):
+        provision(store, profile, what)
+    assert store.names("") == ()
+    assert provision(store, profile, replace(what, cycles_without_time=7)).cycles_without_time == 7
 
 
 @pytest.mark.standard("STD-5.4-2", "STD-5.4.3.1-1")

@@ -112,6 +112,7 @@ def test_too_few_keys_are_refused_and_one_key_does_not_count_twice(profile: Prof
 @EVERY
 @pytest.mark.standard("STD-5.4.4.6-5")
 @pytest.mark.standard("STD-5.4.1-2")
+@pytest.mark.standard("STD-5.4.4.1-3")
 def test_a_replay_of_older_targets_is_refused(world: World, ecu: PartialEcu) -> None:
     old = world.director.files[world.director.name(Role.TARGETS)]
     world.release("firmware.img", b"two")
@@ -126,6 +127,7 @@ def test_a_replay_of_older_targets_is_refused(world: World, ecu: PartialEcu) -> 
 
 @EVERY
 @pytest.mark.standard("STD-5.4.4.6-5")
+@pytest.mark.standard("STD-5.4.4.1-3")
 def test_other_targets_of_the_same_version_are_refused(world: World, ecu: PartialEcu) -> None:
     with refused(ecu, ReplayedMetadataError):
         evil = image("evil.img", b"evil", ecus=(TCU,))
@@ -148,6 +150,7 @@ def test_targets_of_another_vehicle_are_refused_although_the_same_director_signe
 @EVERY
 @pytest.mark.standard("STD-5.4.4.6-6")
 @pytest.mark.standard("STD-5.4.4.1-1")
+@pytest.mark.standard("STD-5.4.4.1-3")
 def test_expired_targets_are_refused_also_those_that_are_held(world: World, ecu: PartialEcu) -> None:
     with refused(ecu, ExpiredMetadataError) as refusal:
         world.director.offer(Role.TARGETS, expires=ecu.now)
@@ -185,6 +188,7 @@ def test_an_image_for_no_ecu_is_refused_in_partial_verification(world: World, ec
 
 @EVERY
 @pytest.mark.standard("STD-5.4.3.4-3")
+@pytest.mark.standard("STD-5.4.4.1-3")
 def test_an_image_for_other_hardware_is_refused_in_partial_verification(world: World, ecu: PartialEcu) -> None:
     ecu.ecus[TCU] = EcuFacts(hardware_id=B, is_self=True)
     described = image("a.img", b"a", ecus=(TCU,), hardware=("A",))
@@ -223,6 +227,7 @@ def test_an_older_release_is_refused_in_partial_verification(
 
 @EVERY
 @pytest.mark.standard("STD-5.4.4.6-1")
+@pytest.mark.standard("STD-5.4.4.1-3")
 def test_endless_targets_and_missing_ones_are_told_apart(world: World, ecu: PartialEcu) -> None:
     with refused(ecu, EndlessDataError):
         ecu.limits = Limits(targets_bytes=len(ecu.held[DIRECTOR].files[Role.TARGETS]) - 1)

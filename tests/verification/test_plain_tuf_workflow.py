@@ -86,6 +86,7 @@ def test_what_comes_before_a_missing_role_stays_kept(repository: TufSimulator, r
     assert set(client.held) == set(order[: order.index(role)])
 
 
+@pytest.mark.standard("STD-5.4.4.4-4")
 def test_a_held_timestamp_of_the_same_version_counts_until_it_expires(repository: TufSimulator) -> None:
     repository.timestamp.expires = in_days(7)
     repository.sign_timestamp()

@@ -83,15 +83,20 @@ async def issue(
     if before is None:
         root = first_root if root is None else root
     withheld: UptaneError | None = None
-    try:
-        decision = await decide(view, rules, publisher.profile, now)
-        if not _same(before, decision.targets):
-            await check_images(rules.catalog, decision.targets, view.ecus, now)
-    except UptaneError as error:
-        if occasion is Occasion.PUBLICATION or before is None or TARGETS_ROLE not in before.targets:
-            raise
-        withheld = error
-        decision = Decision(targets=before.targets[TARGETS_ROLE].payload)
+    standing = None if before is None else before.targets.get(TARGETS_ROLE)
+    if occasion is Occasion.NEW_ROOT and standing is not None:
+        # New keys wait for nobody: no plan is made, and the Image repository is not asked.
+        decision = Decision(targets=standing.payload)
+    else:
+        try:
+            decision = await decide(view, rules, publisher.profile, now)
+            if not _same(before, decision.targets):
+                await check_images(rules.catalog, decision.targets, view.ecus, now)
+        except UptaneError as error:
+            if occasion is Occasion.PUBLICATION or standing is None:
+                raise
+            withheld = error
+            decision = Decision(targets=standing.payload)
     async with inventory.transaction() as transaction:
         await decision.record(transaction, vehicle)
         if withheld is not None:

@@ -64,7 +64,7 @@ class PlainTufFormat(JsonFormat):
 class OpaqueImages(Mapping[ImagePath, Image]):
     """Targets by name; an entry becomes a value when it is looked up, and its custom data never does.
 
-    Looking up raises FormatError for an entry that cannot be used, such as one with hashes of unknown functions only.
+    Looking up raises FormatError for an entry that cannot be used, such as one with a hash of an unknown function.
     """
 
     __slots__ = ("_entries",)
@@ -146,7 +146,10 @@ def _read_signatures(entries: list[Json]) -> tuple[Signature, ...]:
     signatures: dict[KeyId, Signature] = {}
     for entry in entries:
         fields = Fields(entry, "signature")
-        key_id, value = UnsafeKeyId(fields.take("keyid", str)), lenient_hex(fields.take("sig", str))
+        key_id = UnsafeKeyId(fields.take("keyid", str))
+        # A signature that is no text counts as little as one that verifies nothing, but there has to be one.
+        text = fields.members.get("sig")
+        value = lenient_hex(fields.take("sig", str)) if isinstance(text, str) or "sig" not in fields.members else b""
         if key_id in signatures:
             raise FormatError("two signatures by the same key", field="signatures")
         signatures[key_id] = Signature(key_id=key_id, value=value if len(value) <= MAX_SIGNATURE_BYTES else b"")

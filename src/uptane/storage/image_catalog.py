@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import EndlessDataError
+from uptane.metadata.errors import EndlessDataError, UnreachableError
 from uptane.metadata.identifiers import HardwareIdentifier, ImagePath, RepositoryName
 from uptane.metadata.targets import Image
 from uptane.verification.limits import DEFAULT_LIMITS, Limits
@@ -36,15 +36,23 @@ class VerifiedImageCatalog:
         profile: its format and names.
         held: a Root that is trusted, and what was verified before, if anything.
         limits: sizes and counts.
+        seconds: within which every question is answered, or UnreachableError raised.
     """
 
     def __init__(
-        self, *, published: PublishedMetadata, profile: Profile, held: Held, limits: Limits = DEFAULT_LIMITS
+        self,
+        *,
+        published: PublishedMetadata,
+        profile: Profile,
+        held: Held,
+        limits: Limits = DEFAULT_LIMITS,
+        seconds: float = 30.0,
     ) -> None:
         self._published = published
         self._profile = profile
         self._held = held
         self._limits = limits
+        self._seconds = seconds
         self._lock = asyncio.Lock()
 
     @property
@@ -57,8 +65,15 @@ class VerifiedImageCatalog:
     ) -> Mapping[ImagePath, Image]:
         """See `ImageCatalog.look_up`."""
         context = Context(repository=IMAGE_REPOSITORY, profile=self._profile, now=now, limits=self._limits)
-        async with self._lock:
-            return await run_async(look_up_images(context, self._held, asked), self, self)
+        try:
+            async with asyncio.timeout(self._seconds), self._lock:
+                return await run_async(look_up_images(context, self._held, asked), self, self)
+        except OSError as error:  # a timeout is one too
+            raise UnreachableError(
+                f"the Image repository did not answer within {self._seconds:g} s, or its files cannot be read",
+                next_step="Nothing new is directed until it does.",
+                repository=IMAGE_REPOSITORY,
+            ) from error
 
     async def fetch(self, repository: RepositoryName, name: str, limit: int) -> bytes | None:
         """A file; raises EndlessDataError for one of more than `limit` bytes."""

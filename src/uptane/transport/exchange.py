@@ -18,7 +18,9 @@ SKIPPED_BODY = 4_096
 """Bytes of a body that nobody wants and that are read all the same: connecting again costs more."""
 
 _TROUBLE = (
+    UnicodeError,  # of a host that no resolver takes
     httpx2.HTTPError,
+    httpx2.InvalidURL,
     httpcore2.NetworkError,
     httpcore2.ProtocolError,
     httpcore2.ProxyError,

@@ -5,6 +5,8 @@ from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
+import httpx2
+
 from uptane.metadata.errors import EndlessDataError, FormatError, SlowRetrievalError, UnreachableError
 from uptane.transport.exchange import Exchange, Request, exchange
 from uptane.transport.limits import TransferLimits
@@ -141,8 +143,14 @@ class RepositoryClient:
 
 
 def _base_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    try:
+        url.encode()
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+        httpx2.URL(url)
+    except (ValueError, httpx2.InvalidURL):
+        usable = False
+    if not usable or parts.query or parts.fragment:
         raise FormatError(f"{url!r} is not the URL of a mirror", next_step="Write http://HOST:PORT/PATH.", field="urls")
     return url.rstrip("/") + "/"
 

@@ -149,7 +149,7 @@ class EcuMemory:
         hardware = identity.optional("hardware_id", str)
         self.hardware_id = None if hardware is None else HardwareIdentifier(hardware)
         self.image_patterns = _patterns(identity)
-        self.cycles_without_time = identity.optional("cycles_without_time", int) or CYCLES_WITHOUT_TIME
+        self.cycles_without_time = identity.optional("cycles_without_time", int) or CYCLES_WITHOUT_TIME  # never 0
         self.verification = _kind(identity.optional("verification", str))
         self.map: RepositoryMap = profile.format.decode_map(self.require("map"))
         require_basic(self.map, self.ecu)

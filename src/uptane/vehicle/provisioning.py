@@ -77,6 +77,12 @@ def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemor
     if store.read("identity") is not None:
         raise ProvisioningError("this ECU was provisioned before", next_step="Give it an empty folder.")
     require_basic(what.repository_map, what.ecu)
+    if what.cycles_without_time < 1:
+        raise ProvisioningError(
+            f"ECU {what.ecu} cannot do with {what.cycles_without_time} update cycles without an attested time",
+            next_step="Allow at least one.",
+            ecu=what.ecu,
+        )
     identity: dict[str, Json] = {"vehicle": str(what.vehicle), "ecu": str(what.ecu)}
     if what.hardware_id is not None:
         identity["hardware_id"] = str(what.hardware_id)
