@@ -1,5 +1,6 @@
 """Keys that are added beside the old ones take no floor away: an old, genuine file stays refused."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -76,3 +77,33 @@ def test_replacing_one_key_of_several_does_not_open_the_way_for_a_rollback(profi
     world.director.files.update(old | {world.director.name(Role.ROOT, 2): root})
     with pytest.raises(ReplayedMetadataError):
         world.primary.cycle()
+
+
+def one_key_at_a_time(world: World, roles: Sequence[Role]) -> Iterator[None]:
+    """Each step replaces one key of every role, by a Root of its own, until none of the old ones is left."""
+    for place in range(2):
+        for role in roles:
+            world.director.signers[role][place] = new_signer()
+            world.director.keyring |= {s.key.key_id: s for s in world.director.signers[role]}
+        world.director.publish(Draft(root=new_root(world.director.signers, world.director.thresholds)))
+        yield
+
+
+@pytest.mark.standard("STD-5.4.4.3-9")
+@pytest.mark.parametrize("between", [False, True], ids=["in one cycle", "in two cycles"])
+def test_amb_07_keys_that_are_replaced_one_by_one_take_their_floors_with_them(profile: Profile, between: bool) -> None:
+    world = World(profile, keys=2, threshold=2)
+    world.release("firmware.img", b"fresh")
+    world.primary.cycle()
+    honest = world.director.published
+    assert honest is not None
+    far = 2**31 - 10
+    world.director.published = replace(honest, timestamp_version=far, snapshot_version=far)
+    world.director.publish()
+    world.primary.cycle()
+    world.director.published = honest
+    for _ in one_key_at_a_time(world, ONLINE):
+        if between and world.director.published.root.payload.version == 2:
+            with pytest.raises(ReplayedMetadataError):
+                world.primary.cycle()
+    assert world.primary.cycle().director.timestamp.value.version < far

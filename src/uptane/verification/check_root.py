@@ -1,11 +1,16 @@
 """How to check Root metadata (5.4.4.3): every version in turn, signed by the old and the new keys."""
 
+from collections.abc import Mapping
+
+from uptane.formats.profile import KINDS
 from uptane.metadata.envelope import Envelope
-from uptane.metadata.errors import ReplayedMetadataError
-from uptane.metadata.root import Role, Root
+from uptane.metadata.errors import BadSignatureError, ReplayedMetadataError
+from uptane.metadata.root import Role, RoleKeys, Root
 from uptane.verification.steps import Fetch, Keep, Procedure
 from uptane.verification.threshold import check_threshold
 from uptane.verification.trusted import Context, Trusted
+
+NO_FILES: Mapping[str, bytes] = {}
 
 
 def load_root(context: Context, raw: bytes) -> Trusted[Root]:
@@ -47,8 +52,15 @@ def check_root(context: Context, trusted: Trusted[Root], raw: bytes) -> Trusted[
     return Trusted(new, envelope)
 
 
-def update_root(context: Context, trusted: Trusted[Root]) -> Procedure[tuple[Trusted[Root], frozenset[str]]]:
+def update_root(
+    context: Context, trusted: Trusted[Root], files: Mapping[str, bytes] = NO_FILES
+) -> Procedure[tuple[Trusted[Root], frozenset[str]]]:
     """Follows the chain of Roots to the newest, keeping each one, and checks that it has not expired.
+
+    Args:
+        context: the repository, time and limits.
+        trusted: the Root to go on from.
+        files: what is held of the other roles.
 
     Returns:
         The newest Root, and the roles whose held files are forgotten because their keys changed on the way.
@@ -64,7 +76,11 @@ def update_root(context: Context, trusted: Trusted[Root]) -> Procedure[tuple[Tru
         if raw is None:
             break
         newer = check_root(context, trusted, raw)
-        drop = () if context.profile.unsafe_tuf_role_by_role else dropped_by(trusted.value, newer.value)
+        drop = (
+            ()
+            if context.profile.unsafe_tuf_role_by_role
+            else dropped_by(trusted.value, newer.value, orphaned(context, newer.value, files))
+        )
         yield Keep(context.repository, version, raw, drop)
         dropped |= set(drop)
         trusted = newer
@@ -72,14 +88,32 @@ def update_root(context: Context, trusted: Trusted[Root]) -> Procedure[tuple[Tru
     return trusted, dropped
 
 
-def dropped_by(old: Root, new: Root) -> tuple[str, ...]:
+def orphaned(context: Context, root: Root, files: Mapping[str, bytes]) -> frozenset[Role]:
+    """The roles whose held file nobody signed whose key is still good: one after the other, they were all replaced."""
+    found = set()
+    for role in (Role.TIMESTAMP, Role.SNAPSHOT, Role.TARGETS):
+        if role not in files:
+            continue
+        envelope = context.profile.format.decode(KINDS[role], files[role])  # type: ignore[type-var]
+        anyone = RoleKeys(key_ids=root.roles[role].key_ids, threshold=1)
+        try:
+            check_threshold(envelope, root.keys, anyone, repository=context.repository, role=role)
+        except BadSignatureError:
+            found.add(role)
+    return frozenset(found)
+
+
+def dropped_by(old: Root, new: Root, orphans: frozenset[Role] = frozenset()) -> tuple[str, ...]:
     """The roles whose held files a change of keys makes worthless (STD-5.4.4.3-9, AMB-7).
 
     A thief of the keys that were taken away may have raised version numbers out of reach; forgetting the files
     recovers from that. Where those keys could not have signed on their own, as when a key is only added, the
-    files stay: forgetting them would open the way for a rollback.
+    files stay: forgetting them would open the way for a rollback. `orphans` go as well: the keys that signed them were
+    taken away over several Roots.
     """
-    changed = {role for role in Role if len(old.keys_of(role) - new.keys_of(role)) >= old.roles[role].threshold}
+    changed = orphans | {
+        role for role in Role if len(old.keys_of(role) - new.keys_of(role)) >= old.roles[role].threshold
+    }
     drop: set[str] = set()
     if changed & {Role.TIMESTAMP, Role.SNAPSHOT}:
         drop |= {Role.TIMESTAMP, Role.SNAPSHOT}

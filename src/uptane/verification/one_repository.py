@@ -45,7 +45,7 @@ def verify_repository(context: Context, held: Held) -> Procedure[VerifiedReposit
     """
     if context.profile.unsafe_root_through_snapshot:
         return (yield from _with_root_through_snapshot(context, held))
-    root, dropped = yield from update_root(context, load_root(context, held.root))
+    root, dropped = yield from update_root(context, load_root(context, held.root), held.files)
     files = {role: raw for role, raw in held.files.items() if role not in dropped}
     timestamp = yield from _timestamp(context, root, files)
     snapshot = yield from _snapshot(context, root, timestamp, files)

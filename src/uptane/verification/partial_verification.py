@@ -58,7 +58,7 @@ def partial_verification(
         SecurityError: a check failed; nothing but new Roots was kept.
         UnreachableError: there is no Targets file.
     """
-    root, dropped = yield from update_root(director, load_root(director, held.root))
+    root, dropped = yield from update_root(director, load_root(director, held.root), held.files)
     floor = None if Role.TARGETS in dropped else held.files.get(Role.TARGETS)
     return (
         yield from partial_verification_under(TargetsKeys.of(root), director=director, held=floor, ecu=ecu, facts=facts)
