@@ -112,7 +112,7 @@ STRICT: list[tuple[str, str, Callable[[dict[str, Any]], object]]] = [
     ("a role delegated to twice", "2.targets", lambda s: s["delegations"]["roles"].append(delegated(s))),
     ("neither paths nor prefixes", "2.targets", lambda s: delegated(s).pop("paths")),
     ("both paths and prefixes", "2.targets", lambda s: delegated(s).update(path_hash_prefixes=["a"])),
-    ("both roles and bins", "2.targets", lambda s: s["delegations"].update(succinct_roles={})),
+    ("both roles and bins", "2.targets", lambda s: (bins(s), s["delegations"].update(roles=[]))),
     ("no bits", "2.targets", lambda s: bins(s, bit_length=0)),
     ("too many bits", "2.targets", lambda s: bins(s, bit_length=33)),
     ("bits that are no number", "2.targets", lambda s: bins(s, bit_length="8")),
