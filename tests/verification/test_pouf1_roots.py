@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from world import DIRECTOR, IMAGES, TCU, Repository, World, listed, new_signer, refused
 
+from uptane.formats.profile import Profile
 from uptane.formats.profiles import PROFILES
 from uptane.metadata.errors import (
     BadSignatureError,
@@ -21,12 +22,9 @@ from uptane.signing.sign import sign
 
 
 @pytest.fixture(params=["pouf1", "pouf1-json"])
-def world(request: pytest.FixtureRequest) -> World:
-    """A vehicle that trusts a first release."""
-    world = World(PROFILES[request.param])
-    world.release("firmware.img", b"one")
-    world.primary.cycle()
-    return world
+def profile(request: pytest.FixtureRequest) -> Profile:
+    """The archived formats, in which `world` is made here."""
+    return PROFILES[request.param]
 
 
 def trusted_root(world: World, repository: Repository) -> int:
