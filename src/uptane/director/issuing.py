@@ -97,11 +97,13 @@ async def issue(
                 raise
             withheld = error
             decision = Decision(targets=standing.payload)
-    async with inventory.transaction() as transaction:
-        await decision.record(transaction, vehicle)
-        if withheld is not None:
-            text = f"vehicle {vehicle} is directed what it was before: {withheld.what}"
+    if withheld is not None:
+        text = f"vehicle {vehicle} is directed what it was before: {withheld.what}"
+        async with inventory.transaction() as transaction:
             await tell(transaction, vehicle, [Alert(vehicle=vehicle, time=now, code=withheld.code, text=text)])
+    elif decision.directed or decision.added:
+        async with inventory.transaction() as transaction:
+            await decision.record(transaction, vehicle)
     changed = root is not None or not _same(before, decision.targets) or _ages(before, publisher.lifetimes, now)
     needed = changed or occasion is not Occasion.MANIFEST or not _lasts(own, publisher.lifetimes, now)
     if before is not None and not needed:
