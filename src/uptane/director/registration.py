@@ -1,9 +1,12 @@
 """Vehicles and ECUs enter the inventory: each identity and each key once."""
 
 from uptane.director.ports import EcuRecord, InventoryDatabase, VehicleRecord
-from uptane.metadata.errors import SpoofingError, UnknownVehicleError
+from uptane.metadata.errors import SpoofingError, UnknownVehicleError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
+
+MAX_ECUS = 256
+"""ECUs of one vehicle: a Primary and as many Secondaries as it takes; vehicles have some 150."""
 
 
 async def register_vehicle(inventory: InventoryDatabase, vehicle: VehicleIdentifier) -> None:
@@ -36,6 +39,7 @@ async def register_ecu(
         UnknownVehicleError: no such vehicle.
         SpoofingError: the identifier is in use with another key, vehicle or hardware, the key is in use by another ECU,
             or the vehicle has another Primary. Nothing was changed.
+        UptaneError: the vehicle has MAX_ECUS already.
     """
     async with inventory.transaction() as transaction:
         if await transaction.vehicle(vehicle) is None:
@@ -55,14 +59,21 @@ async def register_ecu(
         owner = None if unsafe_shared_key else await transaction.ecu_of_key(key)
         if owner is not None:
             raise SpoofingError(f"the key of ECU {ecu} is that of ECU {owner.ecu}", ecu=ecu, owner=owner.ecu)
-        if is_primary:
-            for other in await transaction.ecus(vehicle):
-                if other.is_primary:
-                    raise SpoofingError(
-                        f"vehicle {vehicle} has the Primary {other.ecu} already; {ecu} cannot be one too",
-                        ecu=ecu,
-                        expected=other.ecu,
-                    )
+        others = await transaction.ecus(vehicle)
+        if len(others) >= MAX_ECUS:
+            raise UptaneError(
+                f"vehicle {vehicle} has {MAX_ECUS} ECUs already, and cannot take {ecu}",
+                next_step="Look at its alerts and records: somebody may be registering ECUs that it does not have.",
+                vehicle=vehicle,
+                ecu=ecu,
+            )
+        for other in others:
+            if is_primary and other.is_primary:
+                raise SpoofingError(
+                    f"vehicle {vehicle} has the Primary {other.ecu} already; {ecu} cannot be one too",
+                    ecu=ecu,
+                    expected=other.ecu,
+                )
         await transaction.add_ecu(
             EcuRecord(
                 vehicle=vehicle,
