@@ -67,7 +67,6 @@ class Director:
         root: the keys and thresholds of the roles, as a draft.
         catalog: what the Image repository lists: nothing else is directed.
         dependencies: what images require and conflict with; see `dependencies.read_dependencies`.
-        stock: images that may be directed where a dependency asks for them; see `deciding.PlanRules`.
         lifetimes: until when new metadata is valid.
         policy: what follows when a genuine manifest lacks ECUs or tells wrong times.
     """
@@ -81,7 +80,6 @@ class Director:
         root: Root,
         catalog: ImageCatalog | UnsafeNoCatalog,
         dependencies: Iterable[Dependency] = (),
-        stock: Iterable[Image] = (),
         lifetimes: Lifetimes = DEFAULT_LIFETIMES,
         policy: ManifestPolicy = DEFAULT_POLICY,
     ) -> None:
@@ -89,7 +87,7 @@ class Director:
         self._inventory = inventory
         self._metadata = metadata
         self._root = root
-        self._rules = PlanRules(catalog=catalog, dependencies=tuple(dependencies), stock=tuple(stock))
+        self._rules = PlanRules(catalog=catalog, dependencies=tuple(dependencies))
         self._lifetimes = lifetimes
         self._policy = policy
         self._keyring: dict[KeyId, Signer] = {}
@@ -193,7 +191,7 @@ class Director:
         """No ECU of the vehicle shall have anything, from the next publication on."""
         async with self._inventory.transaction() as transaction:
             if await transaction.vehicle(vehicle) is None:
-                raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
+                raise _unknown(vehicle)
             await transaction.clear_assignments(vehicle)
 
     async def publish(self, vehicle: VehicleIdentifier, now: datetime) -> Published:
@@ -228,7 +226,7 @@ class Director:
         async with self._inventory.transaction() as transaction:
             record = await transaction.vehicle(vehicle)
         if record is None:
-            raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
+            raise _unknown(vehicle)
         return record
 
     async def ecu(self, ecu: EcuIdentifier) -> EcuRecord:
@@ -241,14 +239,17 @@ class Director:
 
     async def installed(self, vehicle: VehicleIdentifier) -> Mapping[EcuIdentifier, ImageFile]:
         """What each ECU runs, as far as it has reported; UnknownVehicleError."""
-        await self.vehicle(vehicle)
         async with self._inventory.transaction() as transaction:
+            if await transaction.vehicle(vehicle) is None:
+                raise _unknown(vehicle)
             return installed_files(self._profile, await transaction.ecus(vehicle))
 
     async def outstanding(self, vehicle: VehicleIdentifier) -> Sequence[EcuIdentifier]:
         """The ECUs that are not known to have their assigned image; UnknownVehicleError."""
-        installed = await self.installed(vehicle)
         async with self._inventory.transaction() as transaction:
+            if await transaction.vehicle(vehicle) is None:
+                raise _unknown(vehicle)
+            installed = installed_files(self._profile, await transaction.ecus(vehicle))
             return outstanding(await transaction.assignments(vehicle), installed)
 
     async def reports(self, ecu: EcuIdentifier, limit: int = 100) -> Sequence[StoredReport]:
@@ -291,9 +292,13 @@ class Director:
         )
 
 
+def _unknown(vehicle: VehicleIdentifier) -> UnknownVehicleError:
+    return UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
+
+
 async def _require_ecu(transaction: InventoryTransaction, vehicle: VehicleIdentifier, ecu: EcuIdentifier) -> None:
     if await transaction.vehicle(vehicle) is None:
-        raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
+        raise _unknown(vehicle)
     record = await transaction.ecu(ecu)
     if record is None or record.vehicle != vehicle:
         raise UnknownEcuError(

@@ -78,7 +78,7 @@ class Directed:
 
     Args:
         vehicle, ecu: the ECU.
-        number: rises with every image that the ECU is directed.
+        number: rises with every image that the ECU is directed; 0 for one that it reported and nobody directed.
         path, image: as in `Assignment`.
     """
 
