@@ -25,7 +25,8 @@ from uptane.director.ports import (
 )
 from uptane.director.registration import register_ecu, register_vehicle
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import UnknownEcuError, UnknownVehicleError, UptaneError
+from uptane.formats.timeserver_keys import timeserver_keys_of, with_timeserver_keys
+from uptane.metadata.errors import FormatError, UnknownEcuError, UnknownVehicleError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, KeyId, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import Root
@@ -204,9 +205,13 @@ class Director:
     async def change_keys(self, root: Root, now: datetime) -> None:
         """Publishes a new Root for every vehicle, signed by its own and the present root keys.
 
+        The Timeserver's keys stay as they are named where the new Root says nothing of them.
+
         Raises:
             UptaneError: the first of the failures; every other vehicle has got its new Root.
         """
+        if (named := timeserver_keys_of(self._root)) and not timeserver_keys_of(root):
+            root = with_timeserver_keys(root, named)
         self._root = root
         failures: list[UptaneError] = []
         for vehicle in await self.vehicles():
@@ -217,6 +222,24 @@ class Director:
                     failures.append(error)
         if failures:
             raise failures[0]
+
+    async def change_timeserver_keys(self, keys: Sequence[PublicKey], now: datetime) -> None:
+        """Publishes a new Root for every vehicle that names these keys of the Timeserver, in place of others.
+
+        ECUs that follow Root believe no other key from then on. In an orderly change both keys are named until the
+        Timeserver signs with the new one; a stolen key is left out at once.
+
+        Args:
+            keys: 1 to 8, any of which may sign.
+            now: UTC.
+
+        Raises:
+            FormatError: no key, or too many, or the profile cannot name any.
+            UptaneError: as `change_keys`.
+        """
+        if self._profile.unsafe_root_through_snapshot:
+            raise FormatError(f"in {self._profile.name} Root has no place for the Timeserver's keys", field="root")
+        await self.change_keys(with_timeserver_keys(self._root, keys), now)
 
     async def vehicles(self) -> Sequence[VehicleIdentifier]:
         """Every vehicle, sorted."""

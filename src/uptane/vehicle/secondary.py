@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from uptane.metadata.errors import (
+    BadSignatureError,
     BadTimeAttestationError,
     RepositoryMismatchError,
     SecurityError,
@@ -12,15 +13,14 @@ from uptane.metadata.errors import (
     UptaneError,
 )
 from uptane.metadata.targets import Image, ImageFile
-from uptane.metadata.time_attestation import TimeAttestation
 from uptane.signing.signer import Signer
+from uptane.vehicle.attested_time import AttestedTime, UnsafeSystemClock
 from uptane.vehicle.installation import INSTALLED, at_once, install, remember_counter, settle, slot_of
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import ImageSlots, PrimaryLink
 from uptane.vehicle.secondary_verification import verification_of
-from uptane.vehicle.version_reports import SignedReport, describe, make_report
+from uptane.vehicle.version_reports import SignedReport, describe, make_report, require_clock_in_reports
 from uptane.verification.verify_image import ImageCheck
-from uptane.verification.verify_time import verify_time
 
 
 class Outcome(StrEnum):
@@ -52,6 +52,9 @@ class SecondaryWorld:
     """The ways from a Secondary to its Primary, to its own flash memory, and to what it is part of.
 
     See `primary.World`, also for `may_install`.
+
+    Args:
+        unsafe_clock: a clock of its own in place of the attestations of its Primary.
     """
 
     primary: PrimaryLink
@@ -59,6 +62,7 @@ class SecondaryWorld:
     new_nonce: Callable[[], int]
     say: Callable[[str], None] = field(default=lambda line: None)
     may_install: Callable[[Image], bool] = at_once
+    unsafe_clock: UnsafeSystemClock | None = None
 
 
 class Secondary:
@@ -76,6 +80,9 @@ class Secondary:
         self._world = world
         self._verification = verification_of(memory)
         self._bundle = b""
+        self._time = AttestedTime(memory, world.new_nonce)
+        if world.unsafe_clock is not None:
+            require_clock_in_reports(memory)
         self._waiting: ImageFile | None = None
         settle(memory, world.slots)
 
@@ -96,6 +103,8 @@ class Secondary:
         except UptaneError as error:
             if isinstance(error, SecurityError):
                 self.memory.note_attack(describe(error))
+                if (doubt := self._time.doubt(error)) is not None:
+                    self.memory.note_attack(describe(doubt))
             self._try_to_report()
             raise
         self._try_to_report()
@@ -157,33 +166,40 @@ class Secondary:
         Raises:
             BadSignatureError: the attestation is forged. It is noted, and the cycle ends.
         """
-        raw = self._world.primary.time_attestation(self.memory.ecu)
-        state = self.memory.state
-        try:
-            attested = verify_time(
-                self.memory.profile,
-                raw,
-                key=self.memory.timeserver_key,
-                nonces=[state.nonce],
-                not_before=state.time,
-            )
-        except BadTimeAttestationError as error:
-            self._world.say(f"The time stays {state.time:%Y-%m-%dT%H:%M:%SZ}: {error.what}.")
-            if state.nonce in self.memory.profile.format.decode(TimeAttestation, raw).payload.nonces:
-                self.memory.note_attack(describe(error))
+        if self._world.unsafe_clock is not None:
+            self._time.read(self._world.unsafe_clock)
+        elif not self._take_attestation():
             self.memory.miss_time()
             return
-        self.memory.change(
-            time=attested.value.time,
-            previous_time=state.time,
-            nonce=self._world.new_nonce(),
-            cycles_without_time=0,
-        )
+        if not self._time.is_leap:
+            self._time.keep()
+
+    def _take_attestation(self) -> bool:
+        raw, state = self._world.primary.time_attestation(self.memory.ecu), self.memory.state
+        try:
+            self._time.take(raw, [state.nonce], lambda: self._verification.opened(self._ask()))
+        except (BadSignatureError, BadTimeAttestationError) as error:
+            is_old = state.nonce not in self._time.answered(raw)
+            # A Primary that has not asked since Root took a key away still has an attestation by that key.
+            if isinstance(error, BadSignatureError) and not (is_old and self._time.key_is_gone):
+                raise
+            self._world.say(f"The time stays {state.time:%Y-%m-%dT%H:%M:%SZ}: {error.what}.")
+            if not is_old:
+                self.memory.note_attack(describe(error))
+            return False
+        return True
+
+    def _ask(self) -> bytes:
+        return self._verification.ask(self._world.primary)
 
     def verify_metadata(self) -> Image | None:
         """Step 2: verification of what the Primary gave us; our own image, or None."""
-        self._bundle = self._verification.ask(self._world.primary)
-        return self._verification.verify(self._bundle)
+        self._bundle = self._ask()
+        image = self._verification.verify(self._bundle, self._time.now)
+        if self._time.is_leap:
+            self._time.keep()
+        self._time.was_good()
+        return image
 
     def receive_image(self, image: Image) -> None:
         """Steps 3 and 4: takes the image from the Primary and stores it once it is verified."""
@@ -211,7 +227,7 @@ class Secondary:
 
     def _refuse_if_outdated(self) -> None:
         """An image that differs is no attack where the Primary has finished another cycle since we asked."""
-        if self._verification.ask(self._world.primary) != self._bundle:
+        if self._ask() != self._bundle:
             raise UnreachableError(
                 "the Primary has newer metadata and images than this cycle began with",
                 next_step="Run the update cycle again.",
