@@ -23,7 +23,7 @@ from uptane.director.ports import (
     StoredReport,
     VehicleRecord,
 )
-from uptane.director.registration import register_ecu, register_vehicle
+from uptane.director.registration import register_ecu, register_vehicle, replace_ecu
 from uptane.formats.profile import Profile
 from uptane.formats.timeserver_keys import timeserver_keys_of, with_timeserver_keys
 from uptane.metadata.errors import FormatError, UnknownEcuError, UnknownVehicleError, UptaneError
@@ -125,6 +125,35 @@ class Director:
             hardware_id=hardware_id,
             unsafe_shared_key=self._profile.unsafe_shared_keys,
         )
+
+    async def replace_ecu(
+        self,
+        vehicle: VehicleIdentifier,
+        old: EcuIdentifier,
+        *,
+        ecu: EcuIdentifier,
+        key: PublicKey,
+        now: datetime,
+        hardware_id: HardwareIdentifier | None = None,
+    ) -> bool:
+        """An operator replaces a part of a vehicle; see `registration.replace_ecu`.
+
+        What is published then names the new ECU in the place of the old one. Where that fails as in `publish`, the
+        replacement is on record all the same.
+        """
+        async with self._locks[vehicle]:
+            carried_over = await replace_ecu(
+                self._inventory,
+                vehicle=vehicle,
+                old=old,
+                ecu=ecu,
+                key=key,
+                now=now,
+                hardware_id=hardware_id,
+                unsafe_shared_key=self._profile.unsafe_shared_keys,
+            )
+            await self._issue(vehicle, now)
+        return carried_over
 
     async def receive_manifest(
         self, vehicle: VehicleIdentifier, primary: EcuIdentifier, raw: bytes, now: datetime
@@ -318,7 +347,7 @@ async def _require_ecu(transaction: InventoryTransaction, vehicle: VehicleIdenti
     if await transaction.vehicle(vehicle) is None:
         raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
     record = await transaction.ecu(ecu)
-    if record is None or record.vehicle != vehicle:
+    if record is None or record.vehicle != vehicle or record.retired is not None:
         raise UnknownEcuError(
             f"ECU {ecu} is not registered for vehicle {vehicle}",
             next_step="Start it first: ds.clean_slate(ecu_serial=...) registers a Secondary.",
