@@ -1,5 +1,6 @@
 """TH-24, TH-25: whoever steals the Timeserver's key can deny updates, never roll back; another key in Root cures it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,11 +9,13 @@ from fleet import Fleet, Vehicle
 from links import wait
 from partial import FOLLOWS, PINNED
 from signed import FRESH, PATH
+from stage import Stage
 from time_keys import TimeThief, name_keys, rotate, sign_with
 from world import DIRECTOR, NOW, PRIMARY, TCU
 
 from uptane.formats.profile import Profile
 from uptane.formats.profiles import PROFILES
+from uptane.formats.timeserver_keys import timeserver_keys_of
 from uptane.metadata.attacks import Attack
 from uptane.metadata.errors import (
     BadSignatureError,
@@ -21,9 +24,10 @@ from uptane.metadata.errors import (
     FormatError,
     UptaneError,
 )
+from uptane.metadata.extensions import Extensions
 from uptane.metadata.identifiers import EcuIdentifier
 from uptane.metadata.keys import PublicKey
-from uptane.metadata.root import Role
+from uptane.metadata.root import Role, Root
 from uptane.metadata.time_attestation import TimeAttestation
 from uptane.signing.sign import sign
 from uptane.signing.signer import KeySigner
@@ -31,6 +35,7 @@ from uptane.timeserver.timeserver import Timeserver
 from uptane.vehicle.memory import VerificationKind
 from uptane.vehicle.provisioning import MAX_LEAP_DAYS
 from uptane.vehicle.secondary import Outcome
+from uptane.verification.steps import Keep
 
 FAR = datetime(9999, 12, 31, tzinfo=UTC)
 NEWER = b"what both repositories sign for after the theft"
@@ -118,11 +123,23 @@ def test_a_stolen_key_does_not_come_back_with_an_old_root_or_one_that_names_no_k
     car.fleet.director = car.fleet.open_director()  # which was not told of the Timeserver's keys
     car.fleet.rotate_director(Role.TARGETS)
     car.cycle()
+    root = profile.format.decode(Root, car.fleet.file(DIRECTOR, Role.ROOT)).payload
+    assert timeserver_keys_of(root) == keys
+    silent = sign(profile, replace(root, version=4, extensions=Extensions()), car.fleet.director_keys[Role.ROOT])
+    for memory in (car.primary.memory, car.secondary.memory):
+        memory.keep(Keep(DIRECTOR, 4, silent, ()))
     car.restart_primary()
     assert car.primary.memory.timeserver_keys == car.secondary.memory.timeserver_keys == keys
-    thief = TimeThief(car, stolen, car.fleet.now)
-    with car.primary_refuses(BadSignatureError, undo=thief.leave):
-        pass
+    with pytest.raises(BadSignatureError):
+        TimeThief(car, stolen, car.fleet.now)
+        car.primary.update_cycle()
+
+
+@pytest.mark.parametrize("reader", ["primary", "secondary"])
+def test_a_root_whose_timeserver_keys_are_none_is_refused_as_a_whole(profile: Profile, reader: str) -> None:
+    stage = Stage(profile, reader)
+    with stage.refuses(FormatError, None):
+        stage.forge(DIRECTOR, Role.ROOT, extensions=Extensions((("timeserver_keys", b"[]"),)))
 
 
 @FOLLOWERS

@@ -25,7 +25,7 @@ from uptane.director.ports import (
 )
 from uptane.director.registration import register_ecu, register_vehicle, replace_ecu
 from uptane.formats.profile import Profile
-from uptane.formats.timeserver_keys import timeserver_keys_of, with_timeserver_keys
+from uptane.formats.timeserver_keys import keeping_timeserver_keys, with_timeserver_keys
 from uptane.metadata.errors import FormatError, UnknownEcuError, UnknownVehicleError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, KeyId, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
@@ -239,9 +239,7 @@ class Director:
         Raises:
             UptaneError: the first of the failures; every other vehicle has got its new Root.
         """
-        if (named := timeserver_keys_of(self._root)) and not timeserver_keys_of(root):
-            root = with_timeserver_keys(root, named)
-        self._root = root
+        self._root = root = keeping_timeserver_keys(root, self._root)
         failures: list[UptaneError] = []
         for vehicle in await self.vehicles():
             async with self._locks[vehicle]:

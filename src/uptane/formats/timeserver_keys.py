@@ -50,6 +50,12 @@ def timeserver_keys_of(root: Root) -> tuple[PublicKey, ...]:
     return () if text is None else read_timeserver_keys(text)
 
 
+def keeping_timeserver_keys(root: Root, before: Root) -> Root:
+    """A new Root with the keys that the one before it names, where it names none itself."""
+    keys = timeserver_keys_of(before)
+    return with_timeserver_keys(root, keys) if keys and not timeserver_keys_of(root) else root
+
+
 def _check(keys: Sequence[PublicKey]) -> None:
     if not 1 <= len(keys) <= MAX_TIMESERVER_KEYS or len({key.material for key in keys}) != len(keys):
         raise FormatError(

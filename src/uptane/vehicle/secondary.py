@@ -159,6 +159,8 @@ class Secondary:
     def load_time(self) -> None:
         """Step 1: takes over the attested time if it answers our nonce; otherwise the last trusted time stands.
 
+        How far it may lead, and how the Timeserver's key is followed, is said in `AttestedTime`.
+
         An attestation without our nonce is ordinary: the Primary has not asked again since we reported. One that
         answers our nonce with a time in the past is noted as an attack. After too many cycles without a new time, no
         new metadata is kept (`EcuMemory.keep`).
