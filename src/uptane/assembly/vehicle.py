@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uptane.formats.profile import Profile
-from uptane.metadata.targets import Image
+from uptane.metadata.targets import Image, ImageFile
 from uptane.signing.signer import Signer
 from uptane.storage.ecu_state import EcuStateFolder
 from uptane.storage.image_slots import ImageSlotFolder
@@ -21,7 +21,7 @@ from uptane.transport.links import (
 )
 from uptane.transport.xmlrpc_client import XmlRpcClient
 from uptane.vehicle.attested_time import UnsafeSystemClock
-from uptane.vehicle.installation import at_once
+from uptane.vehicle.installation import at_once, works
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.primary import Primary, World
 from uptane.vehicle.secondary import Secondary, SecondaryWorld
@@ -65,6 +65,7 @@ def connect_primary(
     say: Callable[[str], None] = lambda line: None,
     may_install: Callable[[Image], bool] = at_once,
     unsafe_clock: UnsafeSystemClock | None = None,
+    confirms: Callable[[ImageFile], bool] = works,
 ) -> Primary:
     """A Primary whose repositories are those of its map, its Director and Timeserver at these URLs.
 
@@ -84,6 +85,7 @@ def connect_primary(
         new_nonce=new_nonce,
         say=say,
         may_install=may_install,
+        confirms=confirms,
     )
     return Primary(memory, signer, world, refetch_images=refetch_images)
 
@@ -97,11 +99,18 @@ def connect_secondary(
     say: Callable[[str], None] = lambda line: None,
     may_install: Callable[[Image], bool] = at_once,
     unsafe_clock: UnsafeSystemClock | None = None,
+    confirms: Callable[[ImageFile], bool] = works,
 ) -> Secondary:
     """A Secondary whose Primary is at this URL; with `unsafe_clock` it takes no times from there."""
     link = PrimaryOverXmlRpc(XmlRpcClient(primary_url, peer="Primary"), memory.profile)
     world = SecondaryWorld(
-        primary=link, slots=slots, new_nonce=new_nonce, say=say, may_install=may_install, unsafe_clock=unsafe_clock
+        primary=link,
+        slots=slots,
+        new_nonce=new_nonce,
+        say=say,
+        may_install=may_install,
+        confirms=confirms,
+        unsafe_clock=unsafe_clock,
     )
     return Secondary(memory, signer, world)
 

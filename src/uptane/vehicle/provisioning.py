@@ -57,6 +57,7 @@ class Provisioning:
             (AMB-5).
         longest_leap_days: by how many days an attestation may lead beyond the last good cycle without metadata that
             vouches for it; see `AttestedTime`.
+        storage_limited: whether it has room for one image only, which a new one is streamed over (AMB-14).
     """
 
     vehicle: VehicleIdentifier
@@ -73,6 +74,7 @@ class Provisioning:
     image_patterns: tuple[PathPattern, ...] = ()
     cycles_without_time: int = CYCLES_WITHOUT_TIME
     longest_leap_days: int = LONGEST_LEAP_DAYS
+    storage_limited: bool = False
 
 
 def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemory:
@@ -109,6 +111,8 @@ def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemor
         identity["cycles_without_time"] = what.cycles_without_time
     if what.longest_leap_days != LONGEST_LEAP_DAYS:
         identity["longest_leap_days"] = what.longest_leap_days
+    if what.storage_limited:
+        identity["storage_limited"] = True
     state = EcuState(
         counter=what.counter,
         manifest_counter=what.counter,
