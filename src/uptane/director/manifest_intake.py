@@ -8,6 +8,7 @@ from uptane.director.alerts import tell, tell_dropped
 from uptane.director.installed import confirm
 from uptane.director.manifest_policy import DEFAULT_POLICY, ManifestPolicy
 from uptane.director.ports import EcuRecord, InventoryDatabase, InventoryTransaction, StoredReport
+from uptane.director.registration import refuse_retired
 from uptane.formats.profile import Profile
 from uptane.metadata.errors import SecurityError, UnknownVehicleError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
@@ -40,7 +41,8 @@ async def take_in_manifest(
 
     Raises:
         UnknownVehicleError: no such vehicle.
-        SecurityError: a check failed; see `check_manifest` and `ManifestPolicy`. Nothing was stored but an alert.
+        SecurityError: a check failed; see `check_manifest` and `ManifestPolicy`; or the sender was taken out of its
+            vehicle. Nothing was stored but an alert.
     """
     try:
         return await _take_in(inventory, profile, vehicle, primary, raw, now, policy)
@@ -64,6 +66,8 @@ async def _take_in(
         if record is None:
             raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
         ecus = {ecu.ecu: ecu for ecu in await transaction.ecus(vehicle)}
+        if primary not in ecus and (stranger := await transaction.ecu(primary)) is not None:
+            refuse_retired(stranger)
         checked = check_manifest(
             envelope,
             profile=profile,

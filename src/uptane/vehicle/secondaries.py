@@ -13,8 +13,9 @@ from uptane.metadata.errors import (
 )
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.root import Role
-from uptane.metadata.targets import Image, Targets
+from uptane.metadata.targets import Image, ImageFile, Targets
 from uptane.metadata.version_report import EcuVersionReport, check_nonce
+from uptane.vehicle.blocks import Backups, BlockReader
 from uptane.vehicle.distribution import bundle_of, partial_bundle_of
 from uptane.vehicle.installation import slot_of
 from uptane.vehicle.memory import EcuMemory, role_name
@@ -46,6 +47,8 @@ class Secondaries:
         self._images: dict[EcuIdentifier, Image] = {}
         self._bundle: bytes | None = None
         self._partial_bundle: bytes | None = None
+        self._blocks = BlockReader(slots)
+        self._backups = Backups(memory, slots, self._running)
         if memory.read("attestation") is not None:
             self._restore()
 
@@ -66,8 +69,8 @@ class Secondaries:
             key: its public key in the vehicle's format; without one its reports cannot be accepted yet.
 
         Raises:
-            SpoofingError: another key was registered for it, the key is that of another Secondary, or it is the
-                Primary.
+            SpoofingError: another key was registered for it, the key is that of another Secondary, it is the Primary,
+                or it or its key was retired.
             UptaneError: there are MAX_SECONDARIES already.
             FormatError: not a key.
         """
@@ -78,6 +81,7 @@ class Secondaries:
         with self._memory.lock:
             if ecu == self._memory.ecu:
                 raise SpoofingError(f"ECU {ecu} is the Primary itself", ecu=ecu)
+            self._refuse_retired(ecu, offered)
             self._require_own_key(ecu, offered)
             known = self._memory.read(_key_name(ecu))
             if known is None and len(self.known()) >= MAX_SECONDARIES:
@@ -105,6 +109,35 @@ class Secondaries:
                     next_step="Make a key for this ECU alone.",
                     ecu=ecu,
                     owner=other,
+                )
+
+    def retire_secondary(self, ecu: EcuIdentifier) -> None:
+        """A workshop has taken a Secondary out: its key, report and nonce are forgotten, and it does not come back.
+
+        Attacks that it reported and the Director has not got yet are told by the Primary. No door offers this; whoever
+        takes its place registers as every Secondary does.
+
+        Raises:
+            UnknownEcuError: not ours.
+        """
+        with self._memory.lock:
+            self._require(ecu)
+            if not self._memory.profile.unsafe_unverified_reports:
+                self._keep_attacks(ecu)
+            gone: dict[str, bytes | None] = dict.fromkeys(self._memory.names(f"secondary/{ecu}/"))
+            self._memory.write(gone | {_retired_name(ecu): self._memory.require(_key_name(ecu))})
+            self._images = {other: image for other, image in self._images.items() if other != ecu}
+
+    def _refuse_retired(self, ecu: EcuIdentifier, offered: bytes) -> None:
+        for name in self._memory.names(_retired_name("")):
+            same_key = offered and not self._memory.profile.unsafe_shared_keys and self._memory.read(name) == offered
+            if same_key or name == _retired_name(ecu):
+                retired = name.removeprefix(_retired_name(""))
+                raise SpoofingError(
+                    f"Secondary {retired} was taken out of this vehicle, and does not come back as {ecu}",
+                    next_step="Give a part that is built in again a new identifier and a new key.",
+                    ecu=ecu,
+                    owner=retired,
                 )
 
     def known(self) -> tuple[EcuIdentifier, ...]:
@@ -238,6 +271,41 @@ class Secondaries:
         chunks = None if image is None else self._slots.chunks(slot_of(image))
         return None if image is None or chunks is None else (str(image.file.path), b"".join(chunks))
 
+    def get_image_block(self, ecu: EcuIdentifier, name: str, offset: int) -> bytes:
+        """Some bytes of the image for this Secondary, which asks by its stored name; none at the end (STD-5.4.2.7-2).
+
+        Raises:
+            UnreachableError: the image for this Secondary is another one now, or none.
+        """
+        self._require(ecu)
+        image = self._images.get(ecu)
+        if image is None or slot_of(image) != name:
+            raise UnreachableError(
+                f"the Primary has another image for ECU {ecu} than {name}, or none", next_step="Run the cycle again."
+            )
+        with self._memory.lock:
+            return self._blocks.block(ecu, name, offset)
+
+    def back_up(self, ecu: EcuIdentifier, name: str, offset: int, block: bytes) -> bool:
+        """See `Backups.take`."""
+        self._require(ecu)
+        with self._memory.lock:
+            return self._backups.take(ecu, name, offset, block)
+
+    def get_backup_block(self, ecu: EcuIdentifier, name: str, offset: int) -> bytes:
+        """See `Backups.block`."""
+        self._require(ecu)
+        with self._memory.lock:
+            return self._backups.block(ecu, name, offset)
+
+    def stored_names(self) -> frozenset[str]:
+        """The stored images that Secondaries still need, whatever the Director directs."""
+        return self._backups.names()
+
+    def _running(self, ecu: EcuIdentifier) -> ImageFile | None:
+        raw = self._memory.read(_report_name(ecu))
+        return None if raw is None else self._decode(raw).payload.installed
+
 
 def _not_yet(what: str) -> UnreachableError:
     return UnreachableError(
@@ -255,6 +323,10 @@ def _report_name(ecu: EcuIdentifier) -> str:
 
 def _nonce_name(ecu: EcuIdentifier) -> str:
     return f"secondary/{ecu}/nonce"
+
+
+def _retired_name(ecu: str) -> str:
+    return f"retired/{ecu}"
 
 
 def _delivered_name(ecu: EcuIdentifier) -> str:
