@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from uptane.director.check_images import UnsafeNoCatalog, check_fits
+from uptane.director.assigning import put_on_record
+from uptane.director.check_images import UnsafeNoCatalog
 from uptane.director.deciding import PlanRules
 from uptane.director.dependencies import Dependency
+from uptane.director.encrypting import ImageEncryption, assign_encrypted
 from uptane.director.installed import installed_files, outstanding
 from uptane.director.issuing import Issued, Occasion, issue
 from uptane.director.manifest_intake import take_in_manifest
 from uptane.director.manifest_policy import DEFAULT_POLICY, ManifestPolicy
-from uptane.director.planning import assignment_of, plan_targets
+from uptane.director.planning import assignment_of
 from uptane.director.ports import (
     Alert,
     EcuRecord,
@@ -24,8 +26,9 @@ from uptane.director.ports import (
     VehicleRecord,
 )
 from uptane.director.registration import register_ecu, register_vehicle
+from uptane.encryption.keys import EncryptionKey
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import UnknownEcuError, UnknownVehicleError, UptaneError
+from uptane.metadata.errors import ProvisioningError, UnknownEcuError, UnknownVehicleError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, KeyId, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import Root
@@ -70,6 +73,7 @@ class Director:
         stock: images that may be directed where a dependency asks for them; see `deciding.PlanRules`.
         lifetimes: until when new metadata is valid.
         policy: what follows when a genuine manifest lacks ECUs or tells wrong times.
+        encryption: what it needs to encrypt images; without it, it encrypts none.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class Director:
         stock: Iterable[Image] = (),
         lifetimes: Lifetimes = DEFAULT_LIFETIMES,
         policy: ManifestPolicy = DEFAULT_POLICY,
+        encryption: ImageEncryption | None = None,
     ) -> None:
         self._profile = profile
         self._inventory = inventory
@@ -92,6 +97,7 @@ class Director:
         self._rules = PlanRules(catalog=catalog, dependencies=tuple(dependencies), stock=tuple(stock))
         self._lifetimes = lifetimes
         self._policy = policy
+        self._encryption = encryption
         self._keyring: dict[KeyId, Signer] = {}
         self._locks: defaultdict[VehicleIdentifier, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -165,7 +171,8 @@ class Director:
     ) -> None:
         """An ECU shall have this image, from the next publication on, in place of an earlier one.
 
-        One name is one image: ECUs of the vehicle that were assigned another image of that name get this one too.
+        One name is one image: ECUs of the vehicle that were assigned another image of that name get this one too. This
+        ECU gets it in plain, whatever it had before; an encrypted form of another ECU stays encrypted.
 
         Args:
             vehicle, ecu, image: the assignment.
@@ -176,18 +183,68 @@ class Director:
             UnknownVehicleError, UnknownEcuError: not in the inventory.
             FormatError: the profile cannot say that; nothing is changed.
             HardwareMismatchError: the image is for other hardware; nothing is changed.
+            UptaneError: another ECU is assigned an older image of that name, encrypted; nothing is changed.
         """
         async with self._inventory.transaction() as transaction:
             await _require_ecu(transaction, vehicle, ecu)
-            for other in await transaction.assignments(vehicle):
-                if other.path == image.file.path and other.ecu != ecu:
-                    await transaction.assign(assignment_of(vehicle, other.ecu, image, other.install_order))
-            await transaction.assign(assignment_of(vehicle, ecu, image, install_order))
-            ecus = await transaction.ecus(vehicle)
-            planned = plan_targets(await transaction.assignments(vehicle), ecus)
-            self._profile.check_writable(planned.images)
-            having = planned.images[image.file.path].custom.ecus
-            check_fits(image, [record for record in ecus if record.ecu in having])
+            wanted = [assignment_of(vehicle, ecu, image, install_order)]
+            await put_on_record(transaction, self._profile, vehicle, image, wanted)
+
+    async def set_encryption_key(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, key: EncryptionKey) -> None:
+        """Puts on record what images are encrypted for, in place of an earlier key (STD-5.4.1-8).
+
+        What was encrypted before stays as it is: assign it again.
+
+        Raises:
+            UnknownVehicleError, UnknownEcuError: not in the inventory.
+            SpoofingError: it is the key with which the ECU signs.
+        """
+        async with self._inventory.transaction() as transaction:
+            record = await _require_ecu(transaction, vehicle, ecu)
+            key.require_separate(record.key, ecu)
+            await transaction.set_encryption_key(vehicle, ecu, key)
+
+    async def assign_encrypted(
+        self,
+        vehicle: VehicleIdentifier,
+        ecus: Iterable[EcuIdentifier],
+        image: Image,
+        data: bytes,
+        install_order: int | None = None,
+    ) -> None:
+        """These ECUs shall have this image, and get it encrypted, from the next publication on (STD-5.3.2.1-15).
+
+        It is encrypted once: with a new key that is wrapped for each ECU, or with the symmetric key that all of them
+        hold.
+
+        Args:
+            vehicle, ecus, image, install_order: as for `assign`.
+            data: the bytes of the image, in plain.
+
+        Raises:
+            UnknownVehicleError, UnknownEcuError, FormatError, HardwareMismatchError, UptaneError: as for `assign`.
+            ProvisioningError: an ECU has no encryption key on record, or this Director is not set up to encrypt.
+            UptaneError: the ECUs hold different symmetric keys.
+            LengthMismatchError, BadHashError, EndlessDataError: the bytes are not those of the image.
+            StorageError: the encrypted image could not be stored.
+        """
+        if self._encryption is None:
+            raise ProvisioningError(
+                "this Director is not set up to encrypt images", next_step="Give it an ImageEncryption."
+            )
+        named = tuple(dict.fromkeys(ecus))
+        for ecu in named:
+            await self.require_ecu(vehicle, ecu)
+        await assign_encrypted(
+            self._inventory,
+            self._profile,
+            self._encryption,
+            vehicle=vehicle,
+            ecus=named,
+            image=image,
+            data=data,
+            install_order=install_order,
+        )
 
     async def clear_assignments(self, vehicle: VehicleIdentifier) -> None:
         """No ECU of the vehicle shall have anything, from the next publication on."""
@@ -291,7 +348,7 @@ class Director:
         )
 
 
-async def _require_ecu(transaction: InventoryTransaction, vehicle: VehicleIdentifier, ecu: EcuIdentifier) -> None:
+async def _require_ecu(transaction: InventoryTransaction, vehicle: VehicleIdentifier, ecu: EcuIdentifier) -> EcuRecord:
     if await transaction.vehicle(vehicle) is None:
         raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
     record = await transaction.ecu(ecu)
@@ -302,3 +359,4 @@ async def _require_ecu(transaction: InventoryTransaction, vehicle: VehicleIdenti
             ecu=ecu,
             vehicle=vehicle,
         )
+    return record

@@ -2,6 +2,7 @@
 
 from uptane.metadata.errors import SecurityError, StorageError
 from uptane.metadata.targets import Image, ImageFile
+from uptane.vehicle.decryption import delivered, in_plain
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import ImageSlots
 from uptane.verification.match_images import check_fits
@@ -25,21 +26,21 @@ def at_once(image: Image) -> bool:
 def install(memory: EcuMemory, slots: ImageSlots, image: Image) -> None:
     """Copies a stored image into the installed slot and remembers it (STD-5.4.3.5-1).
 
-    The checks of STD-5.4.3.4 run once more on the bytes that are really installed.
+    The checks of STD-5.4.3.4 run once more on the bytes that are really installed, in plain.
 
     Raises:
         SecurityError: a check failed; the image that ran before still runs.
         StorageError: it could not be stored.
     """
     check_fits(image, memory.ecu, memory.facts)
-    chunks = slots.chunks(slot_of(image))
+    chunks = slots.chunks(slot_of(delivered(image, memory.ecu)))
     if chunks is None:
         raise StorageError(f"image {image.file.path} is not stored", next_step="Run the update cycle again.")
     offered, before = image.custom.must_match.release_counter, memory.state.release_counter
     highest = before if offered is None else max(offered, before or 0)
     check = ImageCheck(image.file)
     with slots.receive(INSTALLED) as writer:
-        for chunk in chunks:
+        for chunk in in_plain(memory, image, chunks):
             check.update(chunk)
             writer.write(chunk)
         check.finish()

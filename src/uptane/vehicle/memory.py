@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from uptane.encryption.keys import DecryptionKey
 from uptane.formats.canonical_json import Json, compact, decode_strict
 from uptane.formats.json_fields import Fields, read_time, write_time
 from uptane.formats.json_images import read_file, write_file
@@ -36,6 +37,10 @@ SEPARATOR = "; "
 CYCLES_WITHOUT_TIME = 100
 """Update cycles after which an ECU without a newly attested time takes no new metadata, unless it was made with another
 number: the Standard says "sufficiently recent" and no more (STD-5.4-2, AMB-5)."""
+
+
+DECRYPTION_KEY = "key/decryption"
+"""Where the secret is kept with which an ECU decrypts its images."""
 
 
 class VerificationKind(StrEnum):
@@ -156,6 +161,8 @@ class EcuMemory:
         self.director = self.map.of_kind(RepositoryKind.DIRECTOR).name
         self.image_repository = self.map.of_kind(RepositoryKind.IMAGE).name
         self.timeserver_key: PublicKey = profile.format.decode_key(self.require("key/timeserver"))
+        decryption_key = store.read(DECRYPTION_KEY)
+        self.decryption_key = None if decryption_key is None else DecryptionKey.decode(decryption_key)
         for repository in self.repositories:
             # Other roles may be gone for good reason: a new Root makes the ECU forget those whose keys have changed.
             self.require(role_name(repository, Role.ROOT))
@@ -174,6 +181,11 @@ class EcuMemory:
                 next_step="Provision it with the metadata of both repositories.",
                 ecu=self.ecu,
             )
+
+    def require_separate_keys(self, signing_key: PublicKey) -> None:
+        """Raises SpoofingError where the ECU was made to decrypt with the key with which it signs (STD-5.4.1-8)."""
+        if self.decryption_key is not None:
+            self.decryption_key.encryption_key.require_separate(signing_key, self.ecu)
 
     def require(self, name: str) -> bytes:
         """A value that must be there; ProvisioningError otherwise."""

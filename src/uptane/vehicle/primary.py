@@ -11,6 +11,7 @@ from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.metadata.version_report import EcuVersionReport
 from uptane.signing.sign import sign
 from uptane.signing.signer import Signer
+from uptane.vehicle.decryption import delivered
 from uptane.vehicle.downloads import download
 from uptane.vehicle.installation import INSTALLED, at_once, holds, install, remember_counter, settle, slot_of
 from uptane.vehicle.memory import EcuMemory, EcuState
@@ -75,10 +76,12 @@ class Primary:
 
     Raises:
         ProvisioningError: the memory is that of an ECU with partial verification.
+        SpoofingError: it is to decrypt with the key with which it signs.
     """
 
     def __init__(self, memory: EcuMemory, signer: Signer, world: World, *, refetch_images: bool = False) -> None:
         memory.require_full_verification()
+        memory.require_separate_keys(signer.key)
         self.memory = memory
         self.secondaries = Secondaries(memory, world.slots)
         self._signer = signer
@@ -208,9 +211,12 @@ class Primary:
         return run(procedure, self._world.repositories, memory)
 
     def download_images(self, bundle: VerifiedBundle) -> tuple[ImageFile, ...]:
-        """Step 4: downloads and verifies every image that is not there yet, every byte of it (STD-5.4.2.4)."""
+        """Step 4: downloads and verifies every image that is not there yet, every byte of it (STD-5.4.2.4).
+
+        An image that is encrypted for an ECU is verified as it is, since only that ECU can read it.
+        """
         slots, fetched = self._world.slots, {}
-        wanted = {slot_of(image): image for image in bundle.images.values()}
+        wanted = {slot_of(image): image for image in _delivered(bundle)}
         for slot, image in sorted(wanted.items()):
             if not self._refetch_images and holds(slots, slot, image.file):
                 continue
@@ -220,7 +226,7 @@ class Primary:
 
     def _forget_other_images(self, bundle: VerifiedBundle) -> None:
         """Frees what no Secondary can ask for any more, once the new bundle has taken the place of the old one."""
-        self._world.slots.keep_only(frozenset(slot_of(image) for image in bundle.images.values()) | {INSTALLED})
+        self._world.slots.keep_only(frozenset(map(slot_of, _delivered(bundle))) | {INSTALLED})
 
     def install_own(self, bundle: VerifiedBundle) -> ImageFile | None:
         """Installs the Primary's own image if it is to have another one, and conditions allow."""
@@ -235,3 +241,8 @@ class Primary:
             return None
         install(self.memory, self._world.slots, image)
         return image.file
+
+
+def _delivered(bundle: VerifiedBundle) -> list[Image]:
+    """The images in the form in which each ECU gets its own."""
+    return [delivered(image, ecu) for ecu, image in bundle.images.items()]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from uptane.encryption.keys import DecryptionKey
 from uptane.formats.canonical_json import Json, compact
 from uptane.formats.profile import KINDS, Profile
 from uptane.metadata.errors import ProvisioningError
@@ -20,6 +21,7 @@ from uptane.metadata.root import Role, Root
 from uptane.metadata.targets import ImageFile
 from uptane.vehicle.memory import (
     CYCLES_WITHOUT_TIME,
+    DECRYPTION_KEY,
     EcuMemory,
     EcuState,
     VerificationKind,
@@ -49,6 +51,7 @@ class Provisioning:
         image_patterns: the names of the images that it may install (AMB-18); any when empty.
         cycles_without_time: update cycles, from 1, after which it takes no new metadata until a time is attested
             (AMB-5).
+        decryption_key: reads images that are encrypted for it; a key for nothing else (STD-5.4.1-8).
     """
 
     vehicle: VehicleIdentifier
@@ -64,6 +67,7 @@ class Provisioning:
     verification: VerificationKind = VerificationKind.FULL
     image_patterns: tuple[PathPattern, ...] = ()
     cycles_without_time: int = CYCLES_WITHOUT_TIME
+    decryption_key: DecryptionKey | None = None
 
 
 def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemory:
@@ -106,6 +110,8 @@ def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemor
         "key/timeserver": profile.format.encode_key(what.timeserver_key),
         "state": state.encode(),
     }
+    if what.decryption_key is not None:
+        changes[DECRYPTION_KEY] = what.decryption_key.encode()
     for repository, needed in _needed(profile, what):
         roles = what.roles.get(repository, {})
         for role in needed:

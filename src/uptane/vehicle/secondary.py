@@ -14,6 +14,7 @@ from uptane.metadata.errors import (
 from uptane.metadata.targets import Image, ImageFile
 from uptane.metadata.time_attestation import TimeAttestation
 from uptane.signing.signer import Signer
+from uptane.vehicle.decryption import delivered, verify_delivered
 from uptane.vehicle.installation import INSTALLED, at_once, install, remember_counter, settle, slot_of
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import ImageSlots, PrimaryLink
@@ -68,9 +69,13 @@ class Secondary:
         memory: its provisioned memory.
         signer: its key.
         world: the way to its Primary.
+
+    Raises:
+        SpoofingError: it is to decrypt with the key with which it signs.
     """
 
     def __init__(self, memory: EcuMemory, signer: Signer, world: SecondaryWorld) -> None:
+        memory.require_separate_keys(signer.key)
         self.memory = memory
         self._signer = signer
         self._world = world
@@ -186,28 +191,31 @@ class Secondary:
         return self._verification.verify(self._bundle)
 
     def receive_image(self, image: Image) -> None:
-        """Steps 3 and 4: takes the image from the Primary and stores it once it is verified."""
+        """Steps 3 and 4: takes the image from the Primary and stores it, as it came, once it is verified."""
+        coming = delivered(image, self.memory.ecu)
         received = self._world.primary.image(self.memory.ecu)
         if received is None:
             raise UnreachableError(f"requested image {image.file.path} from Primary but received none")
         name, data = received
-        if name != image.file.path:
+        if name != coming.file.path:
             raise RepositoryMismatchError(
-                f"received image {name!r} from Primary, expected {image.file.path!s}",
-                expected=image.file.path,
+                f"received image {name!r} from Primary, expected {coming.file.path!s}",
+                expected=coming.file.path,
                 offered=name,
             )
-        check = ImageCheck(image.file)
-        with self._world.slots.receive(slot_of(image)) as writer:
+        check = ImageCheck(coming.file)
+        with self._world.slots.receive(slot_of(coming)) as writer:
             try:
                 check.update(data)
                 check.finish()
+                if coming is not image:
+                    verify_delivered(self.memory, image, [data])
             except SecurityError:
                 self._refuse_if_outdated()
                 raise
             writer.write(data)
             writer.keep()
-        self._world.slots.keep_only(frozenset({slot_of(image), INSTALLED}))
+        self._world.slots.keep_only(frozenset({slot_of(coming), INSTALLED}))
 
     def _refuse_if_outdated(self) -> None:
         """An image that differs is no attack where the Primary has finished another cycle since we asked."""
