@@ -22,11 +22,19 @@ from world import PRIMARY, TCU, VIN
 from uptane.encryption.keys import DecryptionKey, EncryptionKeyType
 from uptane.formats.profile import Profile
 from uptane.metadata.digests import Digests
-from uptane.metadata.errors import BadHashError, DecryptionError, LengthMismatchError, SpoofingError, UptaneError
+from uptane.metadata.errors import (
+    BadHashError,
+    DecryptionError,
+    LengthMismatchError,
+    ProvisioningError,
+    SpoofingError,
+    UptaneError,
+)
 from uptane.metadata.identifiers import ImagePath
 from uptane.metadata.targets import Image, ImageFile
 from uptane.metadata.version_report import EcuVersionReport
-from uptane.vehicle.decryption import delivered, in_plain, verify_delivered
+from uptane.vehicle.decryption import delivered, in_plain
+from uptane.vehicle.installation import Installer
 from uptane.vehicle.memory import DECRYPTION_KEY, EcuMemory, VerificationKind
 from uptane.vehicle.secondary import Outcome
 
@@ -131,16 +139,19 @@ def test_each_listed_hash_must_be_that_of_the_image_in_plain(profile: Profile, f
     data = hosted(car.fleet) if encrypted else FIRMWARE
     custom = image.custom if encrypted else Image(file=image.file).custom
     path = ImagePath(PATH)
+    memory, slots = car.secondary.memory, car.tcu.device.slots
+    installer = Installer(memory, slots)
     for right in (True, False):
         if not right:
             hashes[flipped] = bytes([hashes[flipped][0] ^ 1]) + hashes[flipped][1:]
         file = ImageFile(path=path, length=len(FIRMWARE), digests=Digests(tuple(hashes.items())))
         expected = Image(file=file, custom=custom)
         if right:
-            verify_delivered(car.secondary.memory, expected, [data])
-            continue
-        with pytest.raises(BadHashError, match=flipped):
-            verify_delivered(car.secondary.memory, expected, [data])
+            installer.write(expected, in_plain(memory, expected, [data]))
+        else:
+            with pytest.raises(BadHashError, match=flipped):
+                installer.write(expected, in_plain(memory, expected, [data]))
+        assert installer.is_written(expected) == right
 
 
 def test_a_large_image_is_decrypted_piece_by_piece(profile: Profile, key_type: EncryptionKeyType) -> None:
@@ -163,37 +174,58 @@ def test_a_large_image_is_decrypted_piece_by_piece(profile: Profile, key_type: E
 
 
 @pytest.mark.parametrize("verification", [VerificationKind.FULL, VerificationKind.PARTIAL])
-def test_an_encrypted_image_waits_as_it_came_and_is_decrypted_when_it_is_installed(
+def test_an_encrypted_image_waits_in_plain_on_its_own_ecu_and_is_verified_again_before_it_runs(
     profile: Profile, verification: VerificationKind
 ) -> None:
     car = encrypted_vehicle(profile, verification=verification)
     car.tcu.device.may_install = False
-    release_encrypted(car.fleet)
+    image = release_encrypted(car.fleet)
     car.primary.update_cycle()
     assert car.secondary.update_cycle().outcome is Outcome.DEFERRED
     slots = getattr(car.tcu.device.slots, "_images", {})
-    assert not pieces(FIRMWARE) & pieces(b"".join(slots.values()))
+    (spare,) = [name for name, data in slots.items() if data == FIRMWARE]
+    slots[spare] = FIRMWARE[:-1] + b"!"
     car.tcu.device.may_install = True
-    assert car.secondary.update_cycle().outcome is Outcome.UPDATED
-    assert car.link.calls.count("image") == 1
-    assert car.running() == FIRMWARE
-
-
-def test_an_encrypted_image_that_is_altered_while_it_waits_is_not_installed(profile: Profile) -> None:
-    car = encrypted_vehicle(profile)
-    car.tcu.device.may_install = False
-    image = release_encrypted(car.fleet)
-    car.primary.update_cycle()
-    car.secondary.update_cycle()
-    slots = getattr(car.tcu.device.slots, "_images", {})
-    slot = next(name for name, data in slots.items() if data == hosted(car.fleet))
-    slots[slot] = slots[slot][:-1] + b"!"
-    car.tcu.device.may_install = True
-    with pytest.raises(DecryptionError):
+    with pytest.raises(BadHashError):
         car.secondary.update_cycle()
     assert car.running() == FACTORY
     assert car.secondary.update_cycle().outcome is Outcome.UPDATED
-    assert car.secondary.memory.state.installed == image.file
+    assert car.secondary.memory.state.installed == image.file and car.running() == FIRMWARE
+
+
+def test_a_decryption_that_the_power_cuts_is_done_again(profile: Profile) -> None:
+    car = encrypted_vehicle(profile)
+    release_encrypted(car.fleet)
+    car.primary.update_cycle()
+    name, data = car.link.image(TCU) or ("", b"")
+    car.link.swapped_image = name, data[: len(data) // 2]
+    with pytest.raises(LengthMismatchError):
+        car.secondary.update_cycle()
+    car.tcu.start()
+    assert car.running() == FACTORY
+    car.link.restore()
+    assert car.secondary.update_cycle().outcome is Outcome.UPDATED
+    assert car.running() == FIRMWARE
+
+
+def test_an_ecu_whose_primary_keeps_a_copy_of_its_image_is_not_made_with_a_decryption_key(profile: Profile) -> None:
+    car = encrypted_vehicle(profile)
+    with pytest.raises(ProvisioningError, match="copy in plain"):
+        car.add_secondary(BCU, decryption_key=decryption_key(BCU), storage_limited=True)
+
+
+def test_an_ecu_with_room_for_one_image_overwrites_nothing_for_an_encrypted_one(profile: Profile) -> None:
+    car = encrypted_vehicle(profile)
+    car.add_secondary(BCU, storage_limited=True)
+    car.cycle()
+    make_known(car.fleet, BCU, decryption_key(BCU))
+    release_encrypted(car.fleet, ecus=[BCU])
+    car.primary.update_cycle()
+    before = dict(getattr(car.secondaries[1].device.slots, "_images", {}))
+    with pytest.raises(DecryptionError, match="no key"):
+        car.secondaries[1].secondary.update_cycle()
+    assert getattr(car.secondaries[1].device.slots, "_images", {}) == before
+    assert car.secondaries[1].device.running() == FACTORY
 
 
 def test_after_a_restart_an_ecu_decrypts_as_before(profile: Profile, key_type: EncryptionKeyType) -> None:

@@ -23,18 +23,21 @@ def delivered(image: Image, ecu: EcuIdentifier) -> Image:
 
 
 def in_plain(memory: EcuMemory, image: Image, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The bytes of a delivered image, decrypted where the Director's metadata say that it is encrypted.
+    """The bytes of a delivered image; verified and decrypted where the Director's metadata say that it is encrypted.
 
-    They are not yet verified: whoever takes them checks length and hashes, and uses nothing before the end.
+    What comes out is not the listed image yet: whoever takes it checks its length and hashes (STD-5.4.3.4-9, -11), and
+    uses nothing before the end.
 
     Args:
-        memory: of the ECU that reads them.
+        memory: of the ECU that reads it.
         image: what signed metadata list.
         chunks: what was delivered, in pieces of any size.
 
     Raises:
-        DecryptionError: an unknown method, no key for it, a key of another ECU, or altered bytes: the last of these at
-            the end, in place of the end.
+        DecryptionError: an unknown method, or no key for it, at once; another key, or altered bytes, in place of the
+            end.
+        EndlessDataError, LengthMismatchError, BadHashError: while iterating: it is not the encrypted image that the
+            Director lists.
     """
     encrypted = _encrypted(image, memory.ecu)
     if encrypted is None:
@@ -44,15 +47,7 @@ def in_plain(memory: EcuMemory, image: Image, chunks: Iterable[bytes]) -> Iterat
         running = content.Decryption(_content_key(memory, image, encrypted), nonce)
     except DecryptionError as error:
         raise _told(memory, image, error) from error
-    return _decrypted(memory, image, running, chunks)
-
-
-def verify_delivered(memory: EcuMemory, image: Image, chunks: Iterable[bytes]) -> None:
-    """Raises SecurityError unless a delivered image is the listed one, in plain (STD-5.4.3.4-9, -11)."""
-    check = ImageCheck(image.file)
-    for chunk in in_plain(memory, image, chunks):
-        check.update(chunk)
-    check.finish()
+    return _decrypted(memory, image, running, ImageCheck(encrypted.file), chunks)
 
 
 def _encrypted(image: Image, ecu: EcuIdentifier) -> EncryptedImage | None:
@@ -61,10 +56,12 @@ def _encrypted(image: Image, ecu: EcuIdentifier) -> EncryptedImage | None:
 
 
 def _decrypted(
-    memory: EcuMemory, image: Image, running: content.Decryption, chunks: Iterable[bytes]
+    memory: EcuMemory, image: Image, running: content.Decryption, check: ImageCheck, chunks: Iterable[bytes]
 ) -> Iterator[bytes]:
     for chunk in chunks:
+        check.update(chunk)
         yield running.update(chunk)
+    check.finish()
     try:
         running.finish()
     except DecryptionError as error:

@@ -51,6 +51,7 @@ class Provisioning:
         image_patterns: the names of the images that it may install (AMB-18); any when empty.
         cycles_without_time: update cycles, from 1, after which it takes no new metadata until a time is attested
             (AMB-5).
+        storage_limited: whether it has room for one image only, which a new one is streamed over (AMB-14).
         decryption_key: reads images that are encrypted for it; a key for nothing else (STD-5.4.1-8).
     """
 
@@ -67,6 +68,7 @@ class Provisioning:
     verification: VerificationKind = VerificationKind.FULL
     image_patterns: tuple[PathPattern, ...] = ()
     cycles_without_time: int = CYCLES_WITHOUT_TIME
+    storage_limited: bool = False
     decryption_key: DecryptionKey | None = None
 
 
@@ -75,12 +77,20 @@ def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemor
 
     Raises:
         ProvisioningError: a role of a repository is missing, the store is in use by an ECU already, the map is not the
-            basic one, or it is to follow Roots that its Primary does not hand over (`unsafe_partial_without_root`).
+            basic one, it is to decrypt and has room for one image only, or it is to follow Roots that its Primary does
+            not hand over (`unsafe_partial_without_root`).
         FormatError: a role file is in another format than the profile's.
     """
     if store.read("identity") is not None:
         raise ProvisioningError("this ECU was provisioned before", next_step="Give it an empty folder.")
     require_basic(what.repository_map, what.ecu)
+    if what.storage_limited and what.decryption_key is not None:
+        raise ProvisioningError(
+            f"ECU {what.ecu} has room for one image only, of which its Primary keeps a copy in plain, so it "
+            "cannot keep an encrypted one to itself",
+            next_step="Make it with two slots, or without a decryption key.",
+            ecu=what.ecu,
+        )
     if what.cycles_without_time < 1:
         raise ProvisioningError(
             f"ECU {what.ecu} cannot do with {what.cycles_without_time} update cycles without an attested time",
@@ -96,6 +106,8 @@ def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemor
         identity["image_patterns"] = list(what.image_patterns)
     if what.cycles_without_time != CYCLES_WITHOUT_TIME:
         identity["cycles_without_time"] = what.cycles_without_time
+    if what.storage_limited:
+        identity["storage_limited"] = True
     state = EcuState(
         counter=what.counter,
         manifest_counter=what.counter,
