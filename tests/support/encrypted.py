@@ -62,8 +62,10 @@ def encrypted_vehicle(profile: Profile, kind: EncryptionKeyType = EncryptionKeyT
 def release_encrypted(
     fleet: Fleet, content: bytes = FIRMWARE, ecus: Iterable[EcuIdentifier] = (TCU,), path: str = PATH
 ) -> Image:
-    """The Image repository signs for an image, and the Director directs it to these ECUs, encrypted."""
-    image = fleet.add_image(path, content)
+    """The Image repository signs for an image, which it does not host, and the Director directs it, encrypted."""
+    file = ImageFile(path=ImagePath(path), length=len(content), digests=Digests.of(content, ("sha256", "sha512")))
+    image = wait(fleet.images.add_image(file.path, file))
+    wait(fleet.images.publish(fleet.now))
     wait(fleet.director.assign_encrypted(VIN, ecus, image, content))
     wait(fleet.director.publish(VIN, fleet.now))
     return image

@@ -322,6 +322,8 @@ def test_th_01_whoever_listens_everywhere_reads_no_piece_of_an_encrypted_image(p
     mine, other = hosted(car.fleet, TCU), hosted(car.fleet, BCU)
     assert heard.count(mine) == heard.count(other) == 2, "from the repository, and from the Primary"
     assert not pieces(FIRMWARE) & pieces(bytes(heard))
+    stores = [*car.fleet.image_store._files.values(), *car.fleet.hosted._files.values()]
+    assert not pieces(FIRMWARE) & pieces(b"".join(stores)), "nor can anybody download it"
     assert not pieces(mine) & pieces(other), "two ECUs get different bytes of the same image"
     for ecu in (TCU, BCU):
         for key in (decryption_key(PRIMARY), decryption_key(BCU if ecu == TCU else TCU)):

@@ -328,6 +328,7 @@ def test_an_ecu_without_an_encrypted_form_gets_the_same_image_in_plain(profile: 
     car = encrypted_vehicle(profile)
     car.add_secondary(BCU)
     image = release_encrypted(car.fleet)
+    wait(car.fleet.images.store_image(image.file.path, FIRMWARE))
     car.fleet.direct(image, BCU)
     car.cycle()
     assert [each.device.running() for each in car.secondaries] == [FIRMWARE, FIRMWARE]
