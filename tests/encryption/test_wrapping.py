@@ -103,7 +103,7 @@ def test_an_unknown_way_of_wrapping_is_refused() -> None:
 
 def test_a_symmetric_key_unwraps_nothing_and_nothing_is_wrapped_for_it() -> None:
     with pytest.raises(DecryptionError):
-        unwrap_key(wrapped(), DecryptionKey.symmetric(SECRET), CONTEXT)
+        unwrap_key(wrapped(), DecryptionKey.symmetric(TCU.private_bytes_raw()), CONTEXT)
     with pytest.raises(FormatError):
         wrap_key(SECRET, EncryptionKey.symmetric(SECRET), CONTEXT)
 

@@ -177,7 +177,9 @@ def test_no_image_is_decrypted_with_an_asymmetric_key_itself(profile: Profile, v
     car = encrypted_vehicle(profile, verification=verification)
     with refused(car, DecryptionError):
         release_encrypted(car.fleet)
-        redirect(car.fleet, wrapped_key=None)
+        running = Encryption(decryption_key(TCU).material, bytes(12))
+        data = running.update(FIRMWARE) + running.finish()
+        redirect(car.fleet, file=host(car.fleet, data), nonce=bytes(12), wrapped_key=None)
 
 
 @pytest.mark.standard("STD-5.4.3.4-6")
