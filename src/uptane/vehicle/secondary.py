@@ -115,9 +115,8 @@ class Secondary:
             self._world.say(f"The version report was not delivered: {error}")
 
     def _update(self) -> SecondaryResult:
+        self._try_to_restore()
         self.load_time()
-        if self._installer.is_lost:
-            self._try_to_restore()
         image, installer = self.verify_metadata(), self._installer
         if image is None:
             return SecondaryResult(
@@ -176,8 +175,7 @@ class Secondary:
                 f"Image: {image.file.path!s}",
                 image=image,
             )
-        if self._installer.is_lost:
-            self._try_to_restore()
+        self._try_to_restore()
         return SecondaryResult(
             outcome=Outcome.ROLLED_BACK,
             reason=f"It did not confirm that it works, and the image before it runs again: {image.file.path!s}",
@@ -201,10 +199,12 @@ class Secondary:
         )
 
     def _try_to_restore(self) -> None:
-        """Brings back the image that ran before; should that fail, the next cycle tries again."""
+        """Brings back the image that ran before, if it is gone; should that fail, the next cycle tries again."""
         primary, ecu, name = self._world.primary, self.memory.ecu, stored_as(self.memory.state.installed)
         try:
-            self._installer.restore(in_blocks(lambda offset: primary.backup_block(ecu, name, offset)))
+            self._installer.settle()
+            if self._installer.is_lost:
+                self._installer.restore(in_blocks(lambda offset: primary.backup_block(ecu, name, offset)))
         except UptaneError as error:
             self._world.say(f"The image that ran before was not restored: {error}")
             if isinstance(error, SecurityError):
