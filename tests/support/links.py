@@ -55,7 +55,7 @@ class Mirror:
         self.names.append(name)
         if self.name in self.down:
             raise UnreachableError(f"the mirror {self.name} does not answer")
-        data = wait(self.fleet.image_store.read(name))
+        data = wait(self.fleet.image_store.read(name)) or wait(self.fleet.hosted.read(name))
         for ending, other in self.altered.items():
             if name.endswith(ending):
                 data = other

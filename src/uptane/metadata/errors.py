@@ -23,6 +23,7 @@
     │   ├── ImageRollbackError        E-ROLLBACK-IMAGE a lower release counter
     │   ├── BadHashError              E-HASH           the image's hash differs
     │   ├── LengthMismatchError       E-LENGTH         the image's length differs
+    │   ├── DecryptionError           E-DECRYPT        an encrypted image that this ECU cannot decrypt
     │   ├── BadTimeAttestationError   E-TIME           a time that cannot be trusted
     │   └── SpoofingError             E-SPOOF          an identity that is not the sender's
     ├── UnreachableError              E-NET            a server or ECU does not answer as it should
@@ -224,6 +225,14 @@ class LengthMismatchError(SecurityError):
 
     code = "E-LENGTH"
     attack = Attack.ARBITRARY_SOFTWARE
+
+
+class DecryptionError(SecurityError):
+    """An encrypted image, or its wrapped key, is not for this ECU, was altered, or is encrypted in an unknown way."""
+
+    code = "E-DECRYPT"
+    attack = Attack.ARBITRARY_SOFTWARE
+    default_next_step = "Have the Director encrypt the image for the key that the ECU has."
 
 
 class BadTimeAttestationError(SecurityError):

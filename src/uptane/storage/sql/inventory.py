@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from uptane.director.ports import Alert, Assignment, Directed, EcuRecord, StoredReport, VehicleRecord
+from uptane.encryption.keys import EncryptionKey
 from uptane.metadata.errors import FormatError, StorageError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
@@ -150,6 +151,12 @@ class SqlTransaction:
             delete(assignments).where(here[1], of_ecu[1]),
             delete(directed).where(here[2], of_ecu[2]),
         )
+
+    async def set_encryption_key(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, key: EncryptionKey) -> None:
+        """Sets what images are encrypted for; raises UnknownVehicleError or UnknownEcuError."""
+        await self._require_ecu(vehicle, ecu)
+        here = and_(ecus.c.vehicle == str(vehicle), ecus.c.ecu == str(ecu))
+        await self._write(update(ecus).where(here).values(rows.encryption_row(key)))
 
     async def add_report(self, record: EcuRecord, stored: StoredReport) -> None:
         """Replaces the ECU's record and appends to its history.

@@ -81,6 +81,8 @@ ecus = Table(
     Column("report", LargeBinary),
     Column("report_received", UtcTime),
     Column("retired", UtcTime),
+    Column("encryption_type", _NAME),
+    Column("encryption_material", LargeBinary),
     ForeignKeyConstraint(["vehicle"], ["vehicles.vehicle"]),
 )
 
@@ -112,6 +114,7 @@ assignments = Table(
     Column("path", _NAME, nullable=False),
     Column("image", LargeBinary, nullable=False),
     Column("install_order", Integer),
+    Column("encrypted", LargeBinary),
     ForeignKeyConstraint(["vehicle", "ecu"], ["ecus.vehicle", "ecus.ecu"]),
 )
 
