@@ -1,12 +1,12 @@
-"""Downloads one image from the first mirror that gives exactly the listed bytes."""
+"""Downloads one image from the first mirror that gives exactly the listed bytes, and goes on where it was cut off."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import SecurityError, UnreachableError, UptaneError
-from uptane.metadata.targets import Image
+from uptane.metadata.errors import EndlessDataError, SecurityError, SlowRetrievalError, UnreachableError, UptaneError
+from uptane.metadata.targets import Image, ImageFile
 from uptane.vehicle.installation import slot_of
-from uptane.vehicle.ports import ImageSlots, ImageSource
+from uptane.vehicle.ports import ImageSlots, ImageSource, PartialImage
 from uptane.verification.verify_image import ImageCheck
 
 
@@ -20,6 +20,10 @@ def download(
     note: Callable[[SecurityError], None],
 ) -> None:
     """Stores the image in its slot once every byte of it is verified; what is refused is dropped.
+
+    A transfer that is cut off or too slow leaves what came of it; the next one, of the same or of another mirror, goes
+    on there. What was there is hashed with the rest, so it can be wrong without harm: then it is thrown away, and that
+    mirror is asked once more, for the whole image.
 
     Args:
         image: what signed metadata lists.
@@ -35,16 +39,17 @@ def download(
     """
     name = profile.requested_image(image.file.path, image.file.digests.items[0][1])
     reasons: list[UptaneError] = []
-    for mirror in mirrors:
-        try:
-            if _from_mirror(image, name, mirror, slots):
+    with slots.resume(slot_of(image)) as partial:
+        incoming = _Incoming(image.file, partial)
+        for mirror in _attempts(mirrors, incoming):
+            try:
+                incoming.take(mirror, name)
                 return
-            reasons.append(UnreachableError(f"a mirror does not have {image.file.path}", image=image.file.path))
-        except (SecurityError, UnreachableError) as error:
-            say(f"Update failed: {type(error).__name__}: {error}")
-            reasons.append(error)
-            if isinstance(error, SecurityError):
-                note(error)
+            except (SecurityError, UnreachableError) as error:
+                say(f"Update failed: {type(error).__name__}: {error}")
+                reasons.append(error)
+                if isinstance(error, SecurityError):
+                    note(error)
     attacks = [reason for reason in reasons if isinstance(reason, SecurityError)]
     say(f"Failed to update {image.file.path} from all mirrors: {[type(reason).__name__ for reason in reasons]}")
     raise (
@@ -58,15 +63,63 @@ def download(
     )
 
 
-def _from_mirror(image: Image, name: str, mirror: ImageSource, slots: ImageSlots) -> bool:
-    check = ImageCheck(image.file)
-    with mirror.stream(name, image.file.length) as chunks:
-        if chunks is None:
-            return False
-        with slots.receive(slot_of(image)) as writer:
-            for chunk in chunks:
-                check.update(chunk)
-                writer.write(chunk)
-            check.finish()
-            writer.keep()
-    return True
+def _attempts(mirrors: Sequence[ImageSource], incoming: "_Incoming") -> Iterator[ImageSource]:
+    """Each mirror once, and again, for the whole image, where what was there before it may be what was wrong."""
+    for mirror in mirrors:
+        yield mirror
+        if incoming.went_on and not incoming.received:
+            yield mirror
+
+
+class _Incoming:
+    """An image on its way in: the bytes that came, and the check that has seen every one of them."""
+
+    def __init__(self, file: ImageFile, partial: PartialImage) -> None:
+        self._file, self._partial = file, partial
+        self.went_on = False
+        self._check = ImageCheck(file)
+        try:
+            for chunk in partial.chunks():
+                self._check.update(chunk)
+        except EndlessDataError:
+            self._restart()
+
+    @property
+    def received(self) -> int:
+        """How many bytes came."""
+        return self._check.received
+
+    def _restart(self) -> None:
+        self._partial.restart()
+        self._check = ImageCheck(self._file)
+
+    def take(self, mirror: ImageSource, name: str) -> None:
+        """Takes the rest of the image, or all of it, and keeps it.
+
+        Raises:
+            SlowRetrievalError, UnreachableError: what came so far can be continued.
+            SecurityError: it is not the image; what came is thrown away.
+        """
+        self.went_on = self.received > 0
+        try:
+            if not self.went_on or self.received < self._file.length:
+                self._stream(mirror, name)
+            self._check.finish()
+        except SlowRetrievalError:
+            raise
+        except SecurityError:
+            self._restart()
+            raise
+        self._partial.keep()
+
+    def _stream(self, mirror: ImageSource, name: str) -> None:
+        path = self._file.path
+        with mirror.stream(name, self._file.length, self.received) as body:
+            if body is None:
+                raise UnreachableError(f"a mirror does not have {path}", image=path)
+            if body.start != self.received:
+                self.went_on = False
+                self._restart()
+            for chunk in body:
+                self._check.update(chunk)
+                self._partial.write(chunk)

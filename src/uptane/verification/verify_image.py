@@ -18,6 +18,11 @@ class ImageCheck:
         self._received = 0
         self._hashes = {name: hashlib.new(name) for name, _ in file.digests}
 
+    @property
+    def received(self) -> int:
+        """How many bytes it has seen."""
+        return self._received
+
     def update(self, chunk: bytes) -> None:
         """Takes the next bytes; raises EndlessDataError as soon as there are more than listed."""
         self._received += len(chunk)
