@@ -9,7 +9,7 @@ from uptane.metadata.errors import StorageError
 from uptane.storage.atomic_files import Folder, storage_errors
 from uptane.vehicle.ports import PartialImage
 
-READ_SIZE = 1 << 20
+READ_SIZE = 256 * 1024
 """Bytes read back at a time."""
 
 PARTIAL = ".part"

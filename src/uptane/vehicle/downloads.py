@@ -1,6 +1,7 @@
 """Downloads one image from the first mirror that gives exactly the listed bytes, and goes on where it was cut off."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from uptane.formats.profile import Profile
 from uptane.metadata.errors import EndlessDataError, SecurityError, SlowRetrievalError, UnreachableError, UptaneError
@@ -113,13 +114,18 @@ class _Incoming:
         self._partial.keep()
 
     def _stream(self, mirror: ImageSource, name: str) -> None:
+        """Each piece is hashed in a thread while it is written and the next one comes; all are when this returns."""
         path = self._file.path
-        with mirror.stream(name, self._file.length, self.received) as body:
+        with mirror.stream(name, self._file.length, self.received) as body, ThreadPoolExecutor(1) as hashing:
             if body is None:
                 raise UnreachableError(f"a mirror does not have {path}", image=path)
             if body.start != self.received:
                 self.went_on = False
                 self._restart()
+            check, hashed = self._check, None
             for chunk in body:
-                self._check.update(chunk)
+                check.count(chunk)
+                if hashed is not None:
+                    hashed.result()
+                hashed = hashing.submit(check.hash, chunk)
                 self._partial.write(chunk)
