@@ -30,7 +30,7 @@ def download(port: str, name: str, slots: str, length: str, digests: str) -> Non
     from uptane.metadata.digests import Digests
     from uptane.metadata.errors import SecurityError
     from uptane.metadata.identifiers import ImagePath
-    from uptane.metadata.targets import Image, ImageFile
+    from uptane.metadata.targets import ImageFile
     from uptane.storage.image_slots import ImageSlotFolder
     from uptane.transport.http_client import RepositoryClient
     from uptane.transport.limits import TransferLimits
@@ -42,13 +42,13 @@ def download(port: str, name: str, slots: str, length: str, digests: str) -> Non
 
     said: list[str] = []
     listed = Digests(tuple((n, bytes.fromhex(d)) for n, d in (pair.split("=") for pair in digests.split(","))))
-    image = Image(file=ImageFile(path=ImagePath(name), length=int(length), digests=listed))
+    image = ImageFile(path=ImagePath(name), length=int(length), digests=listed)
     client = RepositoryClient([f"http://127.0.0.1:{port}"], limits=TransferLimits(), name="b", on_event=said.append)
     with ImageSlotFolder(Path(slots)) as folder:
         started = time.perf_counter()
         # The archived profile asks for plain names, so that one published file serves every list of hashes.
         profile, mirrors = PROFILES["pouf1"], [ImagesOverHttp(client)]
-        downloads.download(image, mirrors, folder, profile, say=said.append, note=refuse)
+        downloads.download(image, name, mirrors, folder, profile, say=said.append, note=refuse)
         seconds = time.perf_counter() - started
     fetched = sum(int(line.split()[1]) for line in said if line.startswith("Downloaded"))
     print(seconds, resident("VmHWM") / 1000, fetched)

@@ -89,7 +89,15 @@ class Car:
         self.noted: list[SecurityError] = []
 
     def download(self, *hosts: Host) -> None:
-        download(self.image, hosts, self.slots, PROFILES["der"], say=self.said.append, note=self.noted.append)
+        download(
+            self.image.file,
+            slot_of(self.image),
+            hosts,
+            self.slots,
+            PROFILES["der"],
+            say=self.said.append,
+            note=self.noted.append,
+        )
 
     @property
     def stored(self) -> bytes | None:

@@ -24,7 +24,8 @@
     │   ├── BadHashError              E-HASH           the image's hash differs
     │   ├── LengthMismatchError       E-LENGTH         the image's length differs
     │   ├── BadTimeAttestationError   E-TIME           a time that cannot be trusted
-    │   └── SpoofingError             E-SPOOF          an identity that is not the sender's
+    │   ├── SpoofingError             E-SPOOF          an identity that is not the sender's
+    │   └── UntrustedHostError        E-HOST           a URL of a host that images are not fetched from
     ├── UnreachableError              E-NET            a server or ECU does not answer as it should
     ├── UnknownVehicleError           E-UNKNOWN-VEHICLE
     ├── UnknownEcuError               E-UNKNOWN-ECU
@@ -238,6 +239,12 @@ class SpoofingError(SecurityError):
 
     code = "E-SPOOF"
     attack = Attack.SPOOFING
+
+
+class UntrustedHostError(SecurityError):
+    """The Director gives a URL whose host the vehicle was not told to fetch from; it was not followed."""
+
+    code = "E-HOST"
 
 
 class UnreachableError(UptaneError):

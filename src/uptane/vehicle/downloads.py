@@ -4,33 +4,45 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import EndlessDataError, SecurityError, SlowRetrievalError, UnreachableError, UptaneError
-from uptane.metadata.targets import Image, ImageFile
-from uptane.vehicle.installation import slot_of
-from uptane.vehicle.ports import ImageSlots, ImageSource, PartialImage
+from uptane.metadata.errors import (
+    EndlessDataError,
+    SecurityError,
+    SlowRetrievalError,
+    UnreachableError,
+    UntrustedHostError,
+    UptaneError,
+)
+from uptane.metadata.targets import ImageFile
+from uptane.vehicle.ports import ImageSlots, ImageSource, PartialImage, ThirdHosts
 from uptane.verification.verify_image import ImageCheck
 
 
 def download(
-    image: Image,
+    file: ImageFile,
+    slot: str,
     mirrors: Sequence[ImageSource],
     slots: ImageSlots,
     profile: Profile,
     *,
+    url: str | None = None,
+    third_hosts: ThirdHosts | None = None,
     say: Callable[[str], None],
     note: Callable[[SecurityError], None],
 ) -> None:
-    """Stores the image in its slot once every byte of it is verified; what is refused is dropped.
+    """Stores an image in its slot once every byte of it is verified; what is refused is dropped.
 
     A transfer that is cut off or too slow leaves what came of it; the next one, of the same or of another mirror, goes
     on there. What was there is hashed with the rest, so it can be wrong without harm: then it is thrown away, and that
     mirror is asked once more, for the whole image.
 
     Args:
-        image: what signed metadata lists.
+        file: what signed metadata lists.
+        slot: the name of its slot, which no other image has.
         mirrors: the hosts, in the order they are asked.
         slots: where the image is stored.
         profile: the names of files.
+        url: where the Director says that it can be had as well (STD-5.4.3.3-4); asked first if `third_hosts` allow it.
+        third_hosts: None where only mirrors are asked.
         say: is told what happens, line by line.
         note: is told of every attack, also when a later mirror has the genuine image.
 
@@ -38,11 +50,12 @@ def download(
         SecurityError: no mirror gave the listed bytes; of several reasons the first attack is told.
         UnreachableError: no mirror had it, and none gave other bytes.
     """
-    name = profile.requested_image(image.file.path, image.file.digests.items[0][1])
+    name = profile.requested_image(file.path, file.digests.items[0][1])
+    sources = mirrors if url is None else [*_third_host(url, third_hosts, say, note), *mirrors]
     reasons: list[UptaneError] = []
-    with slots.resume(slot_of(image)) as partial:
-        incoming = _Incoming(image.file, partial)
-        for mirror in _attempts(mirrors, incoming):
+    with slots.resume(slot) as partial:
+        incoming = _Incoming(file, partial)
+        for mirror in _attempts(sources, incoming):
             try:
                 incoming.take(mirror, name)
                 return
@@ -52,16 +65,33 @@ def download(
                 if isinstance(error, SecurityError):
                     note(error)
     attacks = [reason for reason in reasons if isinstance(reason, SecurityError)]
-    say(f"Failed to update {image.file.path} from all mirrors: {[type(reason).__name__ for reason in reasons]}")
+    say(f"Failed to update {file.path} from all mirrors: {[type(reason).__name__ for reason in reasons]}")
     raise (
         attacks[0]
         if attacks
         else UnreachableError(
-            f"no mirror has image {image.file.path}",
+            f"no mirror has image {file.path}",
             next_step="Is the image still hosted by the Director or the Image repository?",
-            image=image.file.path,
+            image=file.path,
         )
     )
+
+
+def _third_host(
+    url: str,
+    third_hosts: ThirdHosts | None,
+    say: Callable[[str], None],
+    note: Callable[[SecurityError], None],
+) -> list[ImageSource]:
+    if third_hosts is None:
+        say(f"The Director's URL {url!r} is not followed: this vehicle asks the mirrors only.")
+        return []
+    try:
+        return [third_hosts.source(url)]
+    except UntrustedHostError as error:
+        say(str(error))
+        note(error)
+        return []
 
 
 def _attempts(mirrors: Sequence[ImageSource], incoming: "_Incoming") -> Iterator[ImageSource]:

@@ -109,6 +109,14 @@ class ImageSource(Protocol):
         ...
 
 
+class ThirdHosts(Protocol):
+    """Hosts that are neither repository, and which the vehicle was told that it may fetch images from."""
+
+    def source(self, url: str) -> ImageSource:
+        """The image at a URL that the Director gives (M-38); raises UntrustedHostError where it is not followed."""
+        ...
+
+
 class DirectorLink(Protocol):
     """The way to the Director."""
 

@@ -14,7 +14,7 @@ from uptane.signing.signer import Signer
 from uptane.vehicle.downloads import download
 from uptane.vehicle.installation import INSTALLED, at_once, holds, install, remember_counter, settle, slot_of
 from uptane.vehicle.memory import EcuMemory, EcuState
-from uptane.vehicle.ports import DirectorLink, ImageSlots, ImageSource, TimeLink
+from uptane.vehicle.ports import DirectorLink, ImageSlots, ImageSource, ThirdHosts, TimeLink
 from uptane.vehicle.secondaries import Secondaries
 from uptane.vehicle.version_reports import describe, report_of
 from uptane.verification.full_verification import VerifiedBundle, full_verification
@@ -30,6 +30,7 @@ class World:
     Args:
         repositories: metadata of both repositories.
         mirrors: hosts of images, in the order they are asked.
+        third_hosts: where an image is fetched from as well if the Director gives a URL there; None for nowhere else.
         director, timeserver: the services.
         slots: where images are kept.
         new_nonce: gives 31 cryptographically random bits.
@@ -46,6 +47,7 @@ class World:
     new_nonce: Callable[[], int]
     say: Callable[[str], None] = field(default=lambda line: None)
     may_install: Callable[[Image], bool] = at_once
+    third_hosts: ThirdHosts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +216,17 @@ class Primary:
         for slot, image in sorted(wanted.items()):
             if not self._refetch_images and holds(slots, slot, image.file):
                 continue
-            download(image, self._world.mirrors, slots, self.memory.profile, say=self._world.say, note=self._note)
+            download(
+                image.file,
+                slot,
+                self._world.mirrors,
+                slots,
+                self.memory.profile,
+                url=image.custom.url,
+                third_hosts=self._world.third_hosts,
+                say=self._world.say,
+                note=self._note,
+            )
             fetched[slot] = image.file
         return tuple(fetched.values())
 
