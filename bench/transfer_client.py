@@ -48,7 +48,7 @@ def download(port: str, name: str, slots: str, length: str, digests: str) -> Non
         started = time.perf_counter()
         # The archived profile asks for plain names, so that one published file serves every list of hashes.
         profile, mirrors = PROFILES["pouf1"], [ImagesOverHttp(client)]
-        downloads.download(image, name, mirrors, folder, profile, say=said.append, note=refuse)
+        downloads.download(image, mirrors, folder, profile, say=said.append, note=refuse)
         seconds = time.perf_counter() - started
     fetched = sum(int(line.split()[1]) for line in said if line.startswith("Downloaded"))
     print(seconds, resident("VmHWM") / 1000, fetched)

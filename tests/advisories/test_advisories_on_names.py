@@ -29,7 +29,8 @@ from uptane.storage.ecu_state import EcuStateFolder
 from uptane.storage.folders import ImageFolder, PublishedFolder
 from uptane.storage.image_slots import ImageSlotFolder
 from uptane.storage.memory_inventory import MemoryInventory
-from uptane.vehicle.installation import INSTALLED, slot_of
+from uptane.vehicle.installation import slot_of
+from uptane.vehicle.installation_states import SLOTS
 from uptane.vehicle.memory import EcuMemory
 
 HOSTILE = {
@@ -314,7 +315,7 @@ def test_cve_2026_6968_a_link_planted_among_the_images_leads_nowhere(profile: Pr
     image = stage.release()
     primary, secondary = tmp_path / "ecus" / "0", tmp_path / "ecus" / "1"
     with nothing_outside(tmp_path, "ecus"):
-        for slot in (primary / slot_of(image), secondary / slot_of(image), secondary / INSTALLED):
+        for slot in (primary / slot_of(image), *(secondary / name for name in SLOTS)):
             slot.unlink(missing_ok=True)
             slot.symlink_to(tmp_path / "beside" / "evil")
         with pytest.raises(StorageError):
@@ -322,7 +323,7 @@ def test_cve_2026_6968_a_link_planted_among_the_images_leads_nowhere(profile: Pr
         (primary / slot_of(image)).unlink()
         stage.car.cycle()
     assert stage.car.running() == stage.content
-    assert not (secondary / INSTALLED).is_symlink()
+    assert not (secondary / stage.car.secondary.memory.state.installation.active).is_symlink()
 
 
 @pytest.mark.parametrize("planted", ["supplier", "supplier/parts"])

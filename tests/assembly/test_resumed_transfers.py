@@ -30,6 +30,7 @@ from uptane.transport.http_client import RepositoryClient
 from uptane.transport.limits import TransferLimits
 from uptane.transport.links import ImagesOverHttp
 from uptane.vehicle.downloads import download
+from uptane.vehicle.installation import stored_as
 from uptane.vehicle.ports import ImageBody, ImageSource
 from uptane.vehicle.provisioning import provision
 
@@ -38,6 +39,7 @@ IMAGE = bytes(range(256)) * (40 * 4096)
 
 HALF = len(IMAGE) // 2
 FILE = ImageFile(path=ImagePath("large.img"), length=len(IMAGE), digests=Digests.of(IMAGE, ("sha256",)))
+SLOT = stored_as(FILE)
 
 
 @dataclass
@@ -83,7 +85,7 @@ def fetch(source: ImageSource, folder: Path) -> list[SecurityError]:
     noted: list[SecurityError] = []
     profile = PROFILES["pouf1"]  # which asks for plain names
     with ImageSlotFolder(folder) as slots:
-        download(FILE, "slot", [source], slots, profile, say=lambda line: None, note=noted.append)
+        download(FILE, [source], slots, profile, say=lambda line: None, note=noted.append)
     return noted
 
 
@@ -101,13 +103,13 @@ def test_a_download_goes_on_when_the_server_is_there_again(tmp_path: Path, publi
         source = Interrupted(mirror(port), lambda: servers.stop(port))
         with pytest.raises(UnreachableError):
             fetch(source, tmp_path / "slots")
-        came = (tmp_path / "slots" / "slot.part").stat().st_size
+        came = (tmp_path / "slots" / f"{SLOT}.part").stat().st_size
         assert HALF <= came < len(IMAGE)
         assert servers.start(published, port) == port
         assert fetch(source, tmp_path / "slots") == []
     assert source.came == [came, len(IMAGE) - came]
-    assert (tmp_path / "slots" / "slot").read_bytes() == IMAGE
-    assert os.listdir(tmp_path / "slots") == ["slot"]
+    assert (tmp_path / "slots" / SLOT).read_bytes() == IMAGE
+    assert os.listdir(tmp_path / "slots") == [SLOT]
 
 
 def test_a_download_goes_on_when_its_process_was_killed(tmp_path: Path, published: StaticFiles) -> None:
@@ -116,12 +118,12 @@ def test_a_download_goes_on_when_its_process_was_killed(tmp_path: Path, publishe
         environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY}/tests/support"}
         words = [sys.executable, __file__, str(port), str(tmp_path / "slots")]
         assert subprocess.run(words, env=environment, check=False).returncode == -signal.SIGKILL
-        came = (tmp_path / "slots" / "slot.part").stat().st_size
+        came = (tmp_path / "slots" / f"{SLOT}.part").stat().st_size
         assert HALF <= came < len(IMAGE)
         source = Interrupted(mirror(port), lambda: None)
         assert fetch(source, tmp_path / "slots") == []
     assert source.came == [len(IMAGE) - came]
-    assert (tmp_path / "slots" / "slot").read_bytes() == IMAGE
+    assert (tmp_path / "slots" / SLOT).read_bytes() == IMAGE
 
 
 def test_the_next_mirror_of_a_repository_goes_on_where_the_first_one_broke_off(tmp_path: Path) -> None:
@@ -147,8 +149,8 @@ def test_the_next_mirror_of_a_repository_goes_on_where_the_first_one_broke_off(t
                 timeserver_url="http://127.0.0.1:1",
             )
             mirrors = primary._world.mirrors
-            download(image.file, "slot", mirrors, slots, profile, say=lambda line: None, note=lambda error: None)
-            assert b"".join(slots.chunks("slot") or ()) == content
+            download(image.file, mirrors, slots, profile, say=lambda line: None, note=lambda error: None)
+            assert b"".join(slots.chunks(stored_as(image.file)) or ()) == content
         assert len(broken.requests) == len(good.requests) == 1
         assert b"\r\nrange: bytes=500-\r\n" in good.requests[0].lower()
 

@@ -1,5 +1,6 @@
 """ECUs of a vehicle: what one is made of and what survives its restart, and a Secondary with its way to the Primary."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -8,10 +9,11 @@ from world import new_signer
 
 from uptane.metadata.identifiers import EcuIdentifier
 from uptane.metadata.keys import KeyIdRule
+from uptane.metadata.targets import ImageFile
 from uptane.signing.signer import KeySigner
 from uptane.storage.memory import MemoryEcuStore, MemoryImageSlots
-from uptane.vehicle.installation import INSTALLED
-from uptane.vehicle.memory import EcuMemory
+from uptane.vehicle.installation import works
+from uptane.vehicle.memory import EcuMemory, EcuState
 from uptane.vehicle.ports import EcuStore, ImageSlots
 from uptane.vehicle.secondary import Secondary, SecondaryWorld
 
@@ -27,10 +29,11 @@ class Device:
     slots: ImageSlots
     signer: KeySigner
     may_install: bool = True
+    confirms: Callable[[ImageFile], bool] = works
 
     def running(self) -> bytes:
         """The image that runs."""
-        chunks = self.slots.chunks(INSTALLED)
+        chunks = self.slots.chunks(EcuState.decode(self.store.read("state") or b"").installation.active)
         assert chunks is not None
         return b"".join(chunks)
 
@@ -61,6 +64,7 @@ class SecondaryEcu:
             new_nonce=self._vehicle.new_nonce,
             say=self._vehicle.said.append,
             may_install=lambda image: self.device.may_install,
+            confirms=lambda file: self.device.confirms(file),
         )
         memory = EcuMemory(self.device.store, self._vehicle.fleet.profile)
         self.secondary = Secondary(memory, self.device.signer, world)

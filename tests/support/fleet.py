@@ -38,10 +38,9 @@ from uptane.signing.signer import KeySigner
 from uptane.storage.memory import MemoryImages, MemoryPublished
 from uptane.storage.memory_inventory import MemoryInventory
 from uptane.timeserver.timeserver import Timeserver
-from uptane.vehicle.installation import INSTALLED
+from uptane.vehicle.installation_states import RUNNING
 from uptane.vehicle.memory import EcuMemory
-from uptane.vehicle.primary import Primary
-from uptane.vehicle.primary import World as PrimaryWorld
+from uptane.vehicle.primary import Primary, World
 from uptane.vehicle.provisioning import Provisioning, provision
 from uptane.vehicle.secondary import Secondary
 
@@ -290,7 +289,7 @@ class Vehicle:
 
     def provision(self, ecu: EcuIdentifier, device: Device, **made: object) -> EcuMemory:
         """Makes an ECU in the factory; `made` replaces fields of its `Provisioning`."""
-        with device.slots.receive(INSTALLED) as writer:
+        with device.slots.receive(RUNNING.active) as writer:
             writer.write(FACTORY)
             writer.keep()
         what = replace(self.fleet.provisioning(self.vin, ecu, self.new_nonce()), **made)  # type: ignore[arg-type]
@@ -298,7 +297,7 @@ class Vehicle:
 
     def restart_primary(self) -> Primary:
         """The Primary comes up from its memory."""
-        world = PrimaryWorld(
+        world = World(
             repositories=self.links,
             mirrors=self.links.mirrors,
             director=self.links,
@@ -307,6 +306,7 @@ class Vehicle:
             new_nonce=self.new_nonce,
             say=self.said.append,
             may_install=lambda image: self.device.may_install,
+            confirms=lambda file: self.device.confirms(file),
         )
         memory = EcuMemory(self.device.store, self.fleet.profile)
         self.primary = Primary(memory, self.device.signer, world, refetch_images=self.refetch_images)

@@ -157,6 +157,7 @@ class SecondaryLink:
     swapped_attestation: bytes | None = None
     no_image: bool = False
     down: bool = False
+    block: int = 5
     calls: list[str] = field(default_factory=list)
 
     def restore(self) -> None:
@@ -195,3 +196,17 @@ class SecondaryLink:
     def image(self, ecu: EcuIdentifier) -> tuple[str, bytes] | None:
         self._ask("image")
         return None if self.no_image else self.swapped_image or self.secondaries.get_image(ecu)
+
+    def image_block(self, ecu: EcuIdentifier, name: str, offset: int) -> bytes:
+        self._ask("image block")
+        if self.swapped_image is not None:
+            return self.swapped_image[1][offset : offset + self.block]
+        return self.secondaries.get_image_block(ecu, name, offset)[: self.block]
+
+    def back_up(self, ecu: EcuIdentifier, name: str, offset: int, block: bytes) -> bool:
+        self._ask("back up")
+        return self.secondaries.back_up(ecu, name, offset, block)
+
+    def backup_block(self, ecu: EcuIdentifier, name: str, offset: int) -> bytes:
+        self._ask("backup block")
+        return self.secondaries.get_backup_block(ecu, name, offset)[: self.block]

@@ -91,7 +91,6 @@ class Car:
     def download(self, *hosts: Host) -> None:
         download(
             self.image.file,
-            slot_of(self.image),
             hosts,
             self.slots,
             PROFILES["der"],

@@ -11,7 +11,7 @@ from uptane.formats.profile import Profile
 from uptane.metadata.errors import BadTimeAttestationError, ImageNameError, ProvisioningError
 from uptane.metadata.identifiers import PathPattern
 from uptane.storage.memory import MemoryEcuStore
-from uptane.vehicle.installation import install
+from uptane.vehicle.installation import Installer
 from uptane.vehicle.memory import VerificationKind
 from uptane.vehicle.provisioning import provision
 from uptane.vehicle.secondary import Outcome
@@ -65,7 +65,7 @@ def test_amb_18_names_are_judged_again_before_an_image_is_installed(profile: Pro
     assert image is not None
     car.secondary.memory.image_patterns = (PathPattern(PATH),)
     with pytest.raises(ImageNameError, match="may install"):
-        install(car.secondary.memory, car.tcu.device.slots, image)
+        Installer(car.secondary.memory, car.tcu.device.slots).write(image, [EVIL])
 
 
 @pytest.mark.parametrize("cycles", [0, -1])

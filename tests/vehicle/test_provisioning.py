@@ -21,7 +21,8 @@ from uptane.metadata.identifiers import HardwareIdentifier, PathPattern, Reposit
 from uptane.metadata.repository_map import MappedRepository, RepositoryKind, RepositoryMap
 from uptane.metadata.root import Role, Root
 from uptane.storage.memory import MemoryEcuStore
-from uptane.vehicle.installation import install
+from uptane.vehicle.installation import Installer
+from uptane.vehicle.installation_states import RUNNING, Installation, Phase
 from uptane.vehicle.memory import EcuMemory, EcuState, role_name
 from uptane.vehicle.provisioning import Provisioning, provision
 
@@ -167,10 +168,16 @@ def test_the_state_survives_its_encoding(what: Provisioning) -> None:
         installed=what.installed,
         release_counter=0,
         attacks=("E-HASH: é",),
-        installing=what.installed,
-        installing_counter=7,
+        installation=Installation(
+            phase=Phase.TRIAL,
+            active="slot-b",
+            candidate=what.installed,
+            counter=7,
+            failed=what.installed,
+            failures=2,
+        ),
     )
-    for state in (full, replace(full, release_counter=None, attacks=(), installing=None, installing_counter=None)):
+    for state in (full, replace(full, release_counter=None, attacks=(), installation=RUNNING)):
         assert EcuState.decode(state.encode()) == state
 
 
@@ -188,5 +195,5 @@ def test_an_image_that_is_not_stored_cannot_be_installed(profile: Profile, what:
     device = new_device()
     memory = provision(device.store, profile, what)
     with pytest.raises(StorageError):
-        install(memory, device.slots, image)
+        Installer(memory, device.slots).activate(image)
     assert memory.state.installed == what.installed

@@ -27,7 +27,8 @@ from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier
 from uptane.metadata.targets import Custom
 from uptane.metadata.version_report import EcuVersionReport
 from uptane.storage.memory import MemoryImageSlots
-from uptane.vehicle.installation import INSTALLED, install, slot_of
+from uptane.vehicle.installation import Installer
+from uptane.vehicle.installation_states import SLOTS, Phase
 from uptane.vehicle.ports import ImageWriter
 from uptane.vehicle.secondary import Outcome, SecondaryWorld
 
@@ -92,6 +93,7 @@ class ListeningSlots(MemoryImageSlots):
         self.events.append(f"close {name}")
 
     def chunks(self, name: str) -> Iterator[bytes] | None:
+        self.events.append(f"read {name}")
         return iter([self.swapped[name]]) if name in self.swapped else super().chunks(name)
 
 
@@ -113,13 +115,12 @@ def listened(profile: Profile) -> tuple[Vehicle, ListeningSlots]:
 
 
 @pytest.mark.standard("STD-5.4.3.4-10", "STD-5.4.3.3-2", "STD-5.4.3.5-1")
-def test_an_image_is_verified_where_it_waits_before_the_installed_slot_is_opened(
+def test_an_image_is_verified_where_it_waits_before_the_ecu_starts_from_it(
     listened: tuple[Vehicle, ListeningSlots],
 ) -> None:
     car, flash = listened
     assert car.secondary.update_cycle().outcome is Outcome.UPDATED
-    waiting = slot_of(image(PATH, FRESH))
-    assert flash.events == [f"open {waiting}", f"close {waiting}", f"open {INSTALLED}", f"close {INSTALLED}"]
+    assert flash.events == [f"open {SLOTS[1]}", f"close {SLOTS[1]}", f"read {SLOTS[1]}"]
     assert car.link.calls.count("image") == 1
     car.link.swapped_image = (PATH, FRESH[::-1])
     car.fleet.release(PATH, FRESH + b" 2")
@@ -128,14 +129,15 @@ def test_an_image_is_verified_where_it_waits_before_the_installed_slot_is_opened
     with pytest.raises(BadHashError):
         car.link.swapped_image = (PATH, b"x" * len(FRESH + b" 2"))
         car.secondary.update_cycle()
-    assert not [event for event in flash.events if INSTALLED in event]
+    assert flash.events == [f"open {SLOTS[0]}"], "what is refused is dropped, in the slot that does not run"
+    assert car.running() == FRESH
 
 
 @pytest.mark.standard("STD-5.4.3.5-1", "STD-5.4.3.4-9", "STD-5.4.2.1.2-7")
 def test_bytes_that_change_after_they_were_verified_are_not_installed(listened: tuple[Vehicle, ListeningSlots]) -> None:
-    """The flash gives back other bytes than it took; what is judged is what is copied into the installed slot."""
+    """The flash gives back other bytes than it took; what is judged last is what the ECU would start from."""
     car, flash = listened
-    flash.swapped[slot_of(image(PATH, FRESH))] = b"x" * len(FRESH)
+    flash.swapped[SLOTS[1]] = b"x" * len(FRESH)
     with pytest.raises(BadHashError):
         car.secondary.update_cycle()
     assert car.running() == FACTORY
@@ -161,15 +163,17 @@ def test_hardware_and_release_are_judged_again_by_whoever_installs(
     car.cycle()
     memory, slots = car.secondary.memory, car.tcu.device.slots
     other = car.fleet.add_image("other.img", b"other", offered)
-    with slots.receive(slot_of(other)) as writer:
-        writer.write(b"other")
-        writer.keep()
     before = memory.state
     with pytest.raises(UptaneError) as caught:
-        install(memory, slots, other)
+        Installer(memory, slots).write(other, [b"other"])
     assert type(caught.value) is error
     assert (memory.state, car.running()) == (before, FRESH)
-    install(memory, slots, replace(other, custom=custom(5, ("tcu-7",))))
+    installer, fitting = Installer(memory, slots), replace(other, custom=custom(5, ("tcu-7",)))
+    installer.write(fitting, [b"other"])
+    assert memory.state.installation.phase is Phase.WRITTEN
+    with pytest.raises(error):
+        installer.activate(other)
+    assert installer.activate(fitting)
     assert car.running() == b"other"
 
 

@@ -262,6 +262,9 @@ def test_weakness_17_the_doors_offer_what_ecus_need_and_nothing_else(car: Vehicl
         "get_image",
         "get_metadata",
         "update_exists_for_ecu",
+        "get_image_block",
+        "back_up_image",
+        "get_backup_block",
     }
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from uptane.formats.profile import Profile
-from uptane.metadata.targets import Image
+from uptane.metadata.targets import Image, ImageFile
 from uptane.signing.signer import Signer
 from uptane.storage.ecu_state import EcuStateFolder
 from uptane.storage.image_slots import ImageSlotFolder
@@ -22,7 +22,7 @@ from uptane.transport.links import (
 )
 from uptane.transport.third_hosts import HostPolicy, ThirdHostsOverHttp
 from uptane.transport.xmlrpc_client import XmlRpcClient
-from uptane.vehicle.installation import at_once
+from uptane.vehicle.installation import at_once, works
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.primary import Primary, World
 from uptane.vehicle.secondary import Secondary, SecondaryWorld
@@ -65,6 +65,7 @@ def connect_primary(
     limits: TransferLimits = DEFAULT_LIMITS,
     say: Callable[[str], None] = lambda line: None,
     may_install: Callable[[Image], bool] = at_once,
+    confirms: Callable[[ImageFile], bool] = works,
     third_hosts: HostPolicy | None = None,
 ) -> Primary:
     """A Primary whose repositories are those of its map, its Director and Timeserver at these URLs.
@@ -84,6 +85,7 @@ def connect_primary(
         new_nonce=new_nonce,
         say=say,
         may_install=may_install,
+        confirms=confirms,
         third_hosts=None if third_hosts is None else ThirdHostsOverHttp(third_hosts, limits=limits, on_event=say),
     )
     return Primary(memory, signer, world, refetch_images=refetch_images)
@@ -97,10 +99,13 @@ def connect_secondary(
     primary_url: str,
     say: Callable[[str], None] = lambda line: None,
     may_install: Callable[[Image], bool] = at_once,
+    confirms: Callable[[ImageFile], bool] = works,
 ) -> Secondary:
     """A Secondary whose Primary is at this URL."""
     link = PrimaryOverXmlRpc(XmlRpcClient(primary_url, peer="Primary"), memory.profile)
-    world = SecondaryWorld(primary=link, slots=slots, new_nonce=new_nonce, say=say, may_install=may_install)
+    world = SecondaryWorld(
+        primary=link, slots=slots, new_nonce=new_nonce, say=say, may_install=may_install, confirms=confirms
+    )
     return Secondary(memory, signer, world)
 
 

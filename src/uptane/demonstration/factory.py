@@ -30,7 +30,7 @@ from uptane.metadata.targets import ImageFile
 from uptane.signing.signer import KeySigner
 from uptane.storage.ecu_state import EcuStateFolder
 from uptane.storage.image_slots import ImageSlotFolder
-from uptane.vehicle.installation import INSTALLED
+from uptane.vehicle.installation_states import RUNNING
 from uptane.vehicle.memory import EcuMemory, VerificationKind
 from uptane.vehicle.provisioning import Provisioning, provision
 
@@ -147,7 +147,7 @@ def make_ecu(
         image_patterns=tuple(PathPattern(text) for text in image_patterns),
     )
     slots = folder.slots()
-    with slots.receive(INSTALLED) as writer:
+    with slots.receive(RUNNING.active) as writer:
         writer.write(FACTORY_IMAGE)
         writer.keep()
     state = folder.state()

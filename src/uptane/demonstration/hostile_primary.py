@@ -55,6 +55,18 @@ class HostilePrimary:
         path = next((path for path, image in images.items() if ecu in image.custom.ecus), None)
         return None if path is None else (path, (self._folders[DIRECTOR] / "targets" / path).read_bytes())
 
+    def image_block(self, ecu: EcuIdentifier, name: str, offset: int) -> bytes:
+        """See `PrimaryLink`."""
+        return self._real.image_block(ecu, name, offset)
+
+    def back_up(self, ecu: EcuIdentifier, name: str, offset: int, block: bytes) -> bool:
+        """See `PrimaryLink`."""
+        return self._real.back_up(ecu, name, offset, block)
+
+    def backup_block(self, ecu: EcuIdentifier, name: str, offset: int) -> bytes:
+        """See `PrimaryLink`."""
+        return self._real.backup_block(ecu, name, offset)
+
     def _targets(self) -> bytes:
         return (self._metadata(DIRECTOR) / self._settings.profile.metadata_name(Role.TARGETS)).read_bytes()
 

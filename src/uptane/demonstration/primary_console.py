@@ -31,7 +31,7 @@ from uptane.metadata.errors import (
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.root import Role
 from uptane.services.asgi import host_names
-from uptane.services.primary_app import MAX_REPORT_BYTES, primary_methods
+from uptane.services.primary_app import MAX_REQUEST_BYTES, primary_methods
 from uptane.services.xmlrpc_door import XmlRpcDoor
 from uptane.signing.signer import KeySigner
 from uptane.vehicle.primary import CycleResult, Primary
@@ -137,7 +137,7 @@ class PrimaryConsole:
         profile = self.settings.profile
         door = XmlRpcDoor(
             primary_methods(primary.secondaries, profile),
-            max_body=MAX_REPORT_BYTES,
+            max_body=MAX_REQUEST_BYTES,
             allowed_hosts=host_names(profile),
         )
         self._port = self._servers.start(

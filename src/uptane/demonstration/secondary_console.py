@@ -18,7 +18,6 @@ from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.version_report import EcuVersionReport
 from uptane.signing.signer import KeySigner
 from uptane.storage.image_slots import ImageSlotFolder
-from uptane.vehicle.installation import INSTALLED
 from uptane.vehicle.memory import VerificationKind
 from uptane.vehicle.secondary import Outcome, Secondary, SecondaryResult, SecondaryWorld
 from uptane.vehicle.version_reports import SignedReport
@@ -172,7 +171,9 @@ class SecondaryConsole:
 
     def installed_content(self) -> bytes:
         """The bytes of the image that runs."""
-        chunks = self._slots.chunks(INSTALLED) if self._slots is not None else None
+        if self._slots is None:
+            return b""
+        chunks = self._slots.chunks(self.secondary.memory.state.installation.active)
         return b"" if chunks is None else b"".join(chunks)
 
     @command

@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 
 from uptane.formats.call_values import from_call, to_call
 from uptane.formats.profile import Profile
+from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.services.arguments import flag, integer, text
 from uptane.vehicle.secondaries import Secondaries
 
-MAX_REPORT_BYTES = 64_000
-"""Bytes of a request: a version report has some 700."""
+MAX_REQUEST_BYTES = 100_000
+"""Bytes of a request: a version report has some 700, and a block of an image that is backed up 64 KiB."""
 
 
 def primary_methods(secondaries: Secondaries, profile: Profile) -> Mapping[str, Callable[..., object]]:
@@ -58,6 +59,18 @@ def primary_methods(secondaries: Secondaries, profile: Profile) -> Mapping[str, 
         found = secondaries.get_image(EcuIdentifier(text(ecu_serial, "ECU serial")))
         return [None, None] if found is None else [found[0], found[1]]
 
+    def get_image_block(ecu_serial: object, name: object, offset: object) -> bytes:
+        """Some bytes of the image from an offset on; none at its end."""
+        return secondaries.get_image_block(*_place(ecu_serial, name, offset))
+
+    def back_up_image(ecu_serial: object, name: object, offset: object, block: object) -> bool:
+        """Takes some bytes of the image that runs; whether all of it is here, verified."""
+        return secondaries.back_up(*_place(ecu_serial, name, offset), from_call(block, "block", as_struct=False))
+
+    def get_backup_block(ecu_serial: object, name: object, offset: object) -> bytes:
+        """Some bytes of what was backed up from an offset on; none at its end."""
+        return secondaries.get_backup_block(*_place(ecu_serial, name, offset))
+
     methods: list[Callable[..., object]] = [
         submit_ecu_manifest,
         register_new_secondary,
@@ -65,5 +78,15 @@ def primary_methods(secondaries: Secondaries, profile: Profile) -> Mapping[str, 
         get_metadata,
         update_exists_for_ecu,
         get_image,
+        get_image_block,
+        back_up_image,
+        get_backup_block,
     ]
     return {method.__name__: method for method in methods}
+
+
+def _place(ecu_serial: object, name: object, offset: object) -> tuple[EcuIdentifier, str, int]:
+    """Whose image, which one, and where in it."""
+    if (at := integer(offset, "offset")) < 0:
+        raise FormatError("offset must not be negative", field="offset")
+    return EcuIdentifier(text(ecu_serial, "ECU serial")), text(name, "name"), at

@@ -130,3 +130,18 @@ class PrimaryOverXmlRpc:
                 return name, data
             case _:
                 raise FormatError("the Primary answered get_image with something else than a name and bytes")
+
+    def image_block(self, ecu: EcuIdentifier, name: str, offset: int) -> bytes:
+        """`get_image_block`."""
+        return self._block("get_image_block", ecu, name, offset)
+
+    def back_up(self, ecu: EcuIdentifier, name: str, offset: int, block: bytes) -> bool:
+        """`back_up_image`."""
+        return self._client.call("back_up_image", str(ecu), name, offset, block) is True
+
+    def backup_block(self, ecu: EcuIdentifier, name: str, offset: int) -> bytes:
+        """`get_backup_block`."""
+        return self._block("get_backup_block", ecu, name, offset)
+
+    def _block(self, method: str, ecu: EcuIdentifier, name: str, offset: int) -> bytes:
+        return from_call(self._client.call(method, str(ecu), name, offset), "block of an image", as_struct=False)

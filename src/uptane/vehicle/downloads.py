@@ -13,13 +13,13 @@ from uptane.metadata.errors import (
     UptaneError,
 )
 from uptane.metadata.targets import ImageFile
+from uptane.vehicle.installation import stored_as
 from uptane.vehicle.ports import ImageSlots, ImageSource, PartialImage, ThirdHosts
 from uptane.verification.verify_image import ImageCheck
 
 
 def download(
     file: ImageFile,
-    slot: str,
     mirrors: Sequence[ImageSource],
     slots: ImageSlots,
     profile: Profile,
@@ -37,7 +37,6 @@ def download(
 
     Args:
         file: what signed metadata lists.
-        slot: the name of its slot, which no other image has.
         mirrors: the hosts, in the order they are asked.
         slots: where the image is stored.
         profile: the names of files.
@@ -53,7 +52,7 @@ def download(
     name = profile.requested_image(file.path, file.digests.items[0][1])
     sources = mirrors if url is None else [*_third_host(url, third_hosts, say, note), *mirrors]
     reasons: list[UptaneError] = []
-    with slots.resume(slot) as partial:
+    with slots.resume(stored_as(file)) as partial:
         incoming = _Incoming(file, partial)
         for mirror in _attempts(sources, incoming):
             try:

@@ -1,20 +1,30 @@
-"""Installs a verified image: what is written into the slot is judged again while it is copied."""
+"""Installs a verified image: into the slot that does not run, tried before it is trusted, taken back if it fails."""
 
-from uptane.metadata.errors import SecurityError, StorageError
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+
+from uptane.metadata.errors import SecurityError, StorageError, UptaneError
 from uptane.metadata.targets import Image, ImageFile
+from uptane.vehicle.installation_states import ONE_SLOT, TWO_SLOTS, Event, Installation, Phase
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import ImageSlots
 from uptane.verification.match_images import check_fits
 from uptane.verification.verify_image import ImageCheck
 
-INSTALLED = "installed"
-"""The slot of the image that runs."""
+MAX_TRIALS = 3
+"""How often an image that does not confirm is tried before the ECU waits for another one."""
+
+
+def stored_as(file: ImageFile) -> str:
+    """The name under which an image waits: its first hash, so it can only ever hold that image."""
+    function, digest = file.digests.items[0]
+    return f"{function}-{digest.hex()}"
 
 
 def slot_of(image: Image) -> str:
-    """The slot in which an image waits: named by its first hash, so it can only ever hold that image."""
-    function, digest = image.file.digests.items[0]
-    return f"{function}-{digest.hex()}"
+    """The name under which an image waits on a Primary."""
+    return stored_as(image.file)
 
 
 def at_once(image: Image) -> bool:
@@ -22,66 +32,187 @@ def at_once(image: Image) -> bool:
     return True
 
 
-def install(memory: EcuMemory, slots: ImageSlots, image: Image) -> None:
-    """Copies a stored image into the installed slot and remembers it (STD-5.4.3.5-1).
+def works(file: ImageFile) -> bool:
+    """What an image says of itself on an ECU that cannot ask it: True."""
+    return True
 
-    The checks of STD-5.4.3.4 run once more on the bytes that are really installed.
 
-    Raises:
-        SecurityError: a check failed; the image that ran before still runs.
-        StorageError: it could not be stored.
+class Installer:
+    """The slots of one ECU, and how far the installation in them has come.
+
+    Args:
+        memory: the ECU's memory.
+        slots: its flash; it runs the image in `memory.state.installation.active`.
+        confirms: starts the image in the active slot, and tells whether it says that it works; called again after a
+            power cut in between. An image that does not is taken back.
     """
-    check_fits(image, memory.ecu, memory.facts)
-    chunks = slots.chunks(slot_of(image))
-    if chunks is None:
-        raise StorageError(f"image {image.file.path} is not stored", next_step="Run the update cycle again.")
-    offered, before = image.custom.must_match.release_counter, memory.state.release_counter
-    highest = before if offered is None else max(offered, before or 0)
-    check = ImageCheck(image.file)
-    with slots.receive(INSTALLED) as writer:
-        for chunk in chunks:
-            check.update(chunk)
-            writer.write(chunk)
-        check.finish()
-        memory.change(installing=image.file, installing_counter=highest)
-        writer.keep()
-    memory.change(installed=image.file, release_counter=highest, installing=None, installing_counter=None)
 
+    def __init__(self, memory: EcuMemory, slots: ImageSlots, confirms: Callable[[ImageFile], bool] = works) -> None:
+        self._memory = memory
+        self._slots = slots
+        self._confirms = confirms
+        self._table = ONE_SLOT if memory.storage_limited else TWO_SLOTS
+        self.settle()
 
-def remember_counter(memory: EcuMemory, image: Image) -> None:
-    """An installed image that is released again, with a higher counter, raises what may be installed after it."""
-    offered, before = image.custom.must_match.release_counter, memory.state.release_counter
-    if offered is not None and (before is None or offered > before):
-        memory.change(release_counter=offered)
+    @property
+    def _now(self) -> Installation:
+        return self._memory.state.installation
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The slots that images run from."""
+        now = self._now
+        return frozenset({now.active} if self._memory.storage_limited else {now.active, now.spare})
 
-def settle(memory: EcuMemory, slots: ImageSlots) -> None:
-    """After an installation that was cut off: remembers which image really runs, the one before or the new one."""
-    with memory.lock:
-        state = memory.state
-        if state.installing is None:
-            return
-        if holds(slots, INSTALLED, state.installing):
-            memory.change(
-                installed=state.installing,
-                release_counter=state.installing_counter,
-                installing=None,
-                installing_counter=None,
+    @property
+    def is_lost(self) -> bool:
+        """Whether there is no image to start from: only where there is one slot."""
+        return self._now.phase is Phase.RESTORING
+
+    def settle(self) -> None:
+        """Brings an installation that was cut off to a state that means something, and asks a new image again."""
+        with self._memory.lock:
+            now = self._now
+            after = now.after(Event.RESTARTED, self._table)
+            if after is not now:
+                self._memory.change(installation=replace(after, candidate=None, counter=None))
+            if after.phase is Phase.TRIAL and after.candidate is not None:
+                self._try(after.candidate)
+
+    def write(self, image: Image, chunks: Iterable[bytes]) -> None:
+        """Writes an image into the slot that does not run, or over the only one, and verifies every byte of it.
+
+        The checks of STD-5.4.3.4 run on the bytes that are really installed. Until they have passed, the slot is not
+        valid.
+
+        Raises:
+            SecurityError: a check failed.
+            StorageError: it could not be stored.
+            UnreachableError: the bytes broke off.
+        """
+        memory = self._memory
+        check_fits(image, memory.ecu, memory.facts)
+        self.settle()
+        begun = self._now.after(Event.BEGUN, self._table)
+        memory.change(installation=replace(begun, candidate=image.file, counter=self._highest(image)))
+        self._fill(image.file, chunks)
+        memory.change(installation=self._now.after(Event.VERIFIED, self._table))
+
+    def restore(self, chunks: Iterable[bytes]) -> None:
+        """Writes the image that ran before into the only slot; raises as `write` does, and may be tried again."""
+        self._receive(self._memory.state.installed, chunks)
+        self._memory.change(installation=self._now.after(Event.VERIFIED, self._table))
+
+    def _fill(self, file: ImageFile, chunks: Iterable[bytes]) -> None:
+        try:
+            self._receive(file, chunks)
+        except UptaneError:
+            self._fail()
+            raise
+
+    def _receive(self, file: ImageFile, chunks: Iterable[bytes]) -> None:
+        now, check = self._now, ImageCheck(file)
+        if self._memory.storage_limited:
+            self._slots.keep_only(frozenset())
+        with self._slots.receive(now.active if self._memory.storage_limited else now.spare) as writer:
+            for chunk in chunks:
+                check.update(chunk)
+                writer.write(chunk)
+            check.finish()
+            writer.keep()
+
+    def _fail(self) -> None:
+        failed = replace(self._now.after(Event.FAILED, self._table), candidate=None, counter=None)
+        with suppress(StorageError):  # `settle` does the same
+            self._memory.change(installation=failed)
+
+    def _highest(self, image: Image) -> int | None:
+        offered, before = image.custom.must_match.release_counter, self._memory.state.release_counter
+        return before if offered is None else max(offered, before or 0)
+
+    def is_written(self, image: Image) -> bool:
+        """Whether the image was written and verified, and waits to be activated."""
+        now = self._now
+        return now.phase is Phase.WRITTEN and now.candidate == image.file
+
+    def activate(self, image: Image) -> bool:
+        """Runs an image that was written, once its bytes were verified again where they are (STD-5.4.3.5-1).
+
+        Returns:
+            Whether it confirmed that it works; if not, the image that ran before runs again, or is to be restored.
+
+        Raises:
+            SecurityError: it does not fit this ECU any more, or was altered while it waited.
+        StorageError: it was not written.
+        """
+        memory = self._memory
+        check_fits(image, memory.ecu, memory.facts)
+        if self.is_written(image):
+            try:
+                verify_stored(self._slots, self._now.spare, image.file)
+            except UptaneError:
+                self._fail()
+                raise
+            after = self._now.after(Event.ACTIVATED, self._table)
+            memory.change(installation=replace(after, active=after.spare))
+        return self._try(image.file)
+
+    def _try(self, candidate: ImageFile) -> bool:
+        now = self._now
+        if now.phase is not Phase.TRIAL or now.candidate != candidate:
+            raise _not_stored(candidate)
+        if self._confirms(candidate):
+            done = now.after(Event.CONFIRMED, self._table)
+            self._memory.change(
+                installed=candidate, release_counter=now.counter, installation=Installation(active=done.active)
             )
-        else:
-            memory.change(installing=None, installing_counter=None)
+            return True
+        back = now.after(Event.NOT_CONFIRMED, self._table)
+        failures = 1 + (now.failures if now.failed == candidate else 0)
+        active = now.active if self._memory.storage_limited else now.spare
+        self._memory.change(
+            installation=Installation(phase=back.phase, active=active, failed=candidate, failures=failures)
+        )
+        return False
+
+    def has_given_up(self, image: Image) -> bool:
+        """Whether the image was tried MAX_TRIALS times in vain, with no other image tried or directed since."""
+        return self._now.failed == image.file and self._now.failures >= MAX_TRIALS
+
+    def keeps(self, image: Image) -> None:
+        """The image that runs is directed: a release counter that rose counts from now on, and old failures do not."""
+        state, highest = self._memory.state, self._highest(image)
+        if highest != state.release_counter or state.installation.failures:
+            clean = replace(state.installation, failed=None, failures=0)
+            self._memory.change(release_counter=highest, installation=clean)
+
+
+def stored(slots: ImageSlots, name: str, file: ImageFile) -> Iterator[bytes]:
+    """The bytes of a stored image; raises StorageError where there is none."""
+    chunks = slots.chunks(name)
+    if chunks is None:
+        raise _not_stored(file)
+    return chunks
+
+
+def _not_stored(file: ImageFile) -> StorageError:
+    return StorageError(f"image {file.path} is not stored", next_step="Run the update cycle again.")
+
+
+def verify_stored(slots: ImageSlots, name: str, file: ImageFile) -> None:
+    """Reads a stored image; raises SecurityError unless it is exactly that one, StorageError where there is none."""
+    check = ImageCheck(file)
+    for chunk in stored(slots, name, file):
+        check.update(chunk)
+    check.finish()
 
 
 def holds(slots: ImageSlots, name: str, file: ImageFile) -> bool:
-    """Whether the slot has exactly that image, every byte of it."""
-    chunks = slots.chunks(name)
-    if chunks is None:
+    """Whether exactly that image is stored, every byte of it."""
+    if slots.chunks(name) is None:
         return False
-    check = ImageCheck(file)
     try:
-        for chunk in chunks:
-            check.update(chunk)
-        check.finish()
+        verify_stored(slots, name, file)
     except SecurityError:
         return False
     return True

@@ -10,7 +10,7 @@ from uptane.formats.canonical_json import Json, compact, decode_strict
 from uptane.formats.json_fields import Fields, read_time, write_time
 from uptane.formats.json_images import read_file, write_file
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import BadTimeAttestationError, ProvisioningError
+from uptane.metadata.errors import BadTimeAttestationError, FormatError, ProvisioningError
 from uptane.metadata.identifiers import (
     EcuIdentifier,
     HardwareIdentifier,
@@ -23,6 +23,7 @@ from uptane.metadata.repository_map import RepositoryKind, RepositoryMap
 from uptane.metadata.root import Role
 from uptane.metadata.targets import ImageFile
 from uptane.metadata.version_report import MAX_ATTACKS_BYTES
+from uptane.vehicle.installation_states import RUNNING, Installation, Phase
 from uptane.vehicle.ports import EcuStore
 from uptane.verification.match_images import EcuFacts
 from uptane.verification.steps import Commit, Keep
@@ -62,8 +63,7 @@ class EcuState:
         installed: the image that runs.
         release_counter: the highest release counter ever installed; None before the first.
         attacks: descriptions of attacks seen and not yet reported.
-        installing, installing_counter: the image that is being installed and what `release_counter` will be then,
-            so that a power cut leaves no doubt about which image runs; None at all other times.
+        installation: how far an installation has come, and the slot of the image that runs.
     """
 
     counter: int
@@ -75,8 +75,7 @@ class EcuState:
     release_counter: int | None = None
     cycles_without_time: int = 0
     attacks: tuple[str, ...] = ()
-    installing: ImageFile | None = None
-    installing_counter: int | None = None
+    installation: Installation = RUNNING
 
     def encode(self) -> bytes:
         """The state as JSON."""
@@ -90,8 +89,7 @@ class EcuState:
             "installed": _write(self.installed),
             "release_counter": self.release_counter,
             "attacks": list(self.attacks),
-            "installing": None if self.installing is None else _write(self.installing),
-            "installing_counter": self.installing_counter,
+            "installation": _write_installation(self.installation),
         }
         return compact({name: value for name, value in members.items() if value is not None})
 
@@ -99,7 +97,6 @@ class EcuState:
     def decode(cls, raw: bytes) -> "EcuState":
         """The inverse of `encode`; raises FormatError."""
         fields = Fields(decode_strict(raw), "ECU state")
-        installing = fields.optional("installing", dict)
         return cls(
             counter=fields.take("counter", int),
             manifest_counter=fields.take("manifest_counter", int),
@@ -110,8 +107,7 @@ class EcuState:
             installed=_read(fields.take("installed", dict)),
             release_counter=fields.optional("release_counter", int),
             attacks=fields.texts("attacks", str),
-            installing=None if installing is None else _read(installing),
-            installing_counter=fields.optional("installing_counter", int),
+            installation=_read_installation(fields.take("installation", dict)),
         )
 
 
@@ -123,6 +119,39 @@ def _read(members: dict[str, Json]) -> ImageFile:
     file = Fields(members, "image")
     path = file.take("path", str)
     return read_file(path, file.members)
+
+
+def _write_installation(installation: Installation) -> dict[str, Json]:
+    candidate, failed = installation.candidate, installation.failed
+    members: dict[str, Json] = {
+        "phase": installation.phase.value,
+        "active": installation.active,
+        "candidate": None if candidate is None else _write(candidate),
+        "counter": installation.counter,
+        "failed": None if failed is None else _write(failed),
+        "failures": installation.failures,
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _read_installation(members: dict[str, Json]) -> Installation:
+    fields = Fields(members, "installation")
+    candidate, failed = fields.optional("candidate", dict), fields.optional("failed", dict)
+    return Installation(
+        phase=_phase(fields.take("phase", str)),
+        active=fields.take("active", str),
+        candidate=None if candidate is None else _read(candidate),
+        counter=fields.optional("counter", int),
+        failed=None if failed is None else _read(failed),
+        failures=fields.take("failures", int),
+    )
+
+
+def _phase(text: str) -> Phase:
+    try:
+        return Phase(text)
+    except ValueError as error:
+        raise FormatError(f"an installation cannot be {text!r}", field="phase") from error
 
 
 class EcuMemory:
@@ -149,6 +178,7 @@ class EcuMemory:
         hardware = identity.optional("hardware_id", str)
         self.hardware_id = None if hardware is None else HardwareIdentifier(hardware)
         self.image_patterns = _patterns(identity)
+        self.storage_limited = identity.optional("storage_limited", bool) or False
         self.cycles_without_time = identity.optional("cycles_without_time", int) or CYCLES_WITHOUT_TIME  # never 0
         self.verification = _kind(identity.optional("verification", str))
         self.map: RepositoryMap = profile.format.decode_map(self.require("map"))

@@ -167,3 +167,25 @@ class PrimaryLink(Protocol):
     def image(self, ecu: EcuIdentifier) -> tuple[str, bytes] | None:
         """Name and bytes of the image for the Secondary, or None."""
         ...
+
+    def image_block(self, ecu: EcuIdentifier, name: str, offset: int) -> bytes:
+        """Some bytes of the image for the Secondary, from an offset on; none at its end (STD-5.4.2.7-2).
+
+        Args:
+            ecu: the Secondary.
+            name: of the image, as `installation.stored_as` gives it.
+            offset: bytes.
+        """
+        ...
+
+    def back_up(self, ecu: EcuIdentifier, name: str, offset: int, block: bytes) -> bool:
+        """Leaves some bytes of the image that the Secondary runs with the Primary (STD-5.4.3.3-3).
+
+        Returns:
+            Whether the Primary has all of it, verified; asked with no bytes, nothing changes.
+        """
+        ...
+
+    def backup_block(self, ecu: EcuIdentifier, name: str, offset: int) -> bytes:
+        """Some bytes of what was left there, from an offset on; none at its end."""
+        ...

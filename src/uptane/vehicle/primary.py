@@ -12,7 +12,7 @@ from uptane.metadata.version_report import EcuVersionReport
 from uptane.signing.sign import sign
 from uptane.signing.signer import Signer
 from uptane.vehicle.downloads import download
-from uptane.vehicle.installation import INSTALLED, at_once, holds, install, remember_counter, settle, slot_of
+from uptane.vehicle.installation import Installer, at_once, holds, slot_of, stored, works
 from uptane.vehicle.memory import EcuMemory, EcuState
 from uptane.vehicle.ports import DirectorLink, ImageSlots, ImageSource, ThirdHosts, TimeLink
 from uptane.vehicle.secondaries import Secondaries
@@ -37,6 +37,7 @@ class World:
         say: is told what happens, line by line.
         may_install: whether the vehicle is in a state to install that verified image now (STD-5.4.3.5-2, -3), such as
             parked, with a full battery and a backup made; asked again in each cycle until it is.
+        confirms: starts the Primary's own new image, and tells whether it says that it works (`Installer`).
     """
 
     repositories: Fetcher
@@ -47,6 +48,7 @@ class World:
     new_nonce: Callable[[], int]
     say: Callable[[str], None] = field(default=lambda line: None)
     may_install: Callable[[Image], bool] = at_once
+    confirms: Callable[[ImageFile], bool] = works
     third_hosts: ThirdHosts | None = None
 
 
@@ -87,7 +89,7 @@ class Primary:
         self._world = world
         self._refetch_images = refetch_images
         self._reserved: tuple[int, int] | None = None
-        settle(memory, world.slots)
+        self._installer = Installer(memory, world.slots, world.confirms)
 
     @property
     def director(self) -> DirectorLink:
@@ -141,7 +143,7 @@ class Primary:
     def make_manifest(self) -> bytes:
         """A signed vehicle version manifest of the latest report of every ECU, the Primary's own among them."""
         with self.memory.lock:
-            settle(self.memory, self._world.slots)
+            self._installer.settle()
             state = self._next_counters()
             own = report_of(self.memory, self._signer, state)
             decode = self.memory.profile.format.decode
@@ -218,7 +220,6 @@ class Primary:
                 continue
             download(
                 image.file,
-                slot,
                 self._world.mirrors,
                 slots,
                 self.memory.profile,
@@ -232,18 +233,30 @@ class Primary:
 
     def _forget_other_images(self, bundle: VerifiedBundle) -> None:
         """Frees what no Secondary can ask for any more, once the new bundle has taken the place of the old one."""
-        self._world.slots.keep_only(frozenset(slot_of(image) for image in bundle.images.values()) | {INSTALLED})
+        wanted = frozenset(slot_of(image) for image in bundle.images.values())
+        self._world.slots.keep_only(wanted | self._installer.names | self.secondaries.stored_names())
 
     def install_own(self, bundle: VerifiedBundle) -> ImageFile | None:
-        """Installs the Primary's own image if it is to have another one, and conditions allow."""
-        image = bundle.images.get(self.memory.ecu)
+        """Installs the Primary's own image if it is to have another one, and conditions allow.
+
+        Returns:
+            The new image once it runs and has confirmed; None otherwise, and `say` is told why.
+        """
+        image, installer, say = bundle.images.get(self.memory.ecu), self._installer, self._world.say
         if image is None:
             return None
         if image.file == self.memory.state.installed:
-            remember_counter(self.memory, image)
+            installer.keeps(image)
+            return None
+        if installer.has_given_up(image):
+            say(f"{image.file.path} never confirmed that it works, and is not tried again.")
             return None
         if not self._world.may_install(image):
-            self._world.say(f"{image.file.path} is verified and waits until the conditions for its installation hold.")
+            say(f"{image.file.path} is verified and waits until the conditions for its installation hold.")
             return None
-        install(self.memory, self._world.slots, image)
+        if not installer.is_written(image):
+            installer.write(image, stored(self._world.slots, slot_of(image), image.file))
+        if not installer.activate(image):
+            say(f"{image.file.path} did not confirm that it works: the image before it runs again.")
+            return None
         return image.file

@@ -49,6 +49,7 @@ class Provisioning:
         image_patterns: the names of the images that it may install (AMB-18); any when empty.
         cycles_without_time: update cycles, from 1, after which it takes no new metadata until a time is attested
             (AMB-5).
+        storage_limited: whether it has room for one image only, which a new one is streamed over (AMB-14).
     """
 
     vehicle: VehicleIdentifier
@@ -64,6 +65,7 @@ class Provisioning:
     verification: VerificationKind = VerificationKind.FULL
     image_patterns: tuple[PathPattern, ...] = ()
     cycles_without_time: int = CYCLES_WITHOUT_TIME
+    storage_limited: bool = False
 
 
 def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemory:
@@ -92,6 +94,8 @@ def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemor
         identity["image_patterns"] = list(what.image_patterns)
     if what.cycles_without_time != CYCLES_WITHOUT_TIME:
         identity["cycles_without_time"] = what.cycles_without_time
+    if what.storage_limited:
+        identity["storage_limited"] = True
     state = EcuState(
         counter=what.counter,
         manifest_counter=what.counter,

@@ -13,8 +13,9 @@ from uptane.metadata.errors import (
 )
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.root import Role
-from uptane.metadata.targets import Image, Targets
+from uptane.metadata.targets import Image, ImageFile, Targets
 from uptane.metadata.version_report import EcuVersionReport, check_nonce
+from uptane.vehicle.blocks import Backups, BlockReader
 from uptane.vehicle.distribution import bundle_of, partial_bundle_of
 from uptane.vehicle.installation import slot_of
 from uptane.vehicle.memory import EcuMemory, role_name
@@ -46,6 +47,8 @@ class Secondaries:
         self._images: dict[EcuIdentifier, Image] = {}
         self._bundle: bytes | None = None
         self._partial_bundle: bytes | None = None
+        self._blocks = BlockReader(slots)
+        self._backups = Backups(memory, slots, self._running)
         if memory.read("attestation") is not None:
             self._restore()
 
@@ -237,6 +240,41 @@ class Secondaries:
         image = self._images.get(ecu)
         chunks = None if image is None else self._slots.chunks(slot_of(image))
         return None if image is None or chunks is None else (str(image.file.path), b"".join(chunks))
+
+    def get_image_block(self, ecu: EcuIdentifier, name: str, offset: int) -> bytes:
+        """Some bytes of the image for this Secondary, which asks by its stored name; none at the end (STD-5.4.2.7-2).
+
+        Raises:
+            UnreachableError: the image for this Secondary is another one now, or none.
+        """
+        self._require(ecu)
+        image = self._images.get(ecu)
+        if image is None or slot_of(image) != name:
+            raise UnreachableError(
+                f"the Primary has another image for ECU {ecu} than {name}, or none", next_step="Run the cycle again."
+            )
+        with self._memory.lock:
+            return self._blocks.block(ecu, name, offset)
+
+    def back_up(self, ecu: EcuIdentifier, name: str, offset: int, block: bytes) -> bool:
+        """See `Backups.take`."""
+        self._require(ecu)
+        with self._memory.lock:
+            return self._backups.take(ecu, name, offset, block)
+
+    def get_backup_block(self, ecu: EcuIdentifier, name: str, offset: int) -> bytes:
+        """See `Backups.block`."""
+        self._require(ecu)
+        with self._memory.lock:
+            return self._backups.block(ecu, name, offset)
+
+    def stored_names(self) -> frozenset[str]:
+        """The stored images that Secondaries still need, whatever the Director directs."""
+        return self._backups.names()
+
+    def _running(self, ecu: EcuIdentifier) -> ImageFile | None:
+        raw = self._memory.read(_report_name(ecu))
+        return None if raw is None else self._decode(raw).payload.installed
 
 
 def _not_yet(what: str) -> UnreachableError:

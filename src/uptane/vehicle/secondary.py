@@ -14,12 +14,12 @@ from uptane.metadata.errors import (
 from uptane.metadata.targets import Image, ImageFile
 from uptane.metadata.time_attestation import TimeAttestation
 from uptane.signing.signer import Signer
-from uptane.vehicle.installation import INSTALLED, at_once, install, remember_counter, settle, slot_of
+from uptane.vehicle.blocks import in_blocks
+from uptane.vehicle.installation import Installer, at_once, slot_of, stored, stored_as, works
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import ImageSlots, PrimaryLink
 from uptane.vehicle.secondary_verification import verification_of
 from uptane.vehicle.version_reports import SignedReport, describe, make_report
-from uptane.verification.verify_image import ImageCheck
 from uptane.verification.verify_time import verify_time
 
 
@@ -30,6 +30,7 @@ class Outcome(StrEnum):
     NO_UPDATE_NEEDED = "no update needed"
     UPDATED = "updated"
     DEFERRED = "deferred"
+    ROLLED_BACK = "rolled back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ class SecondaryResult:
 class SecondaryWorld:
     """The ways from a Secondary to its Primary, to its own flash memory, and to what it is part of.
 
-    See `primary.World`, also for `may_install`.
+    See `primary.World`, also for `may_install` and `confirms`.
     """
 
     primary: PrimaryLink
@@ -59,6 +60,7 @@ class SecondaryWorld:
     new_nonce: Callable[[], int]
     say: Callable[[str], None] = field(default=lambda line: None)
     may_install: Callable[[Image], bool] = at_once
+    confirms: Callable[[ImageFile], bool] = works
 
 
 class Secondary:
@@ -76,8 +78,7 @@ class Secondary:
         self._world = world
         self._verification = verification_of(memory)
         self._bundle = b""
-        self._waiting: ImageFile | None = None
-        settle(memory, world.slots)
+        self._installer = Installer(memory, world.slots, world.confirms)
 
     @property
     def primary(self) -> PrimaryLink:
@@ -109,16 +110,17 @@ class Secondary:
             self._world.say(f"The version report was not delivered: {error}")
 
     def _update(self) -> SecondaryResult:
+        self._try_to_restore()
         self.load_time()
-        image = self.verify_metadata()
+        image, installer = self.verify_metadata(), self._installer
         if image is None:
             return SecondaryResult(
                 outcome=Outcome.NO_UPDATE,
                 reason="No validated targets were found. Either the Director did not instruct this ECU to install "
                 "anything, or the target info the Director provided could not be validated.",
             )
-        if image.file == self.memory.state.installed:
-            remember_counter(self.memory, image)
+        if image.file == self.memory.state.installed and not installer.is_lost:
+            installer.keeps(image)
             return SecondaryResult(
                 outcome=Outcome.NO_UPDATE_NEEDED,
                 reason="We already have installed the firmware that the Director wants us to install. "
@@ -129,23 +131,77 @@ class Secondary:
             return SecondaryResult(
                 outcome=Outcome.NO_UPDATE, reason="Primary reports that there is no update for this ECU.", image=image
             )
-        if self._waiting != image.file:
-            self.receive_image(image)
-        self._waiting = None
-        if not self._world.may_install(image):
-            self._waiting = image.file
+        if installer.has_given_up(image):
             return SecondaryResult(
-                outcome=Outcome.DEFERRED,
-                reason=f"The conditions for an installation do not hold; verified and stored: {image.file.path!s}",
+                outcome=Outcome.NO_UPDATE,
+                reason=f"It never confirmed that it works, and is not tried again: {image.file.path!s}",
                 image=image,
             )
-        install(self.memory, self._world.slots, image)
+        return self._install_streamed(image) if self.memory.storage_limited else self._install_stored(image)
+
+    def _install_stored(self, image: Image) -> SecondaryResult:
+        if not self._installer.is_written(image):
+            self.receive_image(image)
+        if not self._world.may_install(image):
+            return _deferred(image, "verified and stored")
+        return self._try(image)
+
+    def _install_streamed(self, image: Image) -> SecondaryResult:
+        """Overwrites the only image, of which the Primary keeps a copy (STD-5.4.3.3-8, AMB-14)."""
+        if not self._world.may_install(image):
+            return _deferred(image, "verified metadata, and the Primary stores the image")
+        if not self._installer.is_lost:
+            self._back_up()
+        primary, ecu, name = self._world.primary, self.memory.ecu, slot_of(image)
+        try:
+            self._installer.write(image, in_blocks(lambda offset: primary.image_block(ecu, name, offset)))
+        except UptaneError:
+            self._try_to_restore()
+            raise
+        return self._try(image)
+
+    def _try(self, image: Image) -> SecondaryResult:
+        if self._installer.activate(image):
+            return SecondaryResult(
+                outcome=Outcome.UPDATED,
+                reason=f"Installed firmware received from Primary that was {self._verification.validated}. "
+                f"Image: {image.file.path!s}",
+                image=image,
+            )
+        self._try_to_restore()
         return SecondaryResult(
-            outcome=Outcome.UPDATED,
-            reason=f"Installed firmware received from Primary that was {self._verification.validated}. "
-            f"Image: {image.file.path!s}",
+            outcome=Outcome.ROLLED_BACK,
+            reason=f"It did not confirm that it works, and the image before it runs again: {image.file.path!s}",
             image=image,
         )
+
+    def _back_up(self) -> None:
+        """Leaves the image that runs with the Primary, unless it is there (STD-5.4.3.3-3)."""
+        file, offset = self.memory.state.installed, 0
+        primary, ecu, name = self._world.primary, self.memory.ecu, stored_as(file)
+        if primary.back_up(ecu, name, 0, b""):
+            return
+        self.send_report()  # the Primary takes a copy only of what it was told that runs
+        for chunk in stored(self._world.slots, self.memory.state.installation.active, file):
+            if primary.back_up(ecu, name, offset, chunk):
+                return
+            offset += len(chunk)
+        raise UnreachableError(
+            f"the Primary did not keep a copy of {file.path}, and without one it is not overwritten",
+            next_step="Has the Primary enough storage?",
+        )
+
+    def _try_to_restore(self) -> None:
+        """Brings back the image that ran before, if it is gone; should that fail, the next cycle tries again."""
+        primary, ecu, name = self._world.primary, self.memory.ecu, stored_as(self.memory.state.installed)
+        try:
+            self._installer.settle()
+            if self._installer.is_lost:
+                self._installer.restore(in_blocks(lambda offset: primary.backup_block(ecu, name, offset)))
+        except UptaneError as error:
+            self._world.say(f"The image that ran before was not restored: {error}")
+            if isinstance(error, SecurityError):
+                self.memory.note_attack(describe(error))
 
     def load_time(self) -> None:
         """Step 1: takes over the attested time if it answers our nonce; otherwise the last trusted time stands.
@@ -186,7 +242,7 @@ class Secondary:
         return self._verification.verify(self._bundle)
 
     def receive_image(self, image: Image) -> None:
-        """Steps 3 and 4: takes the image from the Primary and stores it once it is verified."""
+        """Steps 3 and 4: takes the image from the Primary into the slot that does not run, and verifies it there."""
         received = self._world.primary.image(self.memory.ecu)
         if received is None:
             raise UnreachableError(f"requested image {image.file.path} from Primary but received none")
@@ -197,17 +253,12 @@ class Secondary:
                 expected=image.file.path,
                 offered=name,
             )
-        check = ImageCheck(image.file)
-        with self._world.slots.receive(slot_of(image)) as writer:
-            try:
-                check.update(data)
-                check.finish()
-            except SecurityError:
-                self._refuse_if_outdated()
-                raise
-            writer.write(data)
-            writer.keep()
-        self._world.slots.keep_only(frozenset({slot_of(image), INSTALLED}))
+        try:
+            self._installer.write(image, [data])
+        except SecurityError:
+            self._refuse_if_outdated()
+            raise
+        self._world.slots.keep_only(self._installer.names)
 
     def _refuse_if_outdated(self) -> None:
         """An image that differs is no attack where the Primary has finished another cycle since we asked."""
@@ -219,11 +270,20 @@ class Secondary:
 
     def make_report(self, extra_attack: str = "") -> SignedReport:
         """A new signed version report."""
-        settle(self.memory, self._world.slots)
-        return make_report(self.memory, self._signer, extra_attack)
+        self._installer.settle()
+        lost = "" if not self._installer.is_lost else "no image to start from: the one before is not restored yet"
+        return make_report(self.memory, self._signer, extra_attack or lost)
 
     def send_report(self, report: SignedReport | None = None) -> None:
         """Step 6: sends a report to the Primary; attacks in it are forgotten once it was accepted."""
         sent = report if report is not None else self.make_report()
         self._world.primary.submit_report(self.memory.vehicle, self.memory.ecu, sent.nonce, sent.raw)
         self.memory.forget_attacks(sent.attacks)
+
+
+def _deferred(image: Image, done: str) -> SecondaryResult:
+    return SecondaryResult(
+        outcome=Outcome.DEFERRED,
+        reason=f"The conditions for an installation do not hold; {done}: {image.file.path!s}",
+        image=image,
+    )
