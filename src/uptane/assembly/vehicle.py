@@ -22,6 +22,7 @@ from uptane.transport.links import (
 )
 from uptane.transport.third_hosts import HostPolicy, ThirdHostsOverHttp
 from uptane.transport.xmlrpc_client import XmlRpcClient
+from uptane.vehicle.attested_time import UnsafeSystemClock
 from uptane.vehicle.installation import at_once, works
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.primary import Primary, World
@@ -65,12 +66,14 @@ def connect_primary(
     limits: TransferLimits = DEFAULT_LIMITS,
     say: Callable[[str], None] = lambda line: None,
     may_install: Callable[[Image], bool] = at_once,
+    unsafe_clock: UnsafeSystemClock | None = None,
     confirms: Callable[[ImageFile], bool] = works,
     third_hosts: HostPolicy | None = None,
 ) -> Primary:
     """A Primary whose repositories are those of its map, its Director and Timeserver at these URLs.
 
-    Every mirror of a repository is asked for an image by itself, so that one goes on where another broke off.
+    Every mirror of a repository is asked for an image by itself, so that one goes on where another broke off. With
+    `unsafe_clock`, the Timeserver is never asked.
     """
     urls = {repository.name: repository.urls for repository in memory.map.repositories}
     client = partial(RepositoryClient, limits=limits, on_event=say)
@@ -80,7 +83,7 @@ def connect_primary(
         repositories=RepositoriesOverHttp({name: client(urls[name], name=name) for name in urls}),
         mirrors=[ImagesOverHttp(client([url], name=name)) for name, url in mirrors],
         director=connect_director(director_url, memory.profile),
-        timeserver=TimeserverOverXmlRpc(timeserver, memory.profile),
+        timeserver=TimeserverOverXmlRpc(timeserver, memory.profile) if unsafe_clock is None else unsafe_clock,
         slots=slots,
         new_nonce=new_nonce,
         say=say,
@@ -99,12 +102,19 @@ def connect_secondary(
     primary_url: str,
     say: Callable[[str], None] = lambda line: None,
     may_install: Callable[[Image], bool] = at_once,
+    unsafe_clock: UnsafeSystemClock | None = None,
     confirms: Callable[[ImageFile], bool] = works,
 ) -> Secondary:
-    """A Secondary whose Primary is at this URL."""
+    """A Secondary whose Primary is at this URL; with `unsafe_clock` it takes no times from there."""
     link = PrimaryOverXmlRpc(XmlRpcClient(primary_url, peer="Primary"), memory.profile)
     world = SecondaryWorld(
-        primary=link, slots=slots, new_nonce=new_nonce, say=say, may_install=may_install, confirms=confirms
+        primary=link,
+        slots=slots,
+        new_nonce=new_nonce,
+        say=say,
+        may_install=may_install,
+        confirms=confirms,
+        unsafe_clock=unsafe_clock,
     )
     return Secondary(memory, signer, world)
 
