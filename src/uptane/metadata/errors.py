@@ -25,7 +25,8 @@
     │   ├── LengthMismatchError       E-LENGTH         the image's length differs
     │   ├── DecryptionError           E-DECRYPT        an encrypted image that this ECU cannot decrypt
     │   ├── BadTimeAttestationError   E-TIME           a time that cannot be trusted
-    │   └── SpoofingError             E-SPOOF          an identity that is not the sender's
+    │   ├── SpoofingError             E-SPOOF          an identity that is not the sender's
+    │   └── UntrustedHostError        E-HOST           a URL of a host that images are not fetched from
     ├── UnreachableError              E-NET            a server or ECU does not answer as it should
     ├── UnknownVehicleError           E-UNKNOWN-VEHICLE
     ├── UnknownEcuError               E-UNKNOWN-ECU
@@ -247,6 +248,12 @@ class SpoofingError(SecurityError):
 
     code = "E-SPOOF"
     attack = Attack.SPOOFING
+
+
+class UntrustedHostError(SecurityError):
+    """The Director gives a URL whose host the vehicle was not told to fetch from; it was not followed."""
+
+    code = "E-HOST"
 
 
 class UnreachableError(UptaneError):

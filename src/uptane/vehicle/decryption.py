@@ -1,6 +1,7 @@
 """An image in the form in which an ECU gets it, and back in plain (STD-5.4.3.4-6 to -8)."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from uptane.encryption import content
 from uptane.encryption.keys import DecryptionKey, EncryptionKeyType
@@ -16,10 +17,10 @@ def delivered(image: Image, ecu: EcuIdentifier) -> Image:
     """The image with the name, length and hashes under which it travels to an ECU (STD-5.2.3.1.1-7).
 
     These are of the encrypted form where the Director's Targets metadata name one for that ECU; whatever anybody else
-    says or asks for changes nothing of that.
+    says or asks for changes nothing of that. The Director's URL is that of the image in plain.
     """
     encrypted = _encrypted(image, ecu)
-    return image if encrypted is None else Image(file=encrypted.file, custom=image.custom)
+    return image if encrypted is None else Image(file=encrypted.file, custom=replace(image.custom, url=None))
 
 
 def in_plain(memory: EcuMemory, image: Image, chunks: Iterable[bytes]) -> Iterator[bytes]:

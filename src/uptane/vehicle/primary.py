@@ -17,7 +17,7 @@ from uptane.vehicle.downloads import download
 from uptane.vehicle.ecu_state import EcuState
 from uptane.vehicle.installation import Installer, at_once, holds, slot_of, stored, works
 from uptane.vehicle.memory import EcuMemory
-from uptane.vehicle.ports import DirectorLink, ImageSlots, ImageSource, TimeLink
+from uptane.vehicle.ports import DirectorLink, ImageSlots, ImageSource, ThirdHosts, TimeLink
 from uptane.vehicle.secondaries import Secondaries
 from uptane.vehicle.version_reports import describe, report_of, require_clock_in_reports
 from uptane.verification.full_verification import VerifiedBundle, full_verification
@@ -32,6 +32,7 @@ class World:
     Args:
         repositories: metadata of both repositories.
         mirrors: hosts of images, in the order they are asked.
+        third_hosts: where an image is fetched from as well if the Director gives a URL there; None for nowhere else.
         director, timeserver: the services; a clock in place of the Timeserver is an explicit choice, which leaves
             Secondaries without attestations.
         slots: where images are kept.
@@ -51,6 +52,7 @@ class World:
     say: Callable[[str], None] = field(default=lambda line: None)
     may_install: Callable[[Image], bool] = at_once
     confirms: Callable[[ImageFile], bool] = works
+    third_hosts: ThirdHosts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +239,16 @@ class Primary:
         for slot, image in sorted(wanted.items()):
             if not self._refetch_images and holds(slots, slot, image.file):
                 continue
-            download(image, self._world.mirrors, slots, self.memory.profile, say=self._world.say, note=self._note)
+            download(
+                image.file,
+                self._world.mirrors,
+                slots,
+                self.memory.profile,
+                url=image.custom.url,
+                third_hosts=self._world.third_hosts,
+                say=self._world.say,
+                note=self._note,
+            )
             fetched[slot] = image.file
         return tuple(fetched.values())
 
