@@ -19,14 +19,22 @@ from uptane.services.asgi import host_names
 from uptane.services.static_files import PublishedFiles, StaticFiles, mounts, mounts_by_vehicle
 from uptane.storage.folders import ImageFolder, PublishedFolder
 from uptane.storage.image_catalog import VerifiedImageCatalog
+from uptane.storage.incoming import WaitingFolder, turn
 from uptane.storage.sql.inventory import SqlInventory, open_inventory
 from uptane.verification.trusted import Held
 
 
 def image_repository_over_folder(profile: Profile, folder: Path) -> ImageRepository:
-    """An Image repository that publishes into `metadata/` and `targets/` of a folder."""
+    """An Image repository that publishes into `metadata/` and `targets/` of a folder.
+
+    Uploads wait in `waiting/` for more signatures. While one process publishes, others that try are refused.
+    """
     return ImageRepository(
-        profile=profile, metadata=PublishedFolder(folder / "metadata"), images=ImageFolder(folder / "targets")
+        profile=profile,
+        metadata=PublishedFolder(folder / "metadata"),
+        images=ImageFolder(folder / "targets"),
+        waiting=WaitingFolder(folder / "waiting"),
+        turn=lambda: turn(folder),
     )
 
 

@@ -11,7 +11,7 @@ from uptane.director.check_images import UnsafeNoCatalog
 from uptane.director.deciding import PlanRules
 from uptane.director.dependencies import Dependency
 from uptane.director.encrypting import ImageEncryption, assign_encrypted
-from uptane.director.inquiries import Inquiries, require_ecu
+from uptane.director.inquiries import Inquiries, require_ecu, unknown_vehicle
 from uptane.director.issuing import Issued, Occasion, issue
 from uptane.director.manifest_intake import take_in_manifest
 from uptane.director.manifest_policy import DEFAULT_POLICY, ManifestPolicy
@@ -27,7 +27,6 @@ from uptane.formats.timeserver_keys import keeping_timeserver_keys, with_timeser
 from uptane.metadata.errors import (
     FormatError,
     ProvisioningError,
-    UnknownVehicleError,
     UptaneError,
 )
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, KeyId, VehicleIdentifier
@@ -71,7 +70,6 @@ class Director(Inquiries):
         root: the keys and thresholds of the roles, as a draft.
         catalog: what the Image repository lists: nothing else is directed.
         dependencies: what images require and conflict with; see `dependencies.read_dependencies`.
-        stock: images that may be directed where a dependency asks for them; see `deciding.PlanRules`.
         lifetimes: until when new metadata is valid.
         policy: what follows when a genuine manifest lacks ECUs or tells wrong times.
         encryption: what it needs to encrypt images; without it, it encrypts none.
@@ -86,7 +84,6 @@ class Director(Inquiries):
         root: Root,
         catalog: ImageCatalog | UnsafeNoCatalog,
         dependencies: Iterable[Dependency] = (),
-        stock: Iterable[Image] = (),
         lifetimes: Lifetimes = DEFAULT_LIFETIMES,
         policy: ManifestPolicy = DEFAULT_POLICY,
         encryption: ImageEncryption | None = None,
@@ -94,7 +91,7 @@ class Director(Inquiries):
         super().__init__(inventory, profile)
         self._metadata = metadata
         self._root = root
-        self._rules = PlanRules(catalog=catalog, dependencies=tuple(dependencies), stock=tuple(stock))
+        self._rules = PlanRules(catalog=catalog, dependencies=tuple(dependencies))
         self._lifetimes = lifetimes
         self._policy = policy
         self._encryption = encryption
@@ -274,7 +271,7 @@ class Director(Inquiries):
         """No ECU of the vehicle shall have anything, from the next publication on."""
         async with self._inventory.transaction() as transaction:
             if await transaction.vehicle(vehicle) is None:
-                raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
+                raise unknown_vehicle(vehicle)
             await transaction.clear_assignments(vehicle)
 
     async def publish(self, vehicle: VehicleIdentifier, now: datetime) -> Published:

@@ -44,7 +44,7 @@ class Inquiries:
         async with self._inventory.transaction() as transaction:
             record = await transaction.vehicle(vehicle)
         if record is None:
-            raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
+            raise unknown_vehicle(vehicle)
         return record
 
     async def ecu(self, ecu: EcuIdentifier) -> EcuRecord:
@@ -57,14 +57,17 @@ class Inquiries:
 
     async def installed(self, vehicle: VehicleIdentifier) -> Mapping[EcuIdentifier, ImageFile]:
         """What each ECU runs, as far as it has reported; UnknownVehicleError."""
-        await self.vehicle(vehicle)
         async with self._inventory.transaction() as transaction:
+            if await transaction.vehicle(vehicle) is None:
+                raise unknown_vehicle(vehicle)
             return installed_files(self._profile, await transaction.ecus(vehicle))
 
     async def outstanding(self, vehicle: VehicleIdentifier) -> Sequence[EcuIdentifier]:
         """The ECUs that are not known to have their assigned image; UnknownVehicleError."""
-        installed = await self.installed(vehicle)
         async with self._inventory.transaction() as transaction:
+            if await transaction.vehicle(vehicle) is None:
+                raise unknown_vehicle(vehicle)
+            installed = installed_files(self._profile, await transaction.ecus(vehicle))
             return outstanding(await transaction.assignments(vehicle), installed)
 
     async def reports(self, ecu: EcuIdentifier, limit: int = 100) -> Sequence[StoredReport]:
@@ -83,7 +86,7 @@ class Inquiries:
 async def require_ecu(transaction: InventoryTransaction, vehicle: VehicleIdentifier, ecu: EcuIdentifier) -> EcuRecord:
     """The record of an ECU of that vehicle; raises UnknownVehicleError or UnknownEcuError."""
     if await transaction.vehicle(vehicle) is None:
-        raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
+        raise unknown_vehicle(vehicle)
     record = await transaction.ecu(ecu)
     if record is None or record.vehicle != vehicle or record.retired is not None:
         raise UnknownEcuError(
@@ -93,3 +96,8 @@ async def require_ecu(transaction: InventoryTransaction, vehicle: VehicleIdentif
             vehicle=vehicle,
         )
     return record
+
+
+def unknown_vehicle(vehicle: VehicleIdentifier) -> UnknownVehicleError:
+    """The error for a vehicle that is not in the inventory."""
+    return UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)

@@ -70,6 +70,21 @@ def plan_targets(
     return Targets(version=1, expires=NOT_PUBLISHED_YET, images=DirectedImages(parts))
 
 
+def not_published(assignments: Sequence[Assignment], published: Targets | None) -> Sequence[Assignment]:
+    """What ECUs are assigned and are not told by the Targets that are published now."""
+    if published is None:
+        return assignments
+    told = {
+        ecu: (image.file, image.custom.must_match) for image in published.images.values() for ecu in image.custom.ecus
+    }
+    images = {each.ecu: image_of(each.path, each.image) for each in assignments}
+    return [
+        each
+        for each in assignments
+        if told.get(each.ecu) != (images[each.ecu].file, images[each.ecu].custom.must_match)
+    ]
+
+
 def newly_directed(assignments: Sequence[Assignment], directed: Sequence[Directed]) -> Sequence[Directed]:
     """Records of what ECUs would be directed now and were not the last time."""
     last = {each.ecu: each for each in sorted(directed, key=lambda each: each.number)}

@@ -86,7 +86,7 @@ class Directed:
 
     Args:
         vehicle, ecu: the ECU.
-        number: rises with every image that the ECU is directed.
+        number: rises with every image that the ECU is directed; 0 for one that it reported and nobody directed.
         path, image: as in `Assignment`.
     """
 
@@ -114,9 +114,13 @@ class StoredReport:
     attacks_detected: str
 
 
+MAX_ALERTS = 1000
+"""Alerts that are kept of a vehicle, the newest."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """Something that an operator should know of a vehicle; alerts are only added.
+    """Something that an operator should know of a vehicle.
 
     Args:
         vehicle: the vehicle.
@@ -207,7 +211,7 @@ class InventoryTransaction(Protocol):
         ...
 
     async def add_alert(self, alert: Alert) -> None:
-        """Appends to what is known of a vehicle; raises UnknownVehicleError."""
+        """Appends to what is known of a vehicle, and forgets all but the newest MAX_ALERTS; UnknownVehicleError."""
         ...
 
     async def alerts(self, vehicle: VehicleIdentifier, limit: int) -> Sequence[Alert]:

@@ -7,9 +7,18 @@ from uptane.director.alerts import tell
 from uptane.director.check_images import check_fits
 from uptane.director.planning import image_of
 from uptane.director.ports import Alert, EcuRecord, InventoryDatabase, InventoryTransaction, VehicleRecord
-from uptane.metadata.errors import HardwareMismatchError, SpoofingError, UnknownEcuError, UnknownVehicleError
+from uptane.metadata.errors import (
+    HardwareMismatchError,
+    SpoofingError,
+    UnknownEcuError,
+    UnknownVehicleError,
+    UptaneError,
+)
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
+
+MAX_ECUS = 256
+"""ECUs of one vehicle: a Primary and as many Secondaries as it takes; vehicles have some 150."""
 
 
 async def register_vehicle(inventory: InventoryDatabase, vehicle: VehicleIdentifier) -> None:
@@ -42,6 +51,7 @@ async def register_ecu(
         UnknownVehicleError: no such vehicle.
         SpoofingError: the identifier is in use with another key, vehicle or hardware, the key is in use by another ECU,
             the vehicle has another Primary, or the ECU or its key was retired. Nothing was changed.
+        UptaneError: the vehicle has MAX_ECUS already.
     """
     asked = EcuRecord(
         vehicle=vehicle,
@@ -75,14 +85,21 @@ async def _add(transaction: InventoryTransaction, asked: EcuRecord) -> bool:
     owner = None if asked.shares_key else await transaction.ecu_of_key(asked.key)
     if owner is not None:
         raise SpoofingError(f"the key of ECU {ecu} is that of ECU {owner.ecu}", ecu=ecu, owner=owner.ecu)
-    if asked.is_primary:
-        for other in await transaction.ecus(vehicle):
-            if other.is_primary:
-                raise SpoofingError(
-                    f"vehicle {vehicle} has the Primary {other.ecu} already; {ecu} cannot be one too",
-                    ecu=ecu,
-                    expected=other.ecu,
-                )
+    others = await transaction.ecus(vehicle)
+    if len(others) >= MAX_ECUS:
+        raise UptaneError(
+            f"vehicle {vehicle} has {MAX_ECUS} ECUs already, and cannot take {ecu}",
+            next_step="Look at its alerts and records: somebody may be registering ECUs that it does not have.",
+            vehicle=vehicle,
+            ecu=ecu,
+        )
+    for other in others:
+        if asked.is_primary and other.is_primary:
+            raise SpoofingError(
+                f"vehicle {vehicle} has the Primary {other.ecu} already; {ecu} cannot be one too",
+                ecu=ecu,
+                expected=other.ecu,
+            )
     await transaction.add_ecu(asked)
     return True
 

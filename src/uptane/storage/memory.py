@@ -1,13 +1,13 @@
 """Stand-ins that keep everything in memory and behave as the folders do, errors included; for tests and trials."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from uptane.metadata.errors import StorageError
 from uptane.metadata.identifiers import ImagePath
 from uptane.metadata.targets import ImageFile
 from uptane.signing.ports import MetadataStore
-from uptane.storage.folders import check_publication, described, hashed_names
+from uptane.storage.folders import check_not_hashed, check_publication, described, hashed_names
 from uptane.storage.image_slots import CHUNK
 from uptane.storage.names import components, single, word
 from uptane.vehicle.ports import EcuStore, ImageSlots, ImageWriter, PartialImage
@@ -160,10 +160,44 @@ class MemoryImages:
         self._files.update(dict.fromkeys((*hashed_names(file), file.path), data))
         return file
 
+    async def add_all(self, images: Sequence[tuple[ImageFile, Iterable[bytes]]]) -> None:
+        """Stores images under each `FOLDER/HASH.FILE` only: all of them or, after an error of any, none.
+
+        Raises:
+            StorageError: a file of the hash's name holds other bytes.
+            FormatError: a name cannot be stored, or looks hash-qualified itself.
+        """
+        for file, _ in images:
+            components(file.path)
+            check_not_hashed(file.path)
+        files = {name: data for file, chunks in images for data in (b"".join(chunks),) for name in hashed_names(file)}
+        for name, data in files.items():
+            _refuse_change(self._files, name, data)
+        self._files.update(files)
+
     async def read(self, name: str) -> bytes | None:
         """The bytes of an image by its plain or hash-qualified name, or None; raises FormatError for a bad name."""
         components(name)
         return self._files.get(name)
+
+
+class MemoryWaiting:
+    """Metadata that waits for signatures until its process ends."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, bytes] = {}
+
+    async def read(self, name: str) -> bytes | None:
+        """A file, or None; raises FormatError for a name that is not one component."""
+        return self._files.get(single(name))
+
+    async def write(self, changes: Mapping[str, bytes | None]) -> None:
+        """Sets each file to its bytes, or removes it for None."""
+        for name, raw in changes.items():
+            if raw is None:
+                self._files.pop(single(name), None)
+            else:
+                self._files[single(name)] = raw
 
 
 def _refuse_change(files: Mapping[str, bytes], name: str, data: bytes) -> None:
