@@ -21,14 +21,14 @@ from uptane.director.ports import (
     EcuRecord,
     ImageCatalog,
     InventoryDatabase,
-    InventoryTransaction,
     StoredReport,
     VehicleRecord,
 )
-from uptane.director.registration import register_ecu, register_vehicle
+from uptane.director.registration import register_ecu, register_vehicle, replace_ecu, require_ecu
 from uptane.encryption.keys import EncryptionKey
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import ProvisioningError, UnknownEcuError, UnknownVehicleError, UptaneError
+from uptane.formats.timeserver_keys import keeping_timeserver_keys, with_timeserver_keys
+from uptane.metadata.errors import FormatError, ProvisioningError, UnknownEcuError, UnknownVehicleError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, KeyId, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import Root
@@ -131,6 +131,35 @@ class Director:
             unsafe_shared_key=self._profile.unsafe_shared_keys,
         )
 
+    async def replace_ecu(
+        self,
+        vehicle: VehicleIdentifier,
+        old: EcuIdentifier,
+        *,
+        ecu: EcuIdentifier,
+        key: PublicKey,
+        now: datetime,
+        hardware_id: HardwareIdentifier | None = None,
+    ) -> bool:
+        """An operator replaces a part of a vehicle; see `registration.replace_ecu`.
+
+        What is published then names the new ECU in the place of the old one. Where that fails as in `publish`, the
+        replacement is on record all the same.
+        """
+        async with self._locks[vehicle]:
+            carried_over = await replace_ecu(
+                self._inventory,
+                vehicle=vehicle,
+                old=old,
+                ecu=ecu,
+                key=key,
+                now=now,
+                hardware_id=hardware_id,
+                unsafe_shared_key=self._profile.unsafe_shared_keys,
+            )
+            await self._issue(vehicle, now)
+        return carried_over
+
     async def receive_manifest(
         self, vehicle: VehicleIdentifier, primary: EcuIdentifier, raw: bytes, now: datetime
     ) -> CheckedManifest:
@@ -164,7 +193,7 @@ class Director:
     async def require_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier) -> None:
         """Raises UnknownVehicleError or UnknownEcuError unless the ECU is registered for that vehicle."""
         async with self._inventory.transaction() as transaction:
-            await _require_ecu(transaction, vehicle, ecu)
+            await require_ecu(transaction, vehicle, ecu)
 
     async def assign(
         self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, image: Image, install_order: int | None = None
@@ -186,7 +215,7 @@ class Director:
             UptaneError: another ECU is assigned an older image of that name, encrypted; nothing is changed.
         """
         async with self._inventory.transaction() as transaction:
-            await _require_ecu(transaction, vehicle, ecu)
+            await require_ecu(transaction, vehicle, ecu)
             wanted = [assignment_of(vehicle, ecu, image, install_order)]
             await put_on_record(transaction, self._profile, vehicle, image, wanted)
 
@@ -200,7 +229,7 @@ class Director:
             SpoofingError: it is the key with which the ECU signs.
         """
         async with self._inventory.transaction() as transaction:
-            record = await _require_ecu(transaction, vehicle, ecu)
+            record = await require_ecu(transaction, vehicle, ecu)
             key.require_separate(record.key, ecu)
             await transaction.set_encryption_key(vehicle, ecu, key)
 
@@ -212,35 +241,17 @@ class Director:
         data: bytes,
         install_order: int | None = None,
     ) -> None:
-        """These ECUs shall have this image, and get it encrypted, from the next publication on (STD-5.3.2.1-15).
-
-        It is encrypted once: with a new key that is wrapped for each ECU, or with the symmetric key that all of them
-        hold.
-
-        Args:
-            vehicle, ecus, image, install_order: as for `assign`.
-            data: the bytes of the image, in plain.
-
-        Raises:
-            UnknownVehicleError, UnknownEcuError, FormatError, HardwareMismatchError, UptaneError: as for `assign`.
-            ProvisioningError: an ECU has no encryption key on record, or this Director is not set up to encrypt.
-            UptaneError: the ECUs hold different symmetric keys.
-            LengthMismatchError, BadHashError, EndlessDataError: the bytes are not those of the image.
-            StorageError: the encrypted image could not be stored.
-        """
+        """See `encrypting.assign_encrypted`; ProvisioningError as well where this Director is not set up to encrypt."""
         if self._encryption is None:
             raise ProvisioningError(
                 "this Director is not set up to encrypt images", next_step="Give it an ImageEncryption."
             )
-        named = tuple(dict.fromkeys(ecus))
-        for ecu in named:
-            await self.require_ecu(vehicle, ecu)
         await assign_encrypted(
             self._inventory,
             self._profile,
             self._encryption,
             vehicle=vehicle,
-            ecus=named,
+            ecus=tuple(dict.fromkeys(ecus)),
             image=image,
             data=data,
             install_order=install_order,
@@ -261,10 +272,12 @@ class Director:
     async def change_keys(self, root: Root, now: datetime) -> None:
         """Publishes a new Root for every vehicle, signed by its own and the present root keys.
 
+        The Timeserver's keys stay as they are named where the new Root says nothing of them.
+
         Raises:
             UptaneError: the first of the failures; every other vehicle has got its new Root.
         """
-        self._root = root
+        self._root = root = keeping_timeserver_keys(root, self._root)
         failures: list[UptaneError] = []
         for vehicle in await self.vehicles():
             async with self._locks[vehicle]:
@@ -274,6 +287,24 @@ class Director:
                     failures.append(error)
         if failures:
             raise failures[0]
+
+    async def change_timeserver_keys(self, keys: Sequence[PublicKey], now: datetime) -> None:
+        """Publishes a new Root for every vehicle that names these keys of the Timeserver, in place of others.
+
+        ECUs that follow Root believe no other key from then on. In an orderly change both keys are named until the
+        Timeserver signs with the new one; a stolen key is left out at once.
+
+        Args:
+            keys: 1 to 8, any of which may sign.
+            now: UTC.
+
+        Raises:
+            FormatError: no key, or too many, or the profile cannot name any.
+            UptaneError: as `change_keys`.
+        """
+        if self._profile.unsafe_root_through_snapshot:
+            raise FormatError(f"in {self._profile.name} Root has no place for the Timeserver's keys", field="root")
+        await self.change_keys(with_timeserver_keys(self._root, keys), now)
 
     async def vehicles(self) -> Sequence[VehicleIdentifier]:
         """Every vehicle, sorted."""
@@ -346,17 +377,3 @@ class Director:
             lifetimes=self._lifetimes,
             vehicle=vehicle,
         )
-
-
-async def _require_ecu(transaction: InventoryTransaction, vehicle: VehicleIdentifier, ecu: EcuIdentifier) -> EcuRecord:
-    if await transaction.vehicle(vehicle) is None:
-        raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
-    record = await transaction.ecu(ecu)
-    if record is None or record.vehicle != vehicle:
-        raise UnknownEcuError(
-            f"ECU {ecu} is not registered for vehicle {vehicle}",
-            next_step="Start it first: ds.clean_slate(ecu_serial=...) registers a Secondary.",
-            ecu=ecu,
-            vehicle=vehicle,
-        )
-    return record

@@ -49,6 +49,7 @@ def ecu_row(record: EcuRecord) -> Row:
         "report_counter": record.report_counter,
         "report": record.report,
         "report_received": record.report_received,
+        "retired": record.retired,
         **encryption_row(record.encryption_key),
     }
 
@@ -89,6 +90,7 @@ def ecu_record(row: RowMapping) -> EcuRecord:
         report=row["report"],
         report_received=row["report_received"],
         shares_key=row["sole_key"] is None,
+        retired=row["retired"],
         encryption_key=_encryption_key(row),
     )
 
