@@ -39,6 +39,11 @@ def test_the_public_key_lies_beside_it_and_there_is_none_of_a_symmetric_key(tmp_
     public = serialization.load_pem_public_key((tmp_path / "TCU.pub").read_bytes())
     assert EncryptionKey.of(public) == pair.encryption_key  # type: ignore[arg-type]
     assert not (tmp_path / "BCU.pub").exists()
+    assert keys.public("TCU") == pair.encryption_key
+    assert keys.public("BCU") is None and DecryptionKeyFolder(tmp_path / "none").public("TCU") is None
+    KeyFolder(tmp_path).load_or_generate("signs")
+    with pytest.raises(StorageError):
+        keys.public("signs")
 
 
 @pytest.mark.standard("STD-5.4.1-8")

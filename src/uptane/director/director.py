@@ -233,35 +233,17 @@ class Director(Inquiries):
         data: bytes,
         install_order: int | None = None,
     ) -> None:
-        """These ECUs shall have this image, and get it encrypted, from the next publication on (STD-5.3.2.1-15).
-
-        It is encrypted once: with a new key that is wrapped for each ECU, or with the symmetric key that all of them
-        hold.
-
-        Args:
-            vehicle, ecus, image, install_order: as for `assign`.
-            data: the bytes of the image, in plain.
-
-        Raises:
-            UnknownVehicleError, UnknownEcuError, FormatError, HardwareMismatchError, UptaneError: as for `assign`.
-            ProvisioningError: an ECU has no encryption key on record, or this Director is not set up to encrypt.
-            UptaneError: the ECUs hold different symmetric keys.
-            LengthMismatchError, BadHashError, EndlessDataError: the bytes are not those of the image.
-            StorageError: the encrypted image could not be stored.
-        """
+        """See `encrypting.assign_encrypted`; ProvisioningError as well where this Director is not set up to encrypt."""
         if self._encryption is None:
             raise ProvisioningError(
                 "this Director is not set up to encrypt images", next_step="Give it an ImageEncryption."
             )
-        named = tuple(dict.fromkeys(ecus))
-        for ecu in named:
-            await self.require_ecu(vehicle, ecu)
         await assign_encrypted(
             self._inventory,
             self._profile,
             self._encryption,
             vehicle=vehicle,
-            ecus=named,
+            ecus=tuple(dict.fromkeys(ecus)),
             image=image,
             data=data,
             install_order=install_order,

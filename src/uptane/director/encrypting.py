@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from uptane.director.assigning import changed_assignments, put_on_record
 from uptane.director.planning import assignment_of
 from uptane.director.ports import Assignment, EcuRecord, HostedImages, InventoryDatabase
+from uptane.director.registration import require_ecu
 from uptane.encryption import content, wrapping
 from uptane.encryption.keys import KEY_BYTES, EncryptionKey, EncryptionKeyType
 from uptane.formats.profile import Profile
@@ -120,17 +121,27 @@ async def assign_encrypted(
     data: bytes,
     install_order: int | None = None,
 ) -> None:
-    """Encrypts an image, hosts the encrypted form, and assigns it to these ECUs, in this order.
+    """These ECUs shall have this image, and get it encrypted, from the next publication on (STD-5.3.2.1-15).
 
+    It is encrypted once: with a new key that is wrapped for each ECU, or with the symmetric key that all of them hold.
     What goes wrong changes no assignment. If the inventory fails at the very end, an encrypted image stays behind that
     nothing names.
 
+    Args:
+        inventory, profile, encryption: of the Director.
+        vehicle, ecus, image, install_order: as for `Director.assign`.
+        data: the bytes of the image, in plain.
+
     Raises:
+        UnknownVehicleError, UnknownEcuError, FormatError, HardwareMismatchError: as for `Director.assign`.
         UptaneError: see `encrypt_image` and `changed_assignments`, or an ECU got another key meanwhile.
         ProvisioningError: an ECU has no encryption key on record.
+        LengthMismatchError, BadHashError, EndlessDataError: the bytes are not those of the image.
         StorageError: the encrypted image could not be stored.
     """
     async with inventory.transaction() as transaction:
+        for ecu in ecus:
+            await require_ecu(transaction, vehicle, ecu)
         present, records = await transaction.assignments(vehicle), await transaction.ecus(vehicle)
     keys = _keys(records, ecus)
     made = await asyncio.to_thread(encrypt_image, vehicle, image, data, keys, encryption.random_bytes)

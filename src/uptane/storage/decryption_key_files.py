@@ -6,7 +6,7 @@ from pathlib import Path
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
-from uptane.encryption.keys import KEY_BYTES, DecryptionKey, EncryptionKeyType
+from uptane.encryption.keys import KEY_BYTES, DecryptionKey, EncryptionKey, EncryptionKeyType
 from uptane.metadata.errors import FormatError
 from uptane.storage.atomic_files import OPERATING_SYSTEM, FileLayer, Folder
 from uptane.storage.key_files import FOLDER_MODE, PRIVATE_MODE, PUBLIC, PUBLIC_MODE, damaged
@@ -56,6 +56,25 @@ class DecryptionKeyFolder:
             if key.key_type is EncryptionKeyType.X25519:
                 _keep_public(folder, name, key)
         return key
+
+    def public(self, name: str) -> EncryptionKey | None:
+        """What images are encrypted for so that this key reads them; None where no key pair has that name.
+
+        Raises:
+            StorageError: the file is damaged, or is no such key.
+            FormatError: the name is none.
+        """
+        folder = Folder.existing(self._root, layer=self._layer)
+        if folder is None:
+            return None
+        with folder:
+            raw, path = folder.read(single(name) + PUBLIC), folder.path / (name + PUBLIC)
+        if raw is None:
+            return None
+        try:
+            return EncryptionKey.of(serialization.load_pem_public_key(raw))  # type: ignore[arg-type]
+        except (ValueError, UnsupportedAlgorithm, FormatError) as error:
+            raise damaged(path, "holds no key that images can be encrypted for") from error
 
 
 def _keep_public(folder: Folder, name: str, key: DecryptionKey) -> None:

@@ -8,6 +8,7 @@ from uptane.encryption.keys import DecryptionKey, EncryptionKeyType
 from uptane.encryption.wrapping import unwrap_key, wrapping_context
 from uptane.metadata.errors import DecryptionError
 from uptane.metadata.identifiers import EcuIdentifier
+from uptane.metadata.keys import PublicKey
 from uptane.metadata.targets import EncryptedImage, Image
 from uptane.vehicle.memory import EcuMemory
 from uptane.verification.verify_image import ImageCheck
@@ -49,6 +50,12 @@ def in_plain(memory: EcuMemory, image: Image, chunks: Iterable[bytes]) -> Iterat
     except DecryptionError as error:
         raise _told(memory, image, error) from error
     return _decrypted(memory, image, running, ImageCheck(encrypted.file), chunks)
+
+
+def require_separate_keys(memory: EcuMemory, signing_key: PublicKey) -> None:
+    """Raises SpoofingError where an ECU was made to decrypt with the key with which it signs (STD-5.4.1-8)."""
+    if memory.decryption_key is not None:
+        memory.decryption_key.encryption_key.require_separate(signing_key, memory.ecu)
 
 
 def _encrypted(image: Image, ecu: EcuIdentifier) -> EncryptedImage | None:

@@ -127,11 +127,6 @@ class EcuMemory:
                 ecu=self.ecu,
             )
 
-    def require_separate_keys(self, signing_key: PublicKey) -> None:
-        """Raises SpoofingError where the ECU was made to decrypt with the key with which it signs (STD-5.4.1-8)."""
-        if self.decryption_key is not None:
-            self.decryption_key.encryption_key.require_separate(signing_key, self.ecu)
-
     def require(self, name: str) -> bytes:
         """A value that must be there; ProvisioningError otherwise."""
         raw = self._store.read(name)

@@ -12,7 +12,7 @@ from uptane.metadata.version_report import EcuVersionReport
 from uptane.signing.sign import sign
 from uptane.signing.signer import Signer
 from uptane.vehicle.attested_time import AttestedTime, UnsafeSystemClock
-from uptane.vehicle.decryption import delivered, in_plain
+from uptane.vehicle.decryption import delivered, in_plain, require_separate_keys
 from uptane.vehicle.downloads import download
 from uptane.vehicle.ecu_state import EcuState
 from uptane.vehicle.installation import Installer, at_once, holds, slot_of, stored, works
@@ -88,7 +88,7 @@ class Primary:
 
     def __init__(self, memory: EcuMemory, signer: Signer, world: World, *, refetch_images: bool = False) -> None:
         memory.require_full_verification()
-        memory.require_separate_keys(signer.key)
+        require_separate_keys(memory, signer.key)
         self.memory = memory
         self.secondaries = Secondaries(memory, world.slots)
         self._signer = signer

@@ -16,7 +16,7 @@ from uptane.metadata.targets import Image, ImageFile
 from uptane.signing.signer import Signer
 from uptane.vehicle.attested_time import AttestedTime, UnsafeSystemClock
 from uptane.vehicle.blocks import in_blocks
-from uptane.vehicle.decryption import delivered, in_plain
+from uptane.vehicle.decryption import delivered, in_plain, require_separate_keys
 from uptane.vehicle.installation import Installer, at_once, slot_of, stored, stored_as, works
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import ImageSlots, PrimaryLink
@@ -81,7 +81,7 @@ class Secondary:
     """
 
     def __init__(self, memory: EcuMemory, signer: Signer, world: SecondaryWorld) -> None:
-        memory.require_separate_keys(signer.key)
+        require_separate_keys(memory, signer.key)
         self.memory = memory
         self._signer = signer
         self._world = world
