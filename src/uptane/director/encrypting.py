@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from uptane.director.assigning import changed_assignments, put_on_record
+from uptane.director.inquiries import require_ecu
 from uptane.director.planning import assignment_of
 from uptane.director.ports import Assignment, EcuRecord, HostedImages, InventoryDatabase
-from uptane.director.registration import require_ecu
 from uptane.encryption import content, wrapping
 from uptane.encryption.keys import KEY_BYTES, EncryptionKey, EncryptionKeyType
 from uptane.formats.profile import Profile
