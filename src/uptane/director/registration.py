@@ -8,6 +8,7 @@ from uptane.director.check_images import check_fits
 from uptane.director.planning import image_of
 from uptane.director.ports import Alert, EcuRecord, InventoryDatabase, InventoryTransaction, VehicleRecord
 from uptane.metadata.errors import (
+    DecryptionError,
     HardwareMismatchError,
     SpoofingError,
     UnknownEcuError,
@@ -129,7 +130,8 @@ async def replace_ecu(
 ) -> bool:
     """Takes an ECU out of a vehicle and registers another one as the same part of it, in one transaction.
 
-    The new ECU shall have the image that the old one was assigned, unless that is for other hardware. Where it is the
+    The new ECU shall have the image that the old one was assigned, unless that is for other hardware, or was encrypted
+    for the old one, whose keys go with it. Where it is the
     Primary, the manifests of the vehicle are counted anew: only those that the new one signs are accepted.
 
     Args:
@@ -140,8 +142,8 @@ async def replace_ecu(
         unsafe_shared_key: see `register_ecu`.
 
     Returns:
-        Whether the new ECU is assigned what the old one was; False where that is for other hardware, which an alert
-        tells, and where the old one was assigned nothing.
+        Whether the new ECU is assigned what the old one was; False where that is for other hardware or was encrypted,
+        which an alert tells, and where the old one was assigned nothing.
 
     Raises:
         UnknownVehicleError, UnknownEcuError: the old ECU is not part of the vehicle.
@@ -171,7 +173,9 @@ async def replace_ecu(
         for each in assigned:
             try:
                 check_fits(image_of(each.path, each.image), [asked])
-            except HardwareMismatchError as error:
+                if each.encrypted is not None:
+                    raise DecryptionError(f"{each.path} was encrypted for the old one, and is to be encrypted anew")
+            except (HardwareMismatchError, DecryptionError) as error:
                 text = f"ECU {ecu}, which replaces {old}, is not assigned what that one was: {error.what}"
                 await tell(transaction, vehicle, [Alert(vehicle=vehicle, time=now, code=error.code, text=text)])
                 return False

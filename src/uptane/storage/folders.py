@@ -305,7 +305,7 @@ def check_publication(files: Sequence[tuple[str, bytes]], mutable: Mapping[str, 
         raise FormatError("a name stands twice in one publication", field="file name")
 
 
-def described(path: ImagePath, data: bytes, functions: Sequence[str]) -> ImageFile:
+def described(path: ImagePath, data: bytes, functions: Sequence[str] = ("sha256", "sha512")) -> ImageFile:
     """The name, length and hashes of an image.
 
     Raises:

@@ -15,6 +15,7 @@ from uptane.director.ports import (
     StoredReport,
     VehicleRecord,
 )
+from uptane.encryption.keys import EncryptionKey
 from uptane.metadata.errors import StorageError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
@@ -146,6 +147,11 @@ class MemoryTransaction:
         self.state.ecus[ecu] = rules.storable_ecu(replace(self.state.ecus[ecu], retired=now))
         self.state.assignments.pop((vehicle, ecu), None)
         self.state.directed.pop((vehicle, ecu), None)
+
+    async def set_encryption_key(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, key: EncryptionKey) -> None:
+        """Sets what images are encrypted for; raises UnknownVehicleError or UnknownEcuError."""
+        self._require_ecu(vehicle, ecu)
+        self.state.ecus[ecu] = replace(self.state.ecus[ecu], encryption_key=key)
 
     async def add_report(self, record: EcuRecord, stored: StoredReport) -> None:
         """Replaces the ECU's record and appends to its history.

@@ -20,6 +20,7 @@ from uptane.director.ports import (
     StoredReport,
     VehicleRecord,
 )
+from uptane.encryption.keys import EncryptionKey
 from uptane.metadata.errors import FormatError, StorageError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
@@ -158,6 +159,12 @@ class SqlTransaction:
             delete(assignments).where(here[1], of_ecu[1]),
             delete(directed).where(here[2], of_ecu[2]),
         )
+
+    async def set_encryption_key(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, key: EncryptionKey) -> None:
+        """Sets what images are encrypted for; raises UnknownVehicleError or UnknownEcuError."""
+        await self._require_ecu(vehicle, ecu)
+        here = and_(ecus.c.vehicle == str(vehicle), ecus.c.ecu == str(ecu))
+        await self._write(update(ecus).where(here).values(rows.encryption_row(key)))
 
     async def add_report(self, record: EcuRecord, stored: StoredReport) -> None:
         """Replaces the ECU's record and appends to its history.
