@@ -1,6 +1,7 @@
 """The operator replaces a part of a vehicle in the inventory: in one transaction, or not at all."""
 
 import pytest
+from encrypted import encrypted_vehicle, release_encrypted
 from fleet import Fleet, Vehicle
 from links import wait
 from signed import FRESH, PATH, custom
@@ -53,6 +54,18 @@ def test_the_assignment_goes_to_the_new_part_with_its_order(car: Vehicle) -> Non
     (assignment,) = everything(car)[2]  # type: ignore[index]
     assert (assignment.ecu, assignment.path, assignment.install_order) == (NEW, PATH, 7)
     assert wait(car.fleet.director.ecu(NEW)).hardware_id == BOARD
+
+
+def test_an_image_that_was_encrypted_for_the_old_part_is_neither_carried_over_nor_directed_in_plain(
+    profile: Profile,
+) -> None:
+    car = encrypted_vehicle(profile)
+    release_encrypted(car.fleet)
+    assert replace(car) is False
+    assert everything(car)[2] == []  # type: ignore[index]
+    (alert,) = wait(car.fleet.director.alerts(VIN))
+    assert alert.code == "E-DECRYPT" and "encrypted anew" in alert.text
+    assert wait(car.fleet.director.ecu(NEW)).encryption_key is None
 
 
 def test_an_image_for_other_hardware_is_not_carried_over_and_an_alert_tells(car: Vehicle) -> None:

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from uptane.formats.profile import Profile
@@ -19,6 +20,7 @@ from uptane.transport.links import (
     RepositoriesOverHttp,
     TimeserverOverXmlRpc,
 )
+from uptane.transport.third_hosts import HostPolicy, ThirdHostsOverHttp
 from uptane.transport.xmlrpc_client import XmlRpcClient
 from uptane.vehicle.attested_time import UnsafeSystemClock
 from uptane.vehicle.installation import at_once, works
@@ -66,19 +68,20 @@ def connect_primary(
     may_install: Callable[[Image], bool] = at_once,
     unsafe_clock: UnsafeSystemClock | None = None,
     confirms: Callable[[ImageFile], bool] = works,
+    third_hosts: HostPolicy | None = None,
 ) -> Primary:
     """A Primary whose repositories are those of its map, its Director and Timeserver at these URLs.
 
-    With `unsafe_clock`, the Timeserver is never asked.
+    Every mirror of a repository is asked for an image by itself, so that one goes on where another broke off. With
+    `unsafe_clock`, the Timeserver is never asked.
     """
-    clients = {
-        repository.name: RepositoryClient(repository.urls, limits=limits, name=repository.name, on_event=say)
-        for repository in memory.map.repositories
-    }
+    urls = {repository.name: repository.urls for repository in memory.map.repositories}
+    client = partial(RepositoryClient, limits=limits, on_event=say)
+    mirrors = [(name, url) for name in (memory.director, memory.image_repository) for url in urls[name]]
     timeserver = XmlRpcClient(timeserver_url, peer="Timeserver")
     world = World(
-        repositories=RepositoriesOverHttp(clients),
-        mirrors=[ImagesOverHttp(clients[name]) for name in (memory.director, memory.image_repository)],
+        repositories=RepositoriesOverHttp({name: client(urls[name], name=name) for name in urls}),
+        mirrors=[ImagesOverHttp(client([url], name=name)) for name, url in mirrors],
         director=connect_director(director_url, memory.profile),
         timeserver=TimeserverOverXmlRpc(timeserver, memory.profile) if unsafe_clock is None else unsafe_clock,
         slots=slots,
@@ -86,6 +89,7 @@ def connect_primary(
         say=say,
         may_install=may_install,
         confirms=confirms,
+        third_hosts=None if third_hosts is None else ThirdHostsOverHttp(third_hosts, limits=limits, on_event=say),
     )
     return Primary(memory, signer, world, refetch_images=refetch_images)
 

@@ -93,7 +93,8 @@ async def issue(
         decision = Decision(targets=standing.payload)
     else:
         try:
-            decision = await decide(view, rules, publisher.profile, now)
+            told = None if standing is None else standing.payload
+            decision = await decide(view, rules, publisher.profile, now, told)
             if not _same(before, decision.targets):
                 await check_images(rules.catalog, decision.targets, view.ecus, now)
         except UptaneError as error:
@@ -105,7 +106,7 @@ async def issue(
         text = f"vehicle {vehicle} is directed what it was before: {withheld.what}"
         async with inventory.transaction() as transaction:
             await tell(transaction, vehicle, [Alert(vehicle=vehicle, time=now, code=withheld.code, text=text)])
-    elif decision.directed or decision.added:
+    elif decision.directed:
         async with inventory.transaction() as transaction:
             await decision.record(transaction, vehicle)
     changed = root is not None or not _same(before, decision.targets) or _ages(before, publisher.lifetimes, now)

@@ -7,9 +7,19 @@ from uptane.director.alerts import tell
 from uptane.director.check_images import check_fits
 from uptane.director.planning import image_of
 from uptane.director.ports import Alert, EcuRecord, InventoryDatabase, InventoryTransaction, VehicleRecord
-from uptane.metadata.errors import HardwareMismatchError, SpoofingError, UnknownEcuError, UnknownVehicleError
+from uptane.metadata.errors import (
+    DecryptionError,
+    HardwareMismatchError,
+    SpoofingError,
+    UnknownEcuError,
+    UnknownVehicleError,
+    UptaneError,
+)
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
+
+MAX_ECUS = 256
+"""ECUs of one vehicle: a Primary and as many Secondaries as it takes; vehicles have some 150."""
 
 
 async def register_vehicle(inventory: InventoryDatabase, vehicle: VehicleIdentifier) -> None:
@@ -42,6 +52,7 @@ async def register_ecu(
         UnknownVehicleError: no such vehicle.
         SpoofingError: the identifier is in use with another key, vehicle or hardware, the key is in use by another ECU,
             the vehicle has another Primary, or the ECU or its key was retired. Nothing was changed.
+        UptaneError: the vehicle has MAX_ECUS already.
     """
     asked = EcuRecord(
         vehicle=vehicle,
@@ -75,14 +86,21 @@ async def _add(transaction: InventoryTransaction, asked: EcuRecord) -> bool:
     owner = None if asked.shares_key else await transaction.ecu_of_key(asked.key)
     if owner is not None:
         raise SpoofingError(f"the key of ECU {ecu} is that of ECU {owner.ecu}", ecu=ecu, owner=owner.ecu)
-    if asked.is_primary:
-        for other in await transaction.ecus(vehicle):
-            if other.is_primary:
-                raise SpoofingError(
-                    f"vehicle {vehicle} has the Primary {other.ecu} already; {ecu} cannot be one too",
-                    ecu=ecu,
-                    expected=other.ecu,
-                )
+    others = await transaction.ecus(vehicle)
+    if len(others) >= MAX_ECUS:
+        raise UptaneError(
+            f"vehicle {vehicle} has {MAX_ECUS} ECUs already, and cannot take {ecu}",
+            next_step="Look at its alerts and records: somebody may be registering ECUs that it does not have.",
+            vehicle=vehicle,
+            ecu=ecu,
+        )
+    for other in others:
+        if asked.is_primary and other.is_primary:
+            raise SpoofingError(
+                f"vehicle {vehicle} has the Primary {other.ecu} already; {ecu} cannot be one too",
+                ecu=ecu,
+                expected=other.ecu,
+            )
     await transaction.add_ecu(asked)
     return True
 
@@ -112,7 +130,8 @@ async def replace_ecu(
 ) -> bool:
     """Takes an ECU out of a vehicle and registers another one as the same part of it, in one transaction.
 
-    The new ECU shall have the image that the old one was assigned, unless that is for other hardware. Where it is the
+    The new ECU shall have the image that the old one was assigned, unless that is for other hardware, or was encrypted
+    for the old one, whose keys go with it. Where it is the
     Primary, the manifests of the vehicle are counted anew: only those that the new one signs are accepted.
 
     Args:
@@ -123,8 +142,8 @@ async def replace_ecu(
         unsafe_shared_key: see `register_ecu`.
 
     Returns:
-        Whether the new ECU is assigned what the old one was; False where that is for other hardware, which an alert
-        tells, and where the old one was assigned nothing.
+        Whether the new ECU is assigned what the old one was; False where that is for other hardware or was encrypted,
+        which an alert tells, and where the old one was assigned nothing.
 
     Raises:
         UnknownVehicleError, UnknownEcuError: the old ECU is not part of the vehicle.
@@ -154,7 +173,9 @@ async def replace_ecu(
         for each in assigned:
             try:
                 check_fits(image_of(each.path, each.image), [asked])
-            except HardwareMismatchError as error:
+                if each.encrypted is not None:
+                    raise DecryptionError(f"{each.path} was encrypted for the old one, and is to be encrypted anew")
+            except (HardwareMismatchError, DecryptionError) as error:
                 text = f"ECU {ecu}, which replaces {old}, is not assigned what that one was: {error.what}"
                 await tell(transaction, vehicle, [Alert(vehicle=vehicle, time=now, code=error.code, text=text)])
                 return False

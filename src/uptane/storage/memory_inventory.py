@@ -6,7 +6,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from uptane.director.ports import Alert, Assignment, Directed, EcuRecord, StoredReport, VehicleRecord
+from uptane.director.ports import (
+    MAX_ALERTS,
+    Alert,
+    Assignment,
+    Directed,
+    EcuRecord,
+    StoredReport,
+    VehicleRecord,
+)
+from uptane.encryption.keys import EncryptionKey
 from uptane.metadata.errors import StorageError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
@@ -139,6 +148,11 @@ class MemoryTransaction:
         self.state.assignments.pop((vehicle, ecu), None)
         self.state.directed.pop((vehicle, ecu), None)
 
+    async def set_encryption_key(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, key: EncryptionKey) -> None:
+        """Sets what images are encrypted for; raises UnknownVehicleError or UnknownEcuError."""
+        self._require_ecu(vehicle, ecu)
+        self.state.ecus[ecu] = replace(self.state.ecus[ecu], encryption_key=key)
+
     async def add_report(self, record: EcuRecord, stored: StoredReport) -> None:
         """Replaces the ECU's record and appends to its history.
 
@@ -187,9 +201,12 @@ class MemoryTransaction:
         self.state.directed[vehicle, ecu] = tuple(sorted(images, key=lambda each: each.number))
 
     async def add_alert(self, alert: Alert) -> None:
-        """Appends to what is known of a vehicle; raises UnknownVehicleError."""
+        """Appends to what is known of a vehicle, and forgets all but the newest MAX_ALERTS; UnknownVehicleError."""
         self._require_vehicle(alert.vehicle)
         self.state.alerts.append(rules.storable_alert(alert))
+        old = [each for each in self.state.alerts if each.vehicle == alert.vehicle][:-MAX_ALERTS]
+        for each in old:
+            self.state.alerts.remove(each)
 
     async def alerts(self, vehicle: VehicleIdentifier, limit: int) -> Sequence[Alert]:
         """The newest alerts of a vehicle, newest first."""

@@ -13,7 +13,8 @@ from uptane.metadata.errors import (
     UnreachableError,
 )
 from uptane.metadata.time_attestation import TimeAttestation
-from uptane.vehicle.memory import NOTHING, UNSAFE_CLOCK, EcuMemory, EcuState, VerificationKind
+from uptane.vehicle.ecu_state import EcuState
+from uptane.vehicle.memory import NOTHING, UNSAFE_CLOCK, EcuMemory, VerificationKind
 from uptane.verification.check_root import load_root, update_root
 from uptane.verification.steps import Fetcher, run
 from uptane.verification.verify_time import VerifiedTime, verify_time

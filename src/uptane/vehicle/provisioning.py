@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from uptane.encryption.keys import DecryptionKey
 from uptane.formats.canonical_json import Json, compact
 from uptane.formats.json_fields import write_time
 from uptane.formats.profile import KINDS, Profile
@@ -19,11 +20,12 @@ from uptane.metadata.keys import PublicKey
 from uptane.metadata.repository_map import RepositoryKind, RepositoryMap
 from uptane.metadata.root import Role, Root
 from uptane.metadata.targets import ImageFile
+from uptane.vehicle.ecu_state import EcuState
 from uptane.vehicle.memory import (
     CYCLES_WITHOUT_TIME,
+    DECRYPTION_KEY,
     LONGEST_LEAP_DAYS,
     EcuMemory,
-    EcuState,
     VerificationKind,
     named_timeserver_keys,
     require_basic,
@@ -58,6 +60,7 @@ class Provisioning:
         longest_leap_days: by how many days an attestation may lead beyond the last good cycle without metadata that
             vouches for it; see `AttestedTime`.
         storage_limited: whether it has room for one image only, which a new one is streamed over (AMB-14).
+        decryption_key: reads images that are encrypted for it; a key for nothing else (STD-5.4.1-8).
     """
 
     vehicle: VehicleIdentifier
@@ -75,6 +78,7 @@ class Provisioning:
     cycles_without_time: int = CYCLES_WITHOUT_TIME
     longest_leap_days: int = LONGEST_LEAP_DAYS
     storage_limited: bool = False
+    decryption_key: DecryptionKey | None = None
 
 
 def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemory:
@@ -82,12 +86,20 @@ def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemor
 
     Raises:
         ProvisioningError: a role of a repository is missing, the store is in use by an ECU already, the map is not the
-            basic one, or it is to follow Roots that its Primary does not hand over (`unsafe_partial_without_root`).
+            basic one, it is to decrypt and has room for one image only, or it is to follow Roots that its Primary does
+            not hand over (`unsafe_partial_without_root`).
         FormatError: a role file is in another format than the profile's.
     """
     if store.read("identity") is not None:
         raise ProvisioningError("this ECU was provisioned before", next_step="Give it an empty folder.")
     require_basic(what.repository_map, what.ecu)
+    if what.storage_limited and what.decryption_key is not None:
+        raise ProvisioningError(
+            f"ECU {what.ecu} has room for one image only, of which its Primary keeps a copy in plain, so it "
+            "cannot keep an encrypted one to itself",
+            next_step="Make it with two slots, or without a decryption key.",
+            ecu=what.ecu,
+        )
     if what.cycles_without_time < 1:
         raise ProvisioningError(
             f"ECU {what.ecu} cannot do with {what.cycles_without_time} update cycles without an attested time",
@@ -128,6 +140,8 @@ def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemor
         "key/timeserver": profile.format.encode_key(what.timeserver_key),
         "state": state.encode(),
     }
+    if what.decryption_key is not None:
+        changes[DECRYPTION_KEY] = what.decryption_key.encode()
     for repository, needed in _needed(profile, what):
         roles = what.roles.get(repository, {})
         for role in needed:

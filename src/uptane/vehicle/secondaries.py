@@ -16,6 +16,7 @@ from uptane.metadata.root import Role
 from uptane.metadata.targets import Image, ImageFile, Targets
 from uptane.metadata.version_report import EcuVersionReport, check_nonce
 from uptane.vehicle.blocks import Backups, BlockReader
+from uptane.vehicle.decryption import delivered
 from uptane.vehicle.distribution import bundle_of, partial_bundle_of
 from uptane.vehicle.installation import slot_of
 from uptane.vehicle.memory import EcuMemory, role_name
@@ -261,13 +262,13 @@ class Secondaries:
     def update_exists_for_ecu(self, ecu: EcuIdentifier) -> bool:
         """Whether a verified image is here for this Secondary."""
         self._require(ecu)
-        image = self._images.get(ecu)
+        image = self._delivered(ecu)
         return image is not None and self._slots.chunks(slot_of(image)) is not None
 
     def get_image(self, ecu: EcuIdentifier) -> tuple[str, bytes] | None:
-        """Name and bytes of the image for this Secondary, or None."""
+        """Name and bytes of the image for this Secondary, or None; encrypted where the Director says so."""
         self._require(ecu)
-        image = self._images.get(ecu)
+        image = self._delivered(ecu)
         chunks = None if image is None else self._slots.chunks(slot_of(image))
         return None if image is None or chunks is None else (str(image.file.path), b"".join(chunks))
 
@@ -278,7 +279,7 @@ class Secondaries:
             UnreachableError: the image for this Secondary is another one now, or none.
         """
         self._require(ecu)
-        image = self._images.get(ecu)
+        image = self._delivered(ecu)
         if image is None or slot_of(image) != name:
             raise UnreachableError(
                 f"the Primary has another image for ECU {ecu} than {name}, or none", next_step="Run the cycle again."
@@ -305,6 +306,10 @@ class Secondaries:
     def _running(self, ecu: EcuIdentifier) -> ImageFile | None:
         raw = self._memory.read(_report_name(ecu))
         return None if raw is None else self._decode(raw).payload.installed
+
+    def _delivered(self, ecu: EcuIdentifier) -> Image | None:
+        image = self._images.get(ecu)
+        return None if image is None else delivered(image, ecu)
 
 
 def _not_yet(what: str) -> UnreachableError:

@@ -16,6 +16,7 @@ from uptane.metadata.targets import Image, ImageFile
 from uptane.signing.signer import Signer
 from uptane.vehicle.attested_time import AttestedTime, UnsafeSystemClock
 from uptane.vehicle.blocks import in_blocks
+from uptane.vehicle.decryption import delivered, in_plain, require_separate_keys
 from uptane.vehicle.installation import Installer, at_once, slot_of, stored, stored_as, works
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import ImageSlots, PrimaryLink
@@ -74,9 +75,13 @@ class Secondary:
         memory: its provisioned memory.
         signer: its key.
         world: the way to its Primary.
+
+    Raises:
+        SpoofingError: it is to decrypt with the key with which it signs.
     """
 
     def __init__(self, memory: EcuMemory, signer: Signer, world: SecondaryWorld) -> None:
+        require_separate_keys(memory, signer.key)
         self.memory = memory
         self._signer = signer
         self._world = world
@@ -159,11 +164,13 @@ class Secondary:
         """Overwrites the only image, of which the Primary keeps a copy (STD-5.4.3.3-8, AMB-14)."""
         if not self._world.may_install(image):
             return _deferred(image, "verified metadata, and the Primary stores the image")
+        primary, ecu = self._world.primary, self.memory.ecu
+        name = slot_of(delivered(image, ecu))
+        chunks = in_plain(self.memory, image, in_blocks(lambda offset: primary.image_block(ecu, name, offset)))
         if not self._installer.is_lost:
             self._back_up()
-        primary, ecu, name = self._world.primary, self.memory.ecu, slot_of(image)
         try:
-            self._installer.write(image, in_blocks(lambda offset: primary.image_block(ecu, name, offset)))
+            self._installer.write(image, chunks)
         except UptaneError:
             self._try_to_restore()
             raise
@@ -264,15 +271,15 @@ class Secondary:
         received = self._world.primary.image(self.memory.ecu)
         if received is None:
             raise UnreachableError(f"requested image {image.file.path} from Primary but received none")
-        name, data = received
-        if name != image.file.path:
+        (name, data), expected = received, delivered(image, self.memory.ecu).file.path
+        if name != expected:
             raise RepositoryMismatchError(
-                f"received image {name!r} from Primary, expected {image.file.path!s}",
-                expected=image.file.path,
+                f"received image {name!r} from Primary, expected {expected!s}",
+                expected=expected,
                 offered=name,
             )
         try:
-            self._installer.write(image, [data])
+            self._installer.write(image, in_plain(self.memory, image, [data]))
         except SecurityError:
             self._refuse_if_outdated()
             raise

@@ -9,7 +9,8 @@ from uptane.metadata.extensions import NO_EXTENSIONS, Extensions
 from uptane.metadata.version_report import MAX_ATTACKS_BYTES, EcuVersionReport
 from uptane.signing.sign import sign
 from uptane.signing.signer import Signer
-from uptane.vehicle.memory import SEPARATOR, UNSAFE_CLOCK, EcuMemory, EcuState
+from uptane.vehicle.ecu_state import EcuState
+from uptane.vehicle.memory import SEPARATOR, UNSAFE_CLOCK, EcuMemory
 
 MAX_DESCRIPTION_BYTES = 300
 """Bytes of UTF-8 in the description of one attack, so that a report has room for several."""

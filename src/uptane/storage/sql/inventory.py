@@ -11,7 +11,16 @@ from sqlalchemy import CursorResult, Executable, RowMapping, Select, Update, and
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from uptane.director.ports import Alert, Assignment, Directed, EcuRecord, StoredReport, VehicleRecord
+from uptane.director.ports import (
+    MAX_ALERTS,
+    Alert,
+    Assignment,
+    Directed,
+    EcuRecord,
+    StoredReport,
+    VehicleRecord,
+)
+from uptane.encryption.keys import EncryptionKey
 from uptane.metadata.errors import FormatError, StorageError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
@@ -151,6 +160,12 @@ class SqlTransaction:
             delete(directed).where(here[2], of_ecu[2]),
         )
 
+    async def set_encryption_key(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, key: EncryptionKey) -> None:
+        """Sets what images are encrypted for; raises UnknownVehicleError or UnknownEcuError."""
+        await self._require_ecu(vehicle, ecu)
+        here = and_(ecus.c.vehicle == str(vehicle), ecus.c.ecu == str(ecu))
+        await self._write(update(ecus).where(here).values(rows.encryption_row(key)))
+
     async def add_report(self, record: EcuRecord, stored: StoredReport) -> None:
         """Replaces the ECU's record and appends to its history.
 
@@ -203,12 +218,13 @@ class SqlTransaction:
         await self._write(old, *(insert(directed).values(rows.directed_row(each)) for each in images))
 
     async def add_alert(self, alert: Alert) -> None:
-        """Appends to what is known of a vehicle; raises UnknownVehicleError."""
+        """Appends to what is known of a vehicle, and forgets all but the newest MAX_ALERTS; UnknownVehicleError."""
         row = rows.alert_row(rules.storable_alert(alert))
         await self._require_vehicle(alert.vehicle)  # which also locks it, so that the next number is ours
         last = select(func.coalesce(func.max(alerts.c.number), 0)).where(alerts.c.vehicle == row["vehicle"])
         row["number"] = (await self._execute(last)).scalar_one() + 1
-        await self._write(insert(alerts).values(row))
+        old = delete(alerts).where(alerts.c.vehicle == row["vehicle"], alerts.c.number <= row["number"] - MAX_ALERTS)
+        await self._write(insert(alerts).values(row), old)
 
     async def alerts(self, vehicle: VehicleIdentifier, limit: int) -> Sequence[Alert]:
         """The newest alerts of a vehicle, newest first."""

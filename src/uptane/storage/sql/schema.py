@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from uptane.metadata.errors import StorageError
 from uptane.storage.sql.engine import database_name, storage_errors
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Raised whenever a table changes."""
 
 
@@ -81,6 +81,8 @@ ecus = Table(
     Column("report", LargeBinary),
     Column("report_received", UtcTime),
     Column("retired", UtcTime),
+    Column("encryption_type", _NAME),
+    Column("encryption_material", LargeBinary),
     ForeignKeyConstraint(["vehicle"], ["vehicles.vehicle"]),
 )
 
@@ -112,6 +114,7 @@ assignments = Table(
     Column("path", _NAME, nullable=False),
     Column("image", LargeBinary, nullable=False),
     Column("install_order", Integer),
+    Column("encrypted", LargeBinary),
     ForeignKeyConstraint(["vehicle", "ecu"], ["ecus.vehicle", "ecus.ecu"]),
 )
 
