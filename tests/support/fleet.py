@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from device import Device, SecondaryEcu, new_device
 from links import Links, SecondaryLink, wait
+from maps import BASIC_MAP
 from signed import FACTORY, factory_file
 from world import DIRECTOR, IMAGES, NOW, PRIMARY, TCU, VIN, delegation, new_signer
 
@@ -30,7 +31,6 @@ from uptane.metadata.identifiers import (
     VehicleIdentifier,
 )
 from uptane.metadata.keys import KeyType
-from uptane.metadata.repository_map import MappedRepository, RepositoryKind, RepositoryMap
 from uptane.metadata.root import Role
 from uptane.metadata.targets import NO_CUSTOM, Custom, Image, Targets
 from uptane.signing.publish import new_root
@@ -188,10 +188,13 @@ class Fleet:
 
     def file(self, repository: RepositoryName, role: str, vin: VehicleIdentifier = VIN) -> bytes:
         """The newest published file of a role."""
-        store = self.metadata[vin] if repository == DIRECTOR else self.image_metadata
-        raw = wait(store.read(self.profile.metadata_name(role)))
+        raw = wait(self.store(repository, vin).read(self.profile.metadata_name(role)))
         assert raw is not None
         return raw
+
+    def store(self, repository: RepositoryName, vin: VehicleIdentifier) -> MemoryPublished:
+        """What a repository has published, the Director for a vehicle."""
+        return self.metadata[vin] if repository == DIRECTOR else self.image_metadata
 
     def published(self, vin: VehicleIdentifier | None = None) -> dict[str, bytes]:
         """Every file of metadata that the Image repository, or the Director for a vehicle, has published."""
@@ -210,14 +213,10 @@ class Fleet:
         self, vin: VehicleIdentifier, ecu: EcuIdentifier, nonce: int, hardware: HardwareIdentifier | None = None
     ) -> Provisioning:
         """What an ECU gets in the factory now."""
-        repositories = {
-            name: MappedRepository(name=name, kind=kind, urls=("http://127.0.0.1/",))
-            for name, kind in ((DIRECTOR, RepositoryKind.DIRECTOR), (IMAGES, RepositoryKind.IMAGE))
-        }
         return Provisioning(
             vehicle=vin,
             ecu=ecu,
-            repository_map=RepositoryMap.basic(director=repositories[DIRECTOR], image_repository=repositories[IMAGES]),
+            repository_map=BASIC_MAP,
             timeserver_key=self.time_key.key,
             roles=self.roles(vin),
             time=self.now,

@@ -73,7 +73,7 @@ def connect_primary(
     timeserver = XmlRpcClient(timeserver_url, peer="Timeserver")
     world = World(
         repositories=RepositoriesOverHttp(clients),
-        mirrors=[ImagesOverHttp(clients[name]) for name in (memory.director, memory.image_repository)],
+        mirrors=[ImagesOverHttp(clients[name]) for name in memory.repositories],
         director=connect_director(director_url, memory.profile),
         timeserver=TimeserverOverXmlRpc(timeserver, memory.profile),
         slots=slots,

@@ -25,6 +25,7 @@ from uptane.metadata.targets import ImageFile
 from uptane.metadata.version_report import MAX_ATTACKS_BYTES
 from uptane.vehicle.installation_states import RUNNING, Installation, Phase
 from uptane.vehicle.ports import EcuStore
+from uptane.verification.agreement import KnownRepository
 from uptane.verification.match_images import EcuFacts
 from uptane.verification.steps import Commit, Keep
 from uptane.verification.trusted import Context, Held
@@ -182,9 +183,8 @@ class EcuMemory:
         self.cycles_without_time = identity.optional("cycles_without_time", int) or CYCLES_WITHOUT_TIME  # never 0
         self.verification = _kind(identity.optional("verification", str))
         self.map: RepositoryMap = profile.format.decode_map(self.require("map"))
-        require_basic(self.map, self.ecu)
-        self.director = self.map.of_kind(RepositoryKind.DIRECTOR).name
-        self.image_repository = self.map.of_kind(RepositoryKind.IMAGE).name
+        require_directed(self.map, self.ecu)
+        self.director = self.map.director
         self.timeserver_key: PublicKey = profile.format.decode_key(self.require("key/timeserver"))
         for repository in self.repositories:
             # Other roles may be gone for good reason: a new Root makes the ECU forget those whose keys have changed.
@@ -192,16 +192,18 @@ class EcuMemory:
 
     @property
     def repositories(self) -> tuple[RepositoryName, ...]:
-        """Those whose metadata it verifies: a partial Secondary asks the Director only."""
-        full = self.verification is VerificationKind.FULL
-        return (self.director, self.image_repository) if full else (self.director,)
+        """Those whose metadata it verifies, the Director first: a partial Secondary asks the Director only."""
+        if self.verification is not VerificationKind.FULL:
+            return (self.director,)
+        others = (repository.name for repository in self.map.repositories if repository.name != self.director)
+        return (self.director, *others)
 
     def require_full_verification(self) -> None:
         """Raises ProvisioningError where the ECU is made for less: a Primary never is (STD-3.2.2.1-1)."""
         if self.verification is not VerificationKind.FULL:
             raise ProvisioningError(
                 f"ECU {self.ecu} was provisioned for {self.verification} verification, and a Primary verifies it all",
-                next_step="Provision it with the metadata of both repositories.",
+                next_step="Provision it with the metadata of every repository of its map.",
                 ecu=self.ecu,
             )
 
@@ -266,7 +268,7 @@ class EcuMemory:
 
     def context(self, repository: RepositoryName, now: datetime) -> Context:
         """The context of checks on one repository."""
-        vehicle = self.vehicle if repository == self.director else None
+        vehicle = self.vehicle if repository in self.map.of_kind(RepositoryKind.DIRECTOR) else None
         return Context(repository=repository, profile=self.profile, now=now, vehicle=vehicle)
 
     def held(self, repository: RepositoryName) -> Held:
@@ -274,6 +276,13 @@ class EcuMemory:
         prefix = f"repository/{repository}/role/"
         files = {name.removeprefix(prefix): self.require(name) for name in self.names(prefix)}
         return Held(root=files.pop(Role.ROOT), files=files)
+
+    def known_repositories(self) -> Mapping[RepositoryName, KnownRepository]:
+        """What full verification needs to know of each repository, at the time that was verified last."""
+        now = self.state.time
+        return {
+            name: KnownRepository(context=self.context(name, now), held=self.held(name)) for name in self.repositories
+        }
 
     def miss_time(self) -> None:
         """Counts a cycle that brought no newly attested time."""
@@ -306,20 +315,27 @@ class EcuMemory:
         self.write(changes | {role_name(step.repository, role): None for role in step.drop})
 
     def commit(self, step: Commit) -> None:
-        """Makes the files of both repositories durable together; raises as `keep` does."""
+        """Makes the files of all repositories durable together; raises as `keep` does."""
         self._check_time_is_recent()
         self.write({role_name(name, role): raw for name, files in step.files.items() for role, raw in files.items()})
 
 
-def require_basic(asked: RepositoryMap, ecu: EcuIdentifier) -> None:
-    """Raises ProvisioningError for a map that asks for more than is verified: it must not look as if it were obeyed."""
-    if not asked.is_basic:
-        raise ProvisioningError(
-            f"the repository map of ECU {ecu} is not the basic one, by which the Director and the Image repository "
-            "sign for every image, and no other is verified yet",
-            next_step="Give it a map of these two, with one mapping of `*` to both.",
-            ecu=ecu,
-        )
+def require_directed(asked: RepositoryMap, ecu: EcuIdentifier) -> None:
+    """Raises ProvisioningError unless each mapping names the Director and an Image repository (STD-5.4.4.2-1).
+
+    Every image is directed by the Director, and none is installed on its word alone.
+    """
+    directors, images = (asked.of_kind(kind) for kind in RepositoryKind)
+    director = next((name for name in asked.mappings[0].repositories if name in directors), None)
+    for number, mapping in enumerate(asked.mappings, 1):
+        if director not in mapping.repositories or images.isdisjoint(mapping.repositories):
+            raise ProvisioningError(
+                f"mapping {number} of the repository map of ECU {ecu} does not name both the Director and an Image "
+                "repository",
+                next_step="Name in each mapping the same Director, and at least one Image repository.",
+                ecu=ecu,
+                mapping=number,
+            )
 
 
 def _patterns(identity: Fields) -> tuple[PathPattern, ...]:

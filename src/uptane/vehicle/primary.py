@@ -18,7 +18,6 @@ from uptane.vehicle.ports import DirectorLink, ImageSlots, ImageSource, TimeLink
 from uptane.vehicle.secondaries import Secondaries
 from uptane.vehicle.version_reports import describe, report_of
 from uptane.verification.full_verification import VerifiedBundle, full_verification
-from uptane.verification.match_images import EcuFacts
 from uptane.verification.steps import Fetcher, run
 from uptane.verification.verify_time import verify_time
 
@@ -28,7 +27,7 @@ class World:
     """The ways from a Primary to everything outside.
 
     Args:
-        repositories: metadata of both repositories.
+        repositories: metadata of the repositories of the map.
         mirrors: hosts of images, in the order they are asked.
         director, timeserver: the services.
         slots: where images are kept.
@@ -109,7 +108,7 @@ class Primary:
             self.load_time()
             bundle = self.verify_metadata()
             fetched = self.download_images(bundle)
-            self.secondaries.publish(dict(bundle.images))
+            self.secondaries.publish(bundle)
             self._forget_other_images(bundle)
             installed = self.install_own(bundle)
         if refusal is not None:
@@ -196,15 +195,12 @@ class Primary:
             self._reserved = state.counter, state.manifest_counter
 
     def verify_metadata(self) -> VerifiedBundle:
-        """Step 3: full verification of both repositories for every ECU of the vehicle."""
-        memory, now = self.memory, self.memory.state.time
-        ecus = {memory.ecu: memory.facts} | {ecu: EcuFacts() for ecu in self.secondaries.known()}
+        """Step 3: full verification of the repositories of the map for every ECU of the vehicle."""
+        memory = self.memory
         procedure = full_verification(
-            director=memory.context(memory.director, now),
-            director_held=memory.held(memory.director),
-            image_repository=memory.context(memory.image_repository, now),
-            image_repository_held=memory.held(memory.image_repository),
-            ecus=ecus,
+            repository_map=memory.map,
+            repositories=memory.known_repositories(),
+            ecus={memory.ecu: memory.facts} | self.secondaries.facts(),
             knows_whole_vehicle=True,
         )
         return run(procedure, self._world.repositories, memory)

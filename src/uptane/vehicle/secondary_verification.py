@@ -41,7 +41,7 @@ def verification_of(memory: EcuMemory) -> Verification:
 
 
 class FullVerification:
-    """Both repositories, and whether they agree (5.4.4.2)."""
+    """The repositories of the map, and whether they agree (5.4.4.2)."""
 
     validated = "fully validated by the Director and Image Repo"
 
@@ -49,17 +49,15 @@ class FullVerification:
         self._memory = memory
 
     def ask(self, primary: PrimaryLink) -> bytes:
-        """The bundle of both repositories."""
+        """The bundle of what it needs of each repository."""
         return primary.metadata(self._memory.ecu)
 
     def verify(self, received: bytes) -> Image | None:
         """See `full_verification`."""
-        memory, now = self._memory, self._memory.state.time
+        memory = self._memory
         procedure = full_verification(
-            director=memory.context(memory.director, now),
-            director_held=memory.held(memory.director),
-            image_repository=memory.context(memory.image_repository, now),
-            image_repository_held=memory.held(memory.image_repository),
+            repository_map=memory.map,
+            repositories=memory.known_repositories(),
             ecus={memory.ecu: memory.facts},
             knows_whole_vehicle=False,
         )

@@ -9,7 +9,7 @@ from uptane.metadata.errors import (
     ImageRollbackError,
     RepositoryMismatchError,
 )
-from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, PathPattern
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, PathPattern, RepositoryName
 from uptane.metadata.targets import Image
 
 
@@ -30,25 +30,26 @@ class EcuFacts:
     image_patterns: tuple[PathPattern, ...] = ()
 
 
-def check_match(director: Image, image_repository: Image) -> None:
+def check_match(director: Image, other: Image, repository: RepositoryName | None = None) -> None:
     """Raises RepositoryMismatchError unless both say the same of the image (STD-5.4.4.2-17 to -19a).
 
     Name, length, the whole set of hashes and all must-match custom data are compared for equality.
     """
     path = director.file.path
-    for what, one, other in (
-        ("length differs", director.file.length, image_repository.file.length),
-        ("hashes differ", director.file.digests, image_repository.file.digests),
-        ("must-match custom data differ", director.custom.must_match, image_repository.custom.must_match),
+    for what, directed, listed in (
+        ("length differs", director.file.length, other.file.length),
+        ("hashes differ", director.file.digests, other.file.digests),
+        ("must-match custom data differ", director.custom.must_match, other.custom.must_match),
     ):
-        if one != other:
+        if directed != listed:
             raise RepositoryMismatchError(
                 "The Director has instructed us to download a file that does not exactly match the Image Repository "
                 f"metadata. File: {str(path)!r}; the {what}",
                 image=path,
                 field=what.rpartition(" ")[0],
-                expected=other,
-                offered=one,
+                expected=listed,
+                offered=directed,
+                repository=repository,
             )
 
 
