@@ -23,7 +23,7 @@ from uptane.metadata.targets import Targets
 from uptane.metadata.timestamp import Timestamp
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.primary import Primary
-from uptane.verification.full_verification import full_verification
+from uptane.verification.full_verification import AskImageRepositories, full_verification
 from uptane.verification.match_images import EcuFacts
 from uptane.verification.steps import run
 
@@ -57,6 +57,7 @@ def _installed(settings: Settings, folder: EcuFolder) -> Primary:
         made.slots,
         director_url=settings.url(settings.ports.director_calls),
         timeserver_url=settings.url(settings.ports.timeserver),
+        ask=AskImageRepositories.IN_EVERY_CYCLE,
     )
     if primary.update_cycle().installed is None:
         raise RuntimeError("the Primary has installed nothing")

@@ -1,7 +1,7 @@
 """A vehicle, a Director and an Image repository without a network: the real systems over stand-ins of their stores."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -43,6 +43,9 @@ from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.primary import Primary, World
 from uptane.vehicle.provisioning import Provisioning, provision
 from uptane.vehicle.secondary import Secondary
+from uptane.verification.full_verification import AskImageRepositories
+
+EVERY_CYCLE = {"ask": AskImageRepositories.IN_EVERY_CYCLE}
 
 
 @pytest.fixture(params=["json", "der"])
@@ -171,9 +174,7 @@ class Fleet:
     def rotate_director(self, *roles: Role) -> None:
         """The Director's Root names new keys for these roles."""
         for role in roles:
-            self.director_keys[role] = [
-                new_signer(id_rule=self.profile.format.key_id_rule) for _ in self.director_keys[role]
-            ]
+            self.director_keys[role] = [self.new_key() for _ in self.director_keys[role]]
             self.director.add_signers(self.director_keys[role])
         wait(self.director.change_keys(new_root(self.director_keys, self.thresholds), self.now))
 
@@ -188,9 +189,7 @@ class Fleet:
 
     def file(self, repository: RepositoryName, role: str, vin: VehicleIdentifier = VIN) -> bytes:
         """The newest published file of a role."""
-        raw = wait(self.store(repository, vin).read(self.profile.metadata_name(role)))
-        assert raw is not None
-        return raw
+        return self.store(repository, vin)._files[self.profile.metadata_name(role)]
 
     def store(self, repository: RepositoryName, vin: VehicleIdentifier) -> MemoryPublished:
         """What a repository has published, the Director for a vehicle."""
@@ -233,7 +232,7 @@ class Vehicle:
     Args:
         fleet: the servers.
         vin, primary, secondary: the identities.
-        refetch_images: as on `Primary`.
+        refetch_images, rules: as on `Primary`; here attacks on the Image repository shall be seen in every cycle.
         device: makes the parts of each ECU.
         made: of the first Secondary, as for `provision`.
     """
@@ -246,6 +245,7 @@ class Vehicle:
         secondary: EcuIdentifier = TCU,
         *,
         refetch_images: bool = False,
+        rules: Mapping[str, Any] = EVERY_CYCLE,
         device: Callable[[], Device] | None = None,
         **made: object,
     ) -> None:
@@ -256,7 +256,7 @@ class Vehicle:
         self.said: list[str] = []
         self._nonces = itertools.count(1)
         self._new_device = device or (lambda: new_device(fleet.profile.format.key_id_rule))
-        self.refetch_images = refetch_images
+        self.refetch_images, self.rules = refetch_images, rules
         self.secondaries: list[SecondaryEcu] = []
         self.device = self._new_device()
         self.provision(primary, self.device)
@@ -308,7 +308,7 @@ class Vehicle:
             confirms=lambda file: self.device.confirms(file),
         )
         memory = EcuMemory(self.device.store, self.fleet.profile)
-        self.primary = Primary(memory, self.device.signer, world, refetch_images=self.refetch_images)
+        self.primary = Primary(memory, self.device.signer, world, refetch_images=self.refetch_images, **self.rules)
         for each in self.secondaries:
             each.link.secondaries = self.primary.secondaries
         return self.primary

@@ -37,7 +37,7 @@ from uptane.signing.publish import Draft, Published, Publisher, new_root
 from uptane.signing.sign import sign
 from uptane.signing.signer import KeySigner
 from uptane.verification.agreement import KnownRepository
-from uptane.verification.full_verification import VerifiedBundle, full_verification
+from uptane.verification.full_verification import AskImageRepositories, VerifiedBundle, full_verification
 from uptane.verification.limits import DEFAULT_LIMITS, Limits
 from uptane.verification.match_images import EcuFacts
 from uptane.verification.steps import Commit, Keep, Procedure, run
@@ -286,6 +286,7 @@ class Ecu:
     fetched: list[str] = field(default_factory=list)
     limits: Limits = DEFAULT_LIMITS
     repository_map: RepositoryMap = BASIC_MAP
+    ask: AskImageRepositories = AskImageRepositories.IN_EVERY_CYCLE
     others: dict[RepositoryName, Repository] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -331,6 +332,7 @@ class Ecu:
             },
             ecus=self.ecus,
             knows_whole_vehicle=self.knows_whole_vehicle,
+            ask=self.ask,
         )
 
     def later(self, **delta: float) -> None:

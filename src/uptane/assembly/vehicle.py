@@ -24,6 +24,7 @@ from uptane.vehicle.installation import at_once, works
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.primary import Primary, World
 from uptane.vehicle.secondary import Secondary, SecondaryWorld
+from uptane.verification.full_verification import AskImageRepositories
 
 DEFAULT_LIMITS = TransferLimits()
 
@@ -60,6 +61,7 @@ def connect_primary(
     director_url: str,
     timeserver_url: str,
     refetch_images: bool = False,
+    ask: AskImageRepositories = AskImageRepositories.WHEN_NEEDED,
     limits: TransferLimits = DEFAULT_LIMITS,
     say: Callable[[str], None] = lambda line: None,
     may_install: Callable[[Image], bool] = at_once,
@@ -82,7 +84,7 @@ def connect_primary(
         may_install=may_install,
         confirms=confirms,
     )
-    return Primary(memory, signer, world, refetch_images=refetch_images)
+    return Primary(memory, signer, world, refetch_images=refetch_images, ask=ask)
 
 
 def connect_secondary(

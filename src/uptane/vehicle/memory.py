@@ -250,6 +250,7 @@ class EcuMemory:
             release_counter=self.state.release_counter,
             is_self=True,
             image_patterns=self.image_patterns,
+            installed=self.state.installed,
         )
 
     def note_attack(self, description: str) -> None:

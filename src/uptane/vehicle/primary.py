@@ -17,7 +17,7 @@ from uptane.vehicle.memory import EcuMemory, EcuState
 from uptane.vehicle.ports import DirectorLink, ImageSlots, ImageSource, TimeLink
 from uptane.vehicle.secondaries import Secondaries
 from uptane.vehicle.version_reports import describe, report_of
-from uptane.verification.full_verification import VerifiedBundle, full_verification
+from uptane.verification.full_verification import AskImageRepositories, VerifiedBundle, full_verification
 from uptane.verification.steps import Fetcher, run
 from uptane.verification.verify_time import verify_time
 
@@ -57,11 +57,13 @@ class CycleResult:
         images: the verified image of each ECU that shall have one.
         fetched: images that were downloaded in this cycle.
         installed: the image that the Primary installed on itself in this cycle, if any.
+        nothing_new: whether the cycle stopped without asking an Image repository: every directed image runs already.
     """
 
     images: dict[EcuIdentifier, Image]
     fetched: tuple[ImageFile, ...]
     installed: ImageFile | None
+    nothing_new: bool
 
 
 class Primary:
@@ -73,18 +75,28 @@ class Primary:
         world: the ways outside.
         refetch_images: download and verify every listed image in every cycle, also one that is there already;
             for the demonstration, where attackers alter image files after they were delivered.
+        ask: whether the Image repositories are asked in cycles that bring nothing new.
 
     Raises:
         ProvisioningError: the memory is that of an ECU with partial verification.
     """
 
-    def __init__(self, memory: EcuMemory, signer: Signer, world: World, *, refetch_images: bool = False) -> None:
+    def __init__(
+        self,
+        memory: EcuMemory,
+        signer: Signer,
+        world: World,
+        *,
+        refetch_images: bool = False,
+        ask: AskImageRepositories = AskImageRepositories.WHEN_NEEDED,
+    ) -> None:
         memory.require_full_verification()
         self.memory = memory
         self.secondaries = Secondaries(memory, world.slots)
         self._signer = signer
         self._world = world
         self._refetch_images = refetch_images
+        self._ask = ask
         self._reserved: tuple[int, int] | None = None
         self._installer = Installer(memory, world.slots, world.confirms)
 
@@ -113,7 +125,9 @@ class Primary:
             installed = self.install_own(bundle)
         if refusal is not None:
             raise refusal
-        return CycleResult(images=dict(bundle.images), fetched=fetched, installed=installed)
+        return CycleResult(
+            images=dict(bundle.images), fetched=fetched, installed=installed, nothing_new=bundle.nothing_new
+        )
 
     def _offer(self, manifest: bytes) -> UptaneError | None:
         try:
@@ -202,11 +216,15 @@ class Primary:
             repositories=memory.known_repositories(),
             ecus={memory.ecu: memory.facts} | self.secondaries.facts(),
             knows_whole_vehicle=True,
+            ask=self._ask,
         )
         return run(procedure, self._world.repositories, memory)
 
     def download_images(self, bundle: VerifiedBundle) -> tuple[ImageFile, ...]:
         """Step 4: downloads and verifies every image that is not there yet, every byte of it (STD-5.4.2.4)."""
+        if bundle.nothing_new:
+            self._world.say("No update: every image that the Director directs runs already.")
+            return ()
         slots, fetched = self._world.slots, {}
         wanted = {slot_of(image): image for image in bundle.images.values()}
         for slot, image in sorted(wanted.items()):

@@ -209,8 +209,14 @@ class Secondaries:
         return list(dict.fromkeys(int(raw) for raw in found if raw is not None))
 
     def facts(self) -> dict[EcuIdentifier, EcuFacts]:
-        """What verification needs to know of each Secondary."""
-        return {ecu: EcuFacts() for ecu in self.known()}
+        """What verification needs to know of each Secondary: what it runs, as its latest verified report says.
+
+        Where reports are not verified (`unsafe_unverified_reports`), nobody knows that: a stranger who says that an
+        image runs must not keep it away.
+        """
+        if self._memory.profile.unsafe_unverified_reports:
+            return {ecu: EcuFacts() for ecu in self.known()}
+        return {ecu: EcuFacts(installed=self._running(ecu)) for ecu in self.known()}
 
     def publish(self, verified: VerifiedBundle) -> None:
         """Steps 5 to 7: what was verified becomes available to the Secondaries, all at once."""

@@ -14,7 +14,7 @@ class HeldFiles:
     It offers the held Timestamps. What they list is held as well and is not fetched, or it is missing.
 
     Args:
-        repositories: what is held of each.
+        repositories: what is held of each; others have nothing.
     """
 
     def __init__(self, repositories: Mapping[RepositoryName, KnownRepository]) -> None:
@@ -22,9 +22,10 @@ class HeldFiles:
 
     def fetch(self, repository: RepositoryName, name: str, limit: int) -> bytes | None:
         """The held Timestamp, where that is asked for."""
-        known = self._repositories[repository]
-        is_timestamp = name == known.context.profile.requested_metadata(Role.TIMESTAMP)
-        return known.held.files.get(Role.TIMESTAMP) if is_timestamp else None
+        known = self._repositories.get(repository)
+        if known is None or name != known.context.profile.requested_metadata(Role.TIMESTAMP):
+            return None
+        return known.held.files.get(Role.TIMESTAMP)
 
     def keep(self, step: Keep) -> None:
         """No newer Root is held."""

@@ -10,7 +10,7 @@ from uptane.metadata.errors import (
     RepositoryMismatchError,
 )
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, PathPattern, RepositoryName
-from uptane.metadata.targets import Image
+from uptane.metadata.targets import Image, ImageFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +22,14 @@ class EcuFacts:
         is_self: whether it is this ECU that verifies: what it does not know of itself, nobody checks after it.
         release_counter: the highest release counter that it ever installed (AMB-6); None if no image had one.
         image_patterns: names that it may install (AMB-18); every name where there are none.
+        installed: the image that it runs, as far as that is known here.
     """
 
     hardware_id: HardwareIdentifier | None = None
     release_counter: int | None = None
     is_self: bool = False
     image_patterns: tuple[PathPattern, ...] = ()
+    installed: ImageFile | None = None
 
 
 def check_match(director: Image, other: Image, repository: RepositoryName | None = None) -> None:
