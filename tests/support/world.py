@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import count
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from maps import BASIC_MAP
@@ -37,7 +38,7 @@ from uptane.signing.publish import Draft, Published, Publisher, new_root
 from uptane.signing.sign import sign
 from uptane.signing.signer import KeySigner
 from uptane.verification.agreement import KnownRepository
-from uptane.verification.full_verification import AskImageRepositories, VerifiedBundle, full_verification
+from uptane.verification.full_verification import VerifiedBundle, full_verification
 from uptane.verification.limits import DEFAULT_LIMITS, Limits
 from uptane.verification.match_images import EcuFacts
 from uptane.verification.steps import Commit, Keep, Procedure, run
@@ -286,7 +287,7 @@ class Ecu:
     fetched: list[str] = field(default_factory=list)
     limits: Limits = DEFAULT_LIMITS
     repository_map: RepositoryMap = BASIC_MAP
-    ask: AskImageRepositories = AskImageRepositories.IN_EVERY_CYCLE
+    rules: dict[str, Any] = field(default_factory=dict)
     others: dict[RepositoryName, Repository] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -332,7 +333,7 @@ class Ecu:
             },
             ecus=self.ecus,
             knows_whole_vehicle=self.knows_whole_vehicle,
-            ask=self.ask,
+            **self.rules,
         )
 
     def later(self, **delta: float) -> None:

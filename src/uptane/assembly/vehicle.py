@@ -62,6 +62,7 @@ def connect_primary(
     timeserver_url: str,
     refetch_images: bool = False,
     ask: AskImageRepositories = AskImageRepositories.WHEN_NEEDED,
+    unsafe_refuse_single_images: bool = False,
     limits: TransferLimits = DEFAULT_LIMITS,
     say: Callable[[str], None] = lambda line: None,
     may_install: Callable[[Image], bool] = at_once,
@@ -84,7 +85,14 @@ def connect_primary(
         may_install=may_install,
         confirms=confirms,
     )
-    return Primary(memory, signer, world, refetch_images=refetch_images, ask=ask)
+    return Primary(
+        memory,
+        signer,
+        world,
+        refetch_images=refetch_images,
+        ask=ask,
+        unsafe_refuse_single_images=unsafe_refuse_single_images,
+    )
 
 
 def connect_secondary(

@@ -55,12 +55,14 @@ class CycleResult:
 
     Args:
         images: the verified image of each ECU that shall have one.
+        refused: why an ECU gets none, with `unsafe_refuse_single_images`.
         fetched: images that were downloaded in this cycle.
         installed: the image that the Primary installed on itself in this cycle, if any.
         nothing_new: whether the cycle stopped without asking an Image repository: every directed image runs already.
     """
 
     images: dict[EcuIdentifier, Image]
+    refused: dict[EcuIdentifier, SecurityError]
     fetched: tuple[ImageFile, ...]
     installed: ImageFile | None
     nothing_new: bool
@@ -76,6 +78,8 @@ class Primary:
         refetch_images: download and verify every listed image in every cycle, also one that is there already;
             for the demonstration, where attackers alter image files after they were delivered.
         ask: whether the Image repositories are asked in cycles that bring nothing new.
+        unsafe_refuse_single_images: keep the good images of a bundle in which others are refused (AMB-8). They may have
+            been meant to go together, and an attacker can choose which part of an update the vehicle gets.
 
     Raises:
         ProvisioningError: the memory is that of an ECU with partial verification.
@@ -89,6 +93,7 @@ class Primary:
         *,
         refetch_images: bool = False,
         ask: AskImageRepositories = AskImageRepositories.WHEN_NEEDED,
+        unsafe_refuse_single_images: bool = False,
     ) -> None:
         memory.require_full_verification()
         self.memory = memory
@@ -97,6 +102,7 @@ class Primary:
         self._world = world
         self._refetch_images = refetch_images
         self._ask = ask
+        self._unsafe_refuse_single_images = unsafe_refuse_single_images
         self._reserved: tuple[int, int] | None = None
         self._installer = Installer(memory, world.slots, world.confirms)
 
@@ -126,7 +132,11 @@ class Primary:
         if refusal is not None:
             raise refusal
         return CycleResult(
-            images=dict(bundle.images), fetched=fetched, installed=installed, nothing_new=bundle.nothing_new
+            images=dict(bundle.images),
+            refused=dict(bundle.refused),
+            fetched=fetched,
+            installed=installed,
+            nothing_new=bundle.nothing_new,
         )
 
     def _offer(self, manifest: bytes) -> UptaneError | None:
@@ -209,7 +219,10 @@ class Primary:
             self._reserved = state.counter, state.manifest_counter
 
     def verify_metadata(self) -> VerifiedBundle:
-        """Step 3: full verification of the repositories of the map for every ECU of the vehicle."""
+        """Step 3: full verification of the repositories of the map for every ECU of the vehicle.
+
+        Each image that is refused alone is noted as an attack.
+        """
         memory = self.memory
         procedure = full_verification(
             repository_map=memory.map,
@@ -217,8 +230,13 @@ class Primary:
             ecus={memory.ecu: memory.facts} | self.secondaries.facts(),
             knows_whole_vehicle=True,
             ask=self._ask,
+            unsafe_refuse_single_images=self._unsafe_refuse_single_images,
         )
-        return run(procedure, self._world.repositories, memory)
+        bundle = run(procedure, self._world.repositories, memory)
+        for ecu, refusal in bundle.refused.items():
+            self._world.say(f"The image for ECU {ecu} was refused, and it gets none: {refusal}")
+            self._note(refusal)
+        return bundle
 
     def download_images(self, bundle: VerifiedBundle) -> tuple[ImageFile, ...]:
         """Step 4: downloads and verifies every image that is not there yet, every byte of it (STD-5.4.2.4)."""

@@ -51,6 +51,7 @@ class Secondaries:
         self._slots = slots
         self._images: dict[EcuIdentifier, Image] = {}
         self._handout: Handout | None = None
+        self._refused: dict[EcuIdentifier, Handout | None] = {}
         self._blocks = BlockReader(slots)
         self._backups = Backups(memory, slots, self._running)
         if memory.read("attestation") is not None:
@@ -219,10 +220,15 @@ class Secondaries:
         return {ecu: EcuFacts(installed=self._running(ecu)) for ecu in self.known()}
 
     def publish(self, verified: VerifiedBundle) -> None:
-        """Steps 5 to 7: what was verified becomes available to the Secondaries, all at once."""
+        """Steps 5 to 7: what was verified becomes available to the Secondaries, all at once.
+
+        A Secondary whose image was refused still gets what it could get before (`unsafe_refuse_single_images`).
+        """
         handout = Handout.of(self._memory, verified)
         with self._memory.lock:
-            self._handout, self._images = handout, dict(verified.images)
+            refused = {ecu: self._refused.get(ecu, self._handout) for ecu in verified.refused}
+            before = {ecu: image for ecu, image in self._images.items() if ecu in refused}
+            self._handout, self._refused, self._images = handout, refused, {**verified.images, **before}
 
     def get_time_attestation_for_ecu(self, ecu: EcuIdentifier) -> bytes:
         """The last verified attestation, byte for byte; UnreachableError before the first."""
@@ -242,9 +248,10 @@ class Secondaries:
 
     def _verified(self, ecu: EcuIdentifier) -> Handout:
         self._require(ecu)
-        if self._handout is None:
+        handout = self._refused.get(ecu, self._handout)
+        if handout is None:
             raise _not_yet("metadata")
-        return self._handout
+        return handout
 
     def update_exists_for_ecu(self, ecu: EcuIdentifier) -> bool:
         """Whether a verified image is here for this Secondary."""
@@ -287,8 +294,8 @@ class Secondaries:
             return self._backups.block(ecu, name, offset)
 
     def stored_names(self) -> frozenset[str]:
-        """The stored images that Secondaries still need, whatever the Director directs."""
-        return self._backups.names()
+        """The stored images that Secondaries can ask for, or still need, whatever the Director directs."""
+        return self._backups.names() | {slot_of(image) for image in self._images.values()}
 
     def _running(self, ecu: EcuIdentifier) -> ImageFile | None:
         raw = self._memory.read(_report_name(ecu))

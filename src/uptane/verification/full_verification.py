@@ -31,6 +31,7 @@ class VerifiedBundle:
         director: the checked roles of the Director.
         repositories: the checked roles of every repository that was asked, the Director among them.
         images: the image of each ECU that is to have one: only its own on a Secondary.
+        refused: why an ECU gets no image, with `unsafe_refuse_single_images`; nothing was committed where there is one.
         files: every file used, by repository and role, byte for byte.
         needs: for each image, the repositories that were asked for it, and the delegated roles of each.
         nothing_new: whether no Image repository was asked, because every image runs already.
@@ -39,6 +40,7 @@ class VerifiedBundle:
     director: VerifiedRepository
     repositories: Mapping[RepositoryName, VerifiedRepository]
     images: Mapping[EcuIdentifier, Image]
+    refused: Mapping[EcuIdentifier, SecurityError]
     files: Mapping[RepositoryName, Mapping[str, bytes]]
     needs: Mapping[EcuIdentifier, Needs]
     nothing_new: bool
@@ -51,6 +53,7 @@ def full_verification(
     ecus: Mapping[EcuIdentifier, EcuFacts],
     knows_whole_vehicle: bool,
     ask: AskImageRepositories = AskImageRepositories.IN_EVERY_CYCLE,
+    unsafe_refuse_single_images: bool = False,
 ) -> Procedure[VerifiedBundle]:
     """All ten steps; the bundle is refused as a whole when one image fails (AMB-8).
 
@@ -64,6 +67,9 @@ def full_verification(
         knows_whole_vehicle: True on a Primary, where an ECU that is not among `ecus` is refused (STD-5.4.4.6-9);
             False on a Secondary, which looks at its own image only (STD-5.4.4.2-16).
         ask: whether the Image repositories are asked where nothing is new.
+        unsafe_refuse_single_images: an image that fails is refused alone, and the others are verified although the
+            Director meant them to go together. Nothing is committed then, so that the next cycle sees it again. Where
+            all fail, or what concerns all of them, the bundle is refused as ever.
 
     Raises:
         SecurityError: a check failed; nothing but new Roots was kept.
@@ -79,41 +85,63 @@ def full_verification(
             yield from asked.require(name)
     assigned = asked.assigned[repository_map.director]
     images = {ecu: image for ecu, image in assigned.items() if ecu in ecus}
-    needs: Mapping[EcuIdentifier, Needs] | None = None
+    agreed: _Agreed | None = None
     if ask is AskImageRepositories.WHEN_NEEDED and all(ecus[ecu].installed == images[ecu].file for ecu in images):
-        needs, asked = _from_held(asked, images, ecus)
-    nothing_new = needs is not None
-    if needs is None:
-        needs = yield from _check_images(asked, images, ecus)
+        agreed, asked = _from_held(asked, images, ecus)
+    nothing_new = agreed is not None
+    if agreed is None:
+        agreed = yield from _check_images(asked, images, ecus, unsafe_single=unsafe_refuse_single_images)
     files = asked.files()
-    if asked.are_news():
+    if asked.are_news() and not agreed.refused:
         yield Commit(files)
     return VerifiedBundle(
         director=asked.verified[repository_map.director],
         repositories=asked.verified,
-        images=images,
+        images={ecu: image for ecu, image in images.items() if ecu not in agreed.refused},
+        refused=agreed.refused,
         files=files,
-        needs=needs,
+        needs=agreed.needs,
         nothing_new=nothing_new,
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Agreed:
+    """What each image was looked for in, and what was refused."""
+
+    needs: Mapping[EcuIdentifier, Needs]
+    refused: Mapping[EcuIdentifier, SecurityError]
+
+
 def _check_images(
-    asked: AskedRepositories, images: Mapping[EcuIdentifier, Image], ecus: Mapping[EcuIdentifier, EcuFacts]
-) -> Procedure[Mapping[EcuIdentifier, Needs]]:
+    asked: AskedRepositories,
+    images: Mapping[EcuIdentifier, Image],
+    ecus: Mapping[EcuIdentifier, EcuFacts],
+    *,
+    unsafe_single: bool = False,
+) -> Procedure[_Agreed]:
     """Steps 6b to 10: the Image repositories, and whether they agree with the Director on each image."""
     for name in asked.repository_map.in_every_mapping:
         yield from asked.require(name)
     needs: dict[EcuIdentifier, Needs] = {}
+    refused: dict[EcuIdentifier, SecurityError] = {}
     for ecu, image in images.items():
-        needs[ecu] = yield from check_agreement(asked, ecu, image, hardware_of(image, ecus))
-        check_fits(image, ecu, ecus[ecu])
-    return needs
+        try:
+            needs_of_image = yield from check_agreement(asked, ecu, image, hardware_of(image, ecus))
+            check_fits(image, ecu, ecus[ecu])
+            needs[ecu] = needs_of_image
+        except SecurityError as error:
+            if not unsafe_single:
+                raise
+            refused[ecu] = error
+    if refused and not needs:
+        raise next(iter(refused.values()))
+    return _Agreed(needs=needs, refused=refused)
 
 
 def _from_held(
     asked: AskedRepositories, images: Mapping[EcuIdentifier, Image], ecus: Mapping[EcuIdentifier, EcuFacts]
-) -> tuple[Mapping[EcuIdentifier, Needs] | None, AskedRepositories]:
+) -> tuple[_Agreed | None, AskedRepositories]:
     """Steps 6b to 10 over what is held, under the present time and the Roots that are held, with no request (AMB-4).
 
     Returns:
