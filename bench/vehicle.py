@@ -188,7 +188,7 @@ class _Published:
 def _verification(format_name: str, rounds: Rounds) -> list[Figure]:
     with _primary(format_name) as primary:
         memory = primary.memory
-        known = memory.known_repositories()
+        known = memory.known_repositories(memory.state.time)
         timestamp = memory.profile.metadata_name(Role.TIMESTAMP)
         files = {f"{name}/{timestamp}": known[name].held.files[Role.TIMESTAMP] for name in known}
         offline = _Published(files)

@@ -1,9 +1,11 @@
 """What every test may use: the folder of reference material, and generated examples without deadlines."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from _pytest.terminal import TerminalReporter
 from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -22,3 +24,20 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference material at {folder}; name its folder in UPTANE_SHARED")
     return folder
+
+
+POWER_CUTS = "power cuts"
+
+
+@pytest.fixture
+def count_power_cuts(record_property: Callable[[str, object], None]) -> Callable[[int], None]:
+    """Adds to the number of moments at which the power was cut, which stands at the end of the test run."""
+    return lambda cuts: record_property(POWER_CUTS, cuts)
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Says at how many moments the power was cut."""
+    reports = [report for report in terminalreporter.stats.get("passed", ()) if report.when == "call"]
+    counted = [value for report in reports for name, value in report.user_properties if name == POWER_CUTS]
+    if counted:
+        terminalreporter.write_line(f"The power was cut at {sum(counted)} moments, and every ECU came up again.")

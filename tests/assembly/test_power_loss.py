@@ -5,7 +5,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,9 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
 
 
 @pytest.mark.standard("STD-5.4.4-5", "STD-5.4.4-4")
-def test_a_primary_that_is_killed_at_any_moment_comes_up_again_and_completes_its_next_cycle(desk: Desk) -> None:
+def test_a_primary_that_is_killed_at_any_moment_comes_up_again_and_completes_its_next_cycle(
+    desk: Desk, count_power_cuts: Callable[[int], None]
+) -> None:
     settings = desk.settings
     images, director, timeserver = ImageRepositoryConsole(desk), DirectorConsole(desk), TimeserverConsole(desk)
     images.clean_slate()
@@ -83,3 +85,4 @@ def test_a_primary_that_is_killed_at_any_moment_comes_up_again_and_completes_its
         assert raw is not None
         assert settings.profile.format.decode(Root, raw).payload.version == 1 + sum(t % 7 == 3 for t in range(KILLS))
         assert {name.split("/")[-1] for name in reopened.names("repository/director/role/")} == set(Role)
+    count_power_cuts(KILLS)

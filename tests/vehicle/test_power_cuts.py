@@ -1,158 +1,33 @@
 """The power fails at every single write of a cycle: an ECU comes up again, lies about nothing and gets its update."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from device import Device, new_device
 from fleet import Fleet, Vehicle
-from signed import FACTORY, FRESH, PATH, custom
-from world import PRIMARY, TCU
+from power import Bench, Fuse, FusedSlots, FusedStore, PowerCut
+from signed import FRESH, PATH
 
 from uptane.formats.profile import Profile
 from uptane.metadata.errors import StorageError, UptaneError
 from uptane.metadata.root import Role
-from uptane.storage.memory import MemoryEcuStore, MemoryImageSlots
-from uptane.vehicle.installation_states import Phase
 from uptane.vehicle.memory import VerificationKind
-from uptane.vehicle.ports import ImageWriter
 
-NEWER = b"newer head unit"
-
-
-class PowerCut(BaseException):
-    """Ends the process: nothing catches it."""
-
-
-class Fuse:
-    """Blows before the n-th change of flash or memory, which is the same as right after the one before."""
-
-    def __init__(self) -> None:
-        self.left: int | None = None
-        self.error: type[BaseException] = PowerCut
-
-    def arm(self, at: int, *, error: type[BaseException] = PowerCut) -> None:
-        """Blows once, at the `at`-th change from 1."""
-        self.left, self.error = at, error
-
-    @property
-    def blown(self) -> bool:
-        """Whether it has."""
-        return self.left == 0
-
-    def passes(self, change: Callable[[], None]) -> None:
-        """Makes a change, or does not."""
-        if self.left:
-            self.left -= 1
-            if self.left == 0:
-                raise self.error("cut")
-        change()
-
-
-class FusedStore(MemoryEcuStore):
-    """A memory behind a fuse."""
-
-    def __init__(self, fuse: Fuse) -> None:
-        super().__init__()
-        self.fuse = fuse
-
-    def write(self, changes: Mapping[str, bytes | None]) -> None:
-        self.fuse.passes(lambda: super(FusedStore, self).write(changes))
-
-
-class FusedSlots(MemoryImageSlots):
-    """A flash behind a fuse."""
-
-    def __init__(self, fuse: Fuse) -> None:
-        super().__init__()
-        self.fuse = fuse
-
-    @contextmanager
-    def receive(self, name: str) -> Iterator[ImageWriter]:
-        with super().receive(name) as writer:
-            yield FusedWriter(self.fuse, writer)
-
-    def keep_only(self, names: frozenset[str]) -> None:
-        self.fuse.passes(lambda: super(FusedSlots, self).keep_only(names))
-
-
-class FusedWriter(ImageWriter):
-    """An image that becomes durable only where the fuse holds."""
-
-    def __init__(self, fuse: Fuse, writer: ImageWriter) -> None:
-        self.fuse, self.writer = fuse, writer
-
-    def write(self, chunk: bytes) -> None:
-        self.writer.write(chunk)
-
-    def keep(self) -> None:
-        self.fuse.passes(self.writer.keep)
-
-
-class Bench:
-    """A vehicle whose two ECUs each have a fuse, with an update for both, new Director keys, and an attack to tell."""
-
-    def __init__(self, profile: Profile, verification: VerificationKind = VerificationKind.FULL) -> None:
-        self.fuses: list[Fuse] = []
-        self.car = Vehicle(Fleet(profile), device=self.device, verification=verification)
-        self.car.cycle()
-        self.counters: dict[str, list[int]] = {PRIMARY: [], TCU: []}
-        for ecu in (PRIMARY, TCU):
-            self.seen(ecu)
-        fleet = self.car.fleet
-        fleet.rotate_director(Role.TARGETS, Role.TIMESTAMP)
-        fleet.release(PATH, FRESH, custom=custom(5))
-        fleet.release("head unit.img", NEWER, PRIMARY, custom=custom(7))
-        fleet.later(minutes=1)
-        self.car.primary.memory.note_attack("E-HASH: one")
-
-    def device(self) -> Device:
-        """An ECU behind a fuse."""
-        fuse = Fuse()
-        self.fuses.append(fuse)
-        return Device(FusedStore(fuse), FusedSlots(fuse), new_device().signer)
-
-    def seen(self, ecu: str) -> None:
-        """Remembers the newest report counter that the Director accepted."""
-        newest = self.car.fleet.reports(ecu)[0].counter  # type: ignore[arg-type]
-        if newest not in self.counters[ecu]:
-            self.counters[ecu].append(newest)
-
-    def check(self) -> None:
-        """What holds whenever the power came back."""
-        car = self.car
-        for memory, device, content in (
-            (car.primary.memory, car.device, NEWER),
-            (car.secondary.memory, car.tcu.device, FRESH),
-        ):
-            state = memory.state
-            assert device.running() in (FACTORY, content)
-            assert (state.installed.path == "factory.img") == (device.running() == FACTORY)
-            assert (state.release_counter is None) == (device.running() == FACTORY)
-            assert state.installation.phase in (Phase.RUNNING, Phase.WRITTEN)
-
-    def finish(self) -> None:
-        """The next clean cycles bring everything, and every report told the truth under a counter of its own."""
-        self.car.cycle()
-        self.car.cycle()
-        assert self.car.device.running() == NEWER
-        assert self.car.running() == FRESH
-        self.check()
-        for ecu in (PRIMARY, TCU):
-            self.seen(ecu)
-            assert self.counters[ecu] == sorted(set(self.counters[ecu]))
-            history = [stored.counter for stored in self.car.fleet.reports(ecu)]
-            assert history == sorted(set(history), reverse=True)
-        told = [stored.attacks_detected for stored in self.car.fleet.reports(PRIMARY)]
-        assert "E-HASH: one" in told
-
+Count = Callable[[int], None]
 
 WHO = pytest.mark.parametrize(
-    ("who", "verification"),
-    [(0, VerificationKind.FULL), (1, VerificationKind.FULL), (1, VerificationKind.PARTIAL)],
-    ids=["Primary", "Secondary", "partial Secondary"],
+    ("who", "made"),
+    [
+        (0, {}),
+        (1, {}),
+        (1, {"verification": VerificationKind.PARTIAL}),
+        (1, {"storage_limited": True}),
+        (0, {"storage_limited": True}),
+    ],
+    ids=["Primary", "Secondary", "partial Secondary", "storage-limited Secondary", "Primary of such a one"],
 )
-"""The ECU whose power fails, and how the Secondary verifies."""
+"""The ECU whose power fails, and how the Secondary is made."""
 
 
 @WHO
@@ -160,11 +35,11 @@ WHO = pytest.mark.parametrize(
 @pytest.mark.standard("STD-5.4.2.6-5")
 @pytest.mark.standard("STD-5.4.2.1.2-11")
 def test_whenever_the_power_fails_the_next_cycles_bring_the_update(
-    profile: Profile, who: int, verification: VerificationKind
+    profile: Profile, who: int, made: dict[str, object], count_power_cuts: Count
 ) -> None:
     cuts = 0
     while True:
-        bench = Bench(profile, verification)
+        bench = Bench(profile, **made)
         fuse = bench.fuses[who]
         fuse.arm(cuts + 1)
         with suppress(PowerCut):
@@ -177,16 +52,17 @@ def test_whenever_the_power_fails_the_next_cycles_bring_the_update(
         bench.check()
         bench.finish()
     assert cuts > 8
+    count_power_cuts(cuts)
 
 
 @WHO
 @pytest.mark.standard("STD-5.4.4-4")
 def test_whenever_the_disk_is_full_the_next_cycles_bring_the_update(
-    profile: Profile, who: int, verification: VerificationKind
+    profile: Profile, who: int, made: dict[str, object]
 ) -> None:
     cuts = 0
     while True:
-        bench = Bench(profile, verification)
+        bench = Bench(profile, **made)
         fuse = bench.fuses[who]
         fuse.arm(cuts + 1, error=StorageError)
         with suppress(UptaneError):

@@ -20,6 +20,7 @@ from uptane.transport.links import (
     TimeserverOverXmlRpc,
 )
 from uptane.transport.xmlrpc_client import XmlRpcClient
+from uptane.vehicle.attested_time import UnsafeSystemClock
 from uptane.vehicle.installation import at_once, works
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.primary import Primary, World
@@ -66,9 +67,13 @@ def connect_primary(
     limits: TransferLimits = DEFAULT_LIMITS,
     say: Callable[[str], None] = lambda line: None,
     may_install: Callable[[Image], bool] = at_once,
+    unsafe_clock: UnsafeSystemClock | None = None,
     confirms: Callable[[ImageFile], bool] = works,
 ) -> Primary:
-    """A Primary whose repositories are those of its map, its Director and Timeserver at these URLs."""
+    """A Primary whose repositories are those of its map, its Director and Timeserver at these URLs.
+
+    With `unsafe_clock`, the Timeserver is never asked.
+    """
     clients = {
         repository.name: RepositoryClient(repository.urls, limits=limits, name=repository.name, on_event=say)
         for repository in memory.map.repositories
@@ -78,7 +83,7 @@ def connect_primary(
         repositories=RepositoriesOverHttp(clients),
         mirrors=[ImagesOverHttp(clients[name]) for name in memory.repositories],
         director=connect_director(director_url, memory.profile),
-        timeserver=TimeserverOverXmlRpc(timeserver, memory.profile),
+        timeserver=TimeserverOverXmlRpc(timeserver, memory.profile) if unsafe_clock is None else unsafe_clock,
         slots=slots,
         new_nonce=new_nonce,
         say=say,
@@ -103,12 +108,19 @@ def connect_secondary(
     primary_url: str,
     say: Callable[[str], None] = lambda line: None,
     may_install: Callable[[Image], bool] = at_once,
+    unsafe_clock: UnsafeSystemClock | None = None,
     confirms: Callable[[ImageFile], bool] = works,
 ) -> Secondary:
-    """A Secondary whose Primary is at this URL."""
+    """A Secondary whose Primary is at this URL; with `unsafe_clock` it takes no times from there."""
     link = PrimaryOverXmlRpc(XmlRpcClient(primary_url, peer="Primary"), memory.profile)
     world = SecondaryWorld(
-        primary=link, slots=slots, new_nonce=new_nonce, say=say, may_install=may_install, confirms=confirms
+        primary=link,
+        slots=slots,
+        new_nonce=new_nonce,
+        say=say,
+        may_install=may_install,
+        confirms=confirms,
+        unsafe_clock=unsafe_clock,
     )
     return Secondary(memory, signer, world)
 

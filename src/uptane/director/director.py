@@ -23,9 +23,10 @@ from uptane.director.ports import (
     StoredReport,
     VehicleRecord,
 )
-from uptane.director.registration import register_ecu, register_vehicle
+from uptane.director.registration import register_ecu, register_vehicle, replace_ecu
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import UnknownEcuError, UnknownVehicleError, UptaneError
+from uptane.formats.timeserver_keys import keeping_timeserver_keys, with_timeserver_keys
+from uptane.metadata.errors import FormatError, UnknownEcuError, UnknownVehicleError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, KeyId, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import Root
@@ -125,6 +126,35 @@ class Director:
             unsafe_shared_key=self._profile.unsafe_shared_keys,
         )
 
+    async def replace_ecu(
+        self,
+        vehicle: VehicleIdentifier,
+        old: EcuIdentifier,
+        *,
+        ecu: EcuIdentifier,
+        key: PublicKey,
+        now: datetime,
+        hardware_id: HardwareIdentifier | None = None,
+    ) -> bool:
+        """An operator replaces a part of a vehicle; see `registration.replace_ecu`.
+
+        What is published then names the new ECU in the place of the old one. Where that fails as in `publish`, the
+        replacement is on record all the same.
+        """
+        async with self._locks[vehicle]:
+            carried_over = await replace_ecu(
+                self._inventory,
+                vehicle=vehicle,
+                old=old,
+                ecu=ecu,
+                key=key,
+                now=now,
+                hardware_id=hardware_id,
+                unsafe_shared_key=self._profile.unsafe_shared_keys,
+            )
+            await self._issue(vehicle, now)
+        return carried_over
+
     async def receive_manifest(
         self, vehicle: VehicleIdentifier, primary: EcuIdentifier, raw: bytes, now: datetime
     ) -> CheckedManifest:
@@ -204,10 +234,12 @@ class Director:
     async def change_keys(self, root: Root, now: datetime) -> None:
         """Publishes a new Root for every vehicle, signed by its own and the present root keys.
 
+        The Timeserver's keys stay as they are named where the new Root says nothing of them.
+
         Raises:
             UptaneError: the first of the failures; every other vehicle has got its new Root.
         """
-        self._root = root
+        self._root = root = keeping_timeserver_keys(root, self._root)
         failures: list[UptaneError] = []
         for vehicle in await self.vehicles():
             async with self._locks[vehicle]:
@@ -217,6 +249,24 @@ class Director:
                     failures.append(error)
         if failures:
             raise failures[0]
+
+    async def change_timeserver_keys(self, keys: Sequence[PublicKey], now: datetime) -> None:
+        """Publishes a new Root for every vehicle that names these keys of the Timeserver, in place of others.
+
+        ECUs that follow Root believe no other key from then on. In an orderly change both keys are named until the
+        Timeserver signs with the new one; a stolen key is left out at once.
+
+        Args:
+            keys: 1 to 8, any of which may sign.
+            now: UTC.
+
+        Raises:
+            FormatError: no key, or too many, or the profile cannot name any.
+            UptaneError: as `change_keys`.
+        """
+        if self._profile.unsafe_root_through_snapshot:
+            raise FormatError(f"in {self._profile.name} Root has no place for the Timeserver's keys", field="root")
+        await self.change_keys(with_timeserver_keys(self._root, keys), now)
 
     async def vehicles(self) -> Sequence[VehicleIdentifier]:
         """Every vehicle, sorted."""
@@ -295,7 +345,7 @@ async def _require_ecu(transaction: InventoryTransaction, vehicle: VehicleIdenti
     if await transaction.vehicle(vehicle) is None:
         raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
     record = await transaction.ecu(ecu)
-    if record is None or record.vehicle != vehicle:
+    if record is None or record.vehicle != vehicle or record.retired is not None:
         raise UnknownEcuError(
             f"ECU {ecu} is not registered for vehicle {vehicle}",
             next_step="Start it first: ds.clean_slate(ecu_serial=...) registers a Secondary.",

@@ -41,6 +41,8 @@ class EcuRecord:
         report: the last accepted report, byte for byte; None before the first.
         report_received: when it was accepted first, UTC.
         shares_key: whether other ECUs may register the same key (`unsafe_shared_keys`).
+        retired: since when it is not part of the vehicle any more, UTC; None while it is. Its identifier and its key
+            stay on record, so that neither comes back, and so does its history.
     """
 
     vehicle: VehicleIdentifier
@@ -52,6 +54,7 @@ class EcuRecord:
     report: bytes | None = None
     report_received: datetime | None = None
     shares_key: bool = False
+    retired: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,19 +146,27 @@ class InventoryTransaction(Protocol):
         ...
 
     async def ecus(self, vehicle: VehicleIdentifier) -> Sequence[EcuRecord]:
-        """The vehicle's ECUs, sorted by identifier."""
+        """The vehicle's ECUs that are not retired, sorted by identifier."""
         ...
 
     async def ecu(self, ecu: EcuIdentifier) -> EcuRecord | None:
-        """An ECU of any vehicle."""
+        """An ECU of any vehicle, also a retired one."""
         ...
 
     async def ecu_of_key(self, key: PublicKey) -> EcuRecord | None:
-        """An ECU that registered this key material, if any."""
+        """An ECU that registered this key material, if any, also a retired one."""
         ...
 
     async def add_ecu(self, record: EcuRecord) -> None:
         """Raises AlreadyRegisteredError when the ECU, or its key, or a Primary of the vehicle, exists."""
+        ...
+
+    async def retire_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, now: datetime) -> None:
+        """Takes an ECU out of its vehicle, with its assignment and what it was directed.
+
+        Raises:
+            UnknownVehicleError, UnknownEcuError: no such ECU is part of that vehicle.
+        """
         ...
 
     async def add_report(self, record: EcuRecord, stored: StoredReport) -> None:

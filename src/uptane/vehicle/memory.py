@@ -3,13 +3,14 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from uptane.formats.canonical_json import Json, compact, decode_strict
 from uptane.formats.json_fields import Fields, read_time, write_time
 from uptane.formats.json_images import read_file, write_file
 from uptane.formats.profile import Profile
+from uptane.formats.timeserver_keys import read_timeserver_keys, timeserver_keys_of, write_timeserver_keys
 from uptane.metadata.errors import BadTimeAttestationError, FormatError, ProvisioningError
 from uptane.metadata.identifiers import (
     EcuIdentifier,
@@ -20,12 +21,12 @@ from uptane.metadata.identifiers import (
 )
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.repository_map import RepositoryKind, RepositoryMap
-from uptane.metadata.root import Role
+from uptane.metadata.root import Role, Root
 from uptane.metadata.targets import ImageFile
 from uptane.metadata.version_report import MAX_ATTACKS_BYTES
 from uptane.vehicle.installation_states import RUNNING, Installation, Phase
 from uptane.vehicle.ports import EcuStore
-from uptane.verification.agreement import KnownRepository
+from uptane.verification.agreement import KnownRepository, require_directed
 from uptane.verification.match_images import EcuFacts
 from uptane.verification.steps import Commit, Keep
 from uptane.verification.trusted import Context, Held
@@ -38,6 +39,16 @@ SEPARATOR = "; "
 CYCLES_WITHOUT_TIME = 100
 """Update cycles after which an ECU without a newly attested time takes no new metadata, unless it was made with another
 number: the Standard says "sufficiently recent" and no more (STD-5.4-2, AMB-5)."""
+
+LONGEST_LEAP_DAYS = 30
+"""Days by which an attestation may lead beyond the last good cycle without metadata that vouches for it, unless the ECU
+was made with another number: longer than a car is parked as a rule, and the most that a stolen key can deny (TH-24)."""
+
+UNSAFE_CLOCK = "unsafe system clock"
+"""The source of a time that nobody attested."""
+
+TIMESERVER_KEYS = "keys/timeserver"
+"""Where the keys are kept that Root has named; before the first, the one that the ECU was made with counts."""
 
 
 class VerificationKind(StrEnum):
@@ -59,6 +70,9 @@ class EcuState:
             microseconds.
         manifest_counter: of the last vehicle manifest that was made, or that may be made next; on a Primary.
         time, previous_time: the last two verified times, UTC.
+        time_source: the identifier of the key under which `time` was attested, which is the first one for the time of
+            provisioning, or UNSAFE_CLOCK; None where it is not known.
+        judged_time: the latest time at which metadata is known to have been good; None for `time`.
         cycles_without_time: update cycles since a time was attested; counted no further than it matters.
         nonce: what the next time attestation must answer.
         installed: the image that runs.
@@ -75,6 +89,8 @@ class EcuState:
     installed: ImageFile
     release_counter: int | None = None
     cycles_without_time: int = 0
+    time_source: str | None = None
+    judged_time: datetime | None = None
     attacks: tuple[str, ...] = ()
     installation: Installation = RUNNING
 
@@ -86,6 +102,8 @@ class EcuState:
             "time": write_time(self.time),
             "previous_time": write_time(self.previous_time),
             "cycles_without_time": self.cycles_without_time,
+            "time_source": self.time_source,
+            "judged_time": None if self.judged_time is None else write_time(self.judged_time),
             "nonce": self.nonce,
             "installed": _write(self.installed),
             "release_counter": self.release_counter,
@@ -98,12 +116,15 @@ class EcuState:
     def decode(cls, raw: bytes) -> "EcuState":
         """The inverse of `encode`; raises FormatError."""
         fields = Fields(decode_strict(raw), "ECU state")
+        judged = fields.optional("judged_time", str)
         return cls(
             counter=fields.take("counter", int),
             manifest_counter=fields.take("manifest_counter", int),
             time=read_time(fields.take("time", str), "time"),
             previous_time=read_time(fields.take("previous_time", str), "previous_time"),
             cycles_without_time=fields.optional("cycles_without_time", int) or 0,
+            time_source=fields.optional("time_source", str),
+            judged_time=None if judged is None else read_time(judged, "judged_time"),
             nonce=fields.take("nonce", int),
             installed=_read(fields.take("installed", dict)),
             release_counter=fields.optional("release_counter", int),
@@ -181,11 +202,16 @@ class EcuMemory:
         self.image_patterns = _patterns(identity)
         self.storage_limited = identity.optional("storage_limited", bool) or False
         self.cycles_without_time = identity.optional("cycles_without_time", int) or CYCLES_WITHOUT_TIME  # never 0
+        days = identity.optional("longest_leap_days", int)
+        self.longest_leap = timedelta(days=LONGEST_LEAP_DAYS if days is None else days)
+        made_at = identity.optional("made_at", str)
+        self.made_at = datetime.min.replace(tzinfo=UTC) if made_at is None else read_time(made_at, "made_at")
+        self.judges_by_leap = False
         self.verification = _kind(identity.optional("verification", str))
         self.map: RepositoryMap = profile.format.decode_map(self.require("map"))
         require_directed(self.map, self.ecu)
         self.director = self.map.director
-        self.timeserver_key: PublicKey = profile.format.decode_key(self.require("key/timeserver"))
+        self._first_timeserver_key = profile.format.decode_key(self.require("key/timeserver"))
         for repository in self.repositories:
             # Other roles may be gone for good reason: a new Root makes the ECU forget those whose keys have changed.
             self.require(role_name(repository, Role.ROOT))
@@ -197,6 +223,12 @@ class EcuMemory:
             return (self.director,)
         others = (repository.name for repository in self.map.repositories if repository.name != self.director)
         return (self.director, *others)
+
+    @property
+    def timeserver_keys(self) -> tuple[PublicKey, ...]:
+        """The keys that attest times: those that the Director's Root named last, or the one the ECU was made with."""
+        raw = self.read(TIMESERVER_KEYS)
+        return (self._first_timeserver_key,) if raw is None else read_timeserver_keys(raw)
 
     def require_full_verification(self) -> None:
         """Raises ProvisioningError where the ECU is made for less: a Primary never is (STD-3.2.2.1-1)."""
@@ -278,9 +310,8 @@ class EcuMemory:
         files = {name.removeprefix(prefix): self.require(name) for name in self.names(prefix)}
         return Held(root=files.pop(Role.ROOT), files=files)
 
-    def known_repositories(self) -> Mapping[RepositoryName, KnownRepository]:
-        """What full verification needs to know of each repository, at the time that was verified last."""
-        now = self.state.time
+    def known_repositories(self, now: datetime) -> Mapping[RepositoryName, KnownRepository]:
+        """What full verification needs to know of each repository, at a time."""
         return {
             name: KnownRepository(context=self.context(name, now), held=self.held(name)) for name in self.repositories
         }
@@ -294,6 +325,8 @@ class EcuMemory:
     def _check_time_is_recent(self) -> None:
         """New metadata is judged by a recent time only: by an old one, whatever is kept back stays valid (TH-26)."""
         state = self.state
+        if self.judges_by_leap:
+            return
         if state.cycles_without_time > self.cycles_without_time:
             raise BadTimeAttestationError(
                 f"ECU {self.ecu} has had no attested time in more than {self.cycles_without_time} update cycles, since "
@@ -305,14 +338,21 @@ class EcuMemory:
     def keep(self, step: Keep) -> None:
         """Makes a Root durable, beside its predecessors, which a Secondary may still need.
 
+        A Director's Root brings the Timeserver's keys with it. It is kept whatever the time is, since without it an ECU
+        could not verify any time again, and a chain of Roots only leads forward.
+
         Raises:
             BadTimeAttestationError: the ECU has had no new time for too long.
+            FormatError: what a Director's Root calls the Timeserver's keys are none.
         """
-        self._check_time_is_recent()
+        if step.repository != self.director:
+            self._check_time_is_recent()
         changes: dict[str, bytes | None] = {
             role_name(step.repository, Role.ROOT): step.raw,
             root_name(step.repository, step.version): step.raw,
         }
+        if step.repository == self.director:
+            changes |= named_timeserver_keys(self.profile.format.decode(Root, step.raw).payload)
         self.write(changes | {role_name(step.repository, role): None for role in step.drop})
 
     def commit(self, step: Commit) -> None:
@@ -321,22 +361,10 @@ class EcuMemory:
         self.write({role_name(name, role): raw for name, files in step.files.items() for role, raw in files.items()})
 
 
-def require_directed(asked: RepositoryMap, ecu: EcuIdentifier) -> None:
-    """Raises ProvisioningError unless each mapping names the Director and an Image repository (STD-5.4.4.2-1).
-
-    Every image is directed by the Director, and none is installed on its word alone.
-    """
-    directors, images = (asked.of_kind(kind) for kind in RepositoryKind)
-    director = next((name for name in asked.mappings[0].repositories if name in directors), None)
-    for number, mapping in enumerate(asked.mappings, 1):
-        if director not in mapping.repositories or images.isdisjoint(mapping.repositories):
-            raise ProvisioningError(
-                f"mapping {number} of the repository map of ECU {ecu} does not name both the Director and an Image "
-                "repository",
-                next_step="Name in each mapping the same Director, and at least one Image repository.",
-                ecu=ecu,
-                mapping=number,
-            )
+def named_timeserver_keys(root: Root) -> dict[str, bytes | None]:
+    """What to keep of a Root that names the Timeserver's keys; nothing of one that does not, which changes nothing."""
+    keys = timeserver_keys_of(root)
+    return {TIMESERVER_KEYS: write_timeserver_keys(keys)} if keys else {}
 
 
 def _patterns(identity: Fields) -> tuple[PathPattern, ...]:

@@ -11,15 +11,15 @@ from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.metadata.version_report import EcuVersionReport
 from uptane.signing.sign import sign
 from uptane.signing.signer import Signer
+from uptane.vehicle.attested_time import AttestedTime, UnsafeSystemClock
 from uptane.vehicle.downloads import download
 from uptane.vehicle.installation import Installer, at_once, holds, slot_of, stored, works
 from uptane.vehicle.memory import EcuMemory, EcuState
 from uptane.vehicle.ports import DirectorLink, ImageSlots, ImageSource, TimeLink
 from uptane.vehicle.secondaries import Secondaries
-from uptane.vehicle.version_reports import describe, report_of
+from uptane.vehicle.version_reports import describe, report_of, require_clock_in_reports
 from uptane.verification.full_verification import AskImageRepositories, VerifiedBundle, full_verification
 from uptane.verification.steps import Fetcher, run
-from uptane.verification.verify_time import verify_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,8 @@ class World:
     Args:
         repositories: metadata of the repositories of the map.
         mirrors: hosts of images, in the order they are asked.
-        director, timeserver: the services.
+        director, timeserver: the services; a clock in place of the Timeserver is an explicit choice, which leaves
+            Secondaries without attestations.
         slots: where images are kept.
         new_nonce: gives 31 cryptographically random bits.
         say: is told what happens, line by line.
@@ -41,7 +42,7 @@ class World:
     repositories: Fetcher
     mirrors: Sequence[ImageSource]
     director: DirectorLink
-    timeserver: TimeLink
+    timeserver: TimeLink | UnsafeSystemClock
     slots: ImageSlots
     new_nonce: Callable[[], int]
     say: Callable[[str], None] = field(default=lambda line: None)
@@ -82,7 +83,8 @@ class Primary:
             been meant to go together, and an attacker can choose which part of an update the vehicle gets.
 
     Raises:
-        ProvisioningError: the memory is that of an ECU with partial verification.
+        ProvisioningError: the memory is that of an ECU with partial verification, or a clock is used whose use the
+            format's reports could not tell.
     """
 
     def __init__(
@@ -104,6 +106,10 @@ class Primary:
         self._ask = ask
         self._unsafe_refuse_single_images = unsafe_refuse_single_images
         self._reserved: tuple[int, int] | None = None
+        self._time = AttestedTime(memory, world.new_nonce)
+        self._attestation: dict[str, bytes] = {}
+        if isinstance(world.timeserver, UnsafeSystemClock):
+            require_clock_in_reports(memory)
         self._installer = Installer(memory, world.slots, world.confirms)
 
     @property
@@ -156,6 +162,8 @@ class Primary:
             yield
         except SecurityError as error:
             self._note(error)
+            if (doubt := self._time.doubt(error)) is not None:
+                self._note(doubt)
             raise
 
     def _note(self, error: SecurityError) -> None:
@@ -199,22 +207,24 @@ class Primary:
 
     def load_time(self) -> None:
         """Step 2: a fresh time attestation over our nonce and those of the Secondaries."""
-        nonces = [self.memory.state.nonce, *self.secondaries.nonces()]
-        raw = self._world.timeserver.attest(nonces)
-        before = self.memory.state
-        attested = verify_time(
-            self.memory.profile, raw, key=self.memory.timeserver_key, nonces=nonces, not_before=before.time
-        )
+        timeserver = self._world.timeserver
+        if isinstance(timeserver, UnsafeSystemClock):
+            self._time.read(timeserver)
+            self._attestation = {}
+        else:
+            nonces = [self.memory.state.nonce, *self.secondaries.nonces()]
+            raw = timeserver.attest(nonces)
+            self._time.take(raw, nonces, lambda: self._world.repositories)
+            self._attestation = {"attestation": raw}
+        if not self._time.is_leap:
+            self._keep_time()
+
+    def _keep_time(self) -> None:
         with self.memory.lock:
             # The counters of the next manifest are made durable with it: on a disk, a write costs more than the rest.
             held = self.memory.state
-            state = self.memory.change(
-                {"attestation": raw},
-                time=attested.value.time,
-                previous_time=before.time,
-                nonce=self._world.new_nonce(),
-                counter=held.counter + 1,
-                manifest_counter=held.manifest_counter + 1,
+            state = self._time.keep(
+                self._attestation, counter=held.counter + 1, manifest_counter=held.manifest_counter + 1
             )
             self._reserved = state.counter, state.manifest_counter
 
@@ -223,16 +233,20 @@ class Primary:
 
         Each image that is refused alone is noted as an attack.
         """
-        memory = self.memory
+        memory, leaps = self.memory, self._time.is_leap
         procedure = full_verification(
             repository_map=memory.map,
-            repositories=memory.known_repositories(),
+            repositories=memory.known_repositories(self._time.now),
             ecus={memory.ecu: memory.facts} | self.secondaries.facts(),
             knows_whole_vehicle=True,
-            ask=self._ask,
+            # What vouches for a leap of time must be fresh.
+            ask=AskImageRepositories.IN_EVERY_CYCLE if leaps else self._ask,
             unsafe_refuse_single_images=self._unsafe_refuse_single_images,
         )
         bundle = run(procedure, self._world.repositories, memory)
+        if leaps:
+            self._keep_time()
+        self._time.was_good()
         for ecu, refusal in bundle.refused.items():
             self._world.say(f"The image for ECU {ecu} was refused, and it gets none: {refusal}")
             self._note(refusal)

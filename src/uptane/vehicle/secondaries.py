@@ -59,7 +59,7 @@ class Secondaries:
 
     def _restore(self) -> None:
         """After a restart, what was verified before is available again, unless it would not be verified any more."""
-        memory, known = self._memory, self._memory.known_repositories()
+        memory, known = self._memory, self._memory.known_repositories(self._memory.state.time)
         procedure = full_verification(
             repository_map=memory.map,
             repositories=known,
@@ -78,8 +78,8 @@ class Secondaries:
             key: its public key in the vehicle's format; without one its reports cannot be accepted yet.
 
         Raises:
-            SpoofingError: another key was registered for it, the key is that of another Secondary, or it is the
-                Primary.
+            SpoofingError: another key was registered for it, the key is that of another Secondary, it is the Primary,
+                or it or its key was retired.
             UptaneError: there are MAX_SECONDARIES already.
             FormatError: not a key.
         """
@@ -90,6 +90,7 @@ class Secondaries:
         with self._memory.lock:
             if ecu == self._memory.ecu:
                 raise SpoofingError(f"ECU {ecu} is the Primary itself", ecu=ecu)
+            self._refuse_retired(ecu, offered)
             self._require_own_key(ecu, offered)
             known = self._memory.read(_key_name(ecu))
             if known is None and len(self.known()) >= MAX_SECONDARIES:
@@ -117,6 +118,35 @@ class Secondaries:
                     next_step="Make a key for this ECU alone.",
                     ecu=ecu,
                     owner=other,
+                )
+
+    def retire_secondary(self, ecu: EcuIdentifier) -> None:
+        """A workshop has taken a Secondary out: its key, report and nonce are forgotten, and it does not come back.
+
+        Attacks that it reported and the Director has not got yet are told by the Primary. No door offers this; whoever
+        takes its place registers as every Secondary does.
+
+        Raises:
+            UnknownEcuError: not ours.
+        """
+        with self._memory.lock:
+            self._require(ecu)
+            if not self._memory.profile.unsafe_unverified_reports:
+                self._keep_attacks(ecu)
+            gone: dict[str, bytes | None] = dict.fromkeys(self._memory.names(f"secondary/{ecu}/"))
+            self._memory.write(gone | {_retired_name(ecu): self._memory.require(_key_name(ecu))})
+            self._images = {other: image for other, image in self._images.items() if other != ecu}
+
+    def _refuse_retired(self, ecu: EcuIdentifier, offered: bytes) -> None:
+        for name in self._memory.names(_retired_name("")):
+            same_key = offered and not self._memory.profile.unsafe_shared_keys and self._memory.read(name) == offered
+            if same_key or name == _retired_name(ecu):
+                retired = name.removeprefix(_retired_name(""))
+                raise SpoofingError(
+                    f"Secondary {retired} was taken out of this vehicle, and does not come back as {ecu}",
+                    next_step="Give a part that is built in again a new identifier and a new key.",
+                    ecu=ecu,
+                    owner=retired,
                 )
 
     def known(self) -> tuple[EcuIdentifier, ...]:
@@ -318,6 +348,10 @@ def _report_name(ecu: EcuIdentifier) -> str:
 
 def _nonce_name(ecu: EcuIdentifier) -> str:
     return f"secondary/{ecu}/nonce"
+
+
+def _retired_name(ecu: str) -> str:
+    return f"retired/{ecu}"
 
 
 def _delivered_name(ecu: EcuIdentifier) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from uptane.metadata.errors import ImageNotListedError, RepositoryMismatchError, SecurityError
+from uptane.metadata.errors import ImageNotListedError, ProvisioningError, RepositoryMismatchError, SecurityError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, RepositoryName, RoleName
 from uptane.metadata.repository_map import RepositoryKind, RepositoryMap
 from uptane.metadata.targets import Image
@@ -31,6 +31,24 @@ class KnownRepository:
 
     context: Context
     held: Held
+
+
+def require_directed(asked: RepositoryMap, ecu: EcuIdentifier) -> None:
+    """Raises ProvisioningError unless each mapping names the Director and an Image repository (STD-5.4.4.2-1).
+
+    Every image is directed by the Director, and none is installed on its word alone.
+    """
+    directors, images = (asked.of_kind(kind) for kind in RepositoryKind)
+    director = next((name for name in asked.mappings[0].repositories if name in directors), None)
+    for number, mapping in enumerate(asked.mappings, 1):
+        if director not in mapping.repositories or images.isdisjoint(mapping.repositories):
+            raise ProvisioningError(
+                f"mapping {number} of the repository map of ECU {ecu} does not name both the Director and an Image "
+                "repository",
+                next_step="Name in each mapping the same Director, and at least one Image repository.",
+                ecu=ecu,
+                mapping=number,
+            )
 
 
 @dataclass(slots=True, kw_only=True)

@@ -48,6 +48,7 @@ def ecu_row(record: EcuRecord) -> Row:
         "report_counter": record.report_counter,
         "report": record.report,
         "report_received": record.report_received,
+        "retired": record.retired,
     }
 
 
@@ -70,6 +71,7 @@ def ecu_record(row: RowMapping) -> EcuRecord:
         report=row["report"],
         report_received=row["report_received"],
         shares_key=row["sole_key"] is None,
+        retired=row["retired"],
     )
 
 
