@@ -272,10 +272,11 @@ class Tap(Mirror):
 
     @contextmanager
     def stream(self, name: str, limit: int, start: int = 0) -> Iterator[Pieces | None]:
-        with super().stream(name, limit, start) as pieces:
-            if pieces is not None:
-                self.heard += b"".join(pieces)
-            yield pieces
+        with super().stream(name, limit, start) as body:
+            if body is not None:
+                self.heard += b"".join(body)
+        with super().stream(name, limit, start) as body:
+            yield body
 
 
 def listen(car: Vehicle) -> bytearray:
