@@ -290,3 +290,9 @@ class StorageError(UptaneError):
     """Something could not be written, or what is stored is damaged."""
 
     code = "E-STORAGE"
+
+
+class SettingsError(UptaneError):
+    """Settings that are missing, unknown or out of range (`facts["field"]`)."""
+
+    code = "E-SETTINGS"
