@@ -213,6 +213,11 @@ MISTAKES = [
     ("services", "di.add_target_to_imagerepo('firmware.img', '%2e%2e%2fevil.img')", "image path"),
     ("services", "di.add_target_to_imagerepo('firmware.img', 'a' * 300)", "255 bytes"),
     ("services", "dd.add_target_to_director('firmware.img', 'f.img', 'nobody', 'TCUdemocar')", "dd.add_new_vehicle"),
+    (
+        "services",
+        "dd.add_encrypted_target_to_director('firmware.img', 'f.img', 'democar', 'x')",
+        "encrypted_images=True",
+    ),
     ("services", "dd.add_target_to_director('firmware.img', 'f.img', 'democar', 'nobody')", "nobody"),
     ("services", "dd.add_new_vehicle('democar')", "democar"),
     ("services", "dd.undo_mitm_arbitrary_package_attack('democar', 'firmware.img')", "nothing to undo"),

@@ -1,16 +1,19 @@
 """What goes out together: dependencies of images, and what a vehicle may have installed without saying so."""
 
+import threading
+
 import pytest
 from catalogs import catalog_of
 from fleet import Fleet, Vehicle
 from links import wait
 from signed import FACTORY, custom
-from world import TCU, VIN, new_signer
+from world import TCU, VIN
 
+from uptane.director import deciding
 from uptane.director.dependencies import read_dependencies
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import FormatError, UnsatisfiableError
-from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier
+from uptane.metadata.errors import UnsatisfiableError
+from uptane.metadata.identifiers import EcuIdentifier
 from uptane.metadata.root import Role
 from uptane.metadata.targets import Image, Targets
 
@@ -151,34 +154,57 @@ def test_the_release_of_a_factory_image_is_looked_up_on_the_image_repository(car
     assert publish(car)[TCU] == "a1.img"
 
 
-def test_what_an_image_requires_is_directed_from_stock(car: Vehicle) -> None:
-    ecu, key, hardware = EcuIdentifier("brake"), new_signer().key, HardwareIdentifier("brake-3")
-    wait(car.fleet.director.register_ecu(vehicle=VIN, ecu=ecu, key=key, is_primary=False, hardware_id=hardware))
-    stock = [release(car, "b", 2, "brake-2"), release(car, "b", 3, "brake-3"), release(car, "b", 4)]
-    depend(car, "a*.img requires b*.img 2.. on brake-3", stock=stock)
-    assign(car, C=release(car, "c", 1))
-    assert ecu not in publish(car)
-    assign(car, TCU=release(car, "a", 1))
-    assert publish(car) == {C: "c1.img", TCU: "a1.img", ecu: "b3.img"}
-    assert publish(car)[ecu] == "b3.img"
-    targets = car.fleet.profile.metadata_name(Role.TARGETS)
-    before = car.fleet.published(VIN)[targets]
+@pytest.mark.standard("STD-5.3.2.1-13")
+def test_a_bundle_whose_parts_must_not_meet_the_old_images_goes_out_in_two_steps(car: Vehicle) -> None:
+    """Whoever blocks one part of a bundle (TH-9) leaves an old image beside a new one."""
+    assign(car, TCU=release(car, "a", 1), B=release(car, "b", 1))
     publish(car)
-    assert car.fleet.published(VIN)[targets] == before
+    report(car)
+    depend(car, "a*.img ..1 conflicts with b*.img 2..")
+    second = release(car, "b", 2)
+    assign(car, TCU=release(car, "a", 2), B=second)
+    assert "Assign one of them first" in withheld(car).next_step
+    assign(car, B=release(car, "b", 1))
+    assert publish(car) == {TCU: "a2.img", B: "b1.img"}
+    assign(car, B=second)
+    withheld(car)
+    report(car)
+    assert publish(car) == {TCU: "a2.img", B: "b2.img"}
 
 
-def test_no_older_release_is_taken_from_stock(car: Vehicle) -> None:
-    ecu, key, hardware = EcuIdentifier("brake"), new_signer().key, HardwareIdentifier("brake-3")
-    wait(car.fleet.director.register_ecu(vehicle=VIN, ecu=ecu, key=key, is_primary=False, hardware_id=hardware))
-    depend(car, "a*.img requires b*.img 2 on brake-3", stock=[release(car, "b", 2, "brake-3")])
-    assign(car, brake=release(car, "b", 3, "brake-3"))
+def test_what_was_taken_back_and_is_given_again_is_checked_again(car: Vehicle) -> None:
+    a = release(car, "a", 1)
+    assign(car, TCU=a, C=release(car, "c", 1))
     publish(car)
-    wait(car.fleet.director.clear_assignments(VIN))
-    assign(car, TCU=release(car, "a", 1))
+    report(car)
+    car.fleet.clear()
+    depend(car, "a*.img conflicts with c*.img")
+    assign(car, TCU=a)
     withheld(car)
 
 
-def test_two_images_of_one_name_are_not_kept_in_stock(car: Vehicle) -> None:
-    one = release(car, "b", 2, "brake-3")
-    with pytest.raises(FormatError):
-        depend(car, stock=[one, one])
+def test_an_image_that_is_given_again_and_again_is_on_record_once(car: Vehicle) -> None:
+    a = release(car, "a", 1)
+    for _ in range(3):
+        assign(car, TCU=a)
+        publish(car)
+        car.fleet.clear()
+
+    async def on_record() -> list[int]:
+        async with car.fleet.inventory.transaction() as transaction:
+            return [each.number for each in await transaction.directed(VIN) if each.ecu == TCU]
+
+    assert wait(on_record()) == [0, 1]
+
+
+def test_the_dependencies_are_solved_beside_the_event_loop(car: Vehicle, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    def solve(*arguments: object) -> None:
+        threads.append(threading.get_ident())
+
+    monkeypatch.setattr(deciding, "resolve", solve)
+    depend(car, "a*.img requires b*.img")
+    assign(car, TCU=release(car, "a", 1))
+    publish(car)
+    assert threads and threading.get_ident() not in threads

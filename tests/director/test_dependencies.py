@@ -17,7 +17,8 @@ from uptane.director.dependencies import (
     read_dependency,
 )
 from uptane.director.possibilities import EcuChoices, Outcome
-from uptane.director.resolution import MAX_CONFLICTS, resolve
+from uptane.director.registration import MAX_ECUS
+from uptane.director.resolution import MAX_CONFLICTS, _Question, resolve
 from uptane.metadata.errors import FormatError, UndecidedError, UnsatisfiableError
 from uptane.metadata.identifiers import HardwareIdentifier, PathPattern
 
@@ -204,6 +205,40 @@ def test_a_hundred_and_fifty_ecus_are_planned_in_a_moment() -> None:
     assert time.perf_counter() - started < 30
 
 
+def test_a_rule_over_a_whole_vehicle_makes_as_many_clauses_as_there_are_ecus() -> None:
+    """A clause for each pair would be 65,000 for one rule; a Director may have a thousand rules."""
+    lines = ("*.img 1.. conflicts with *.img 2..", "*.img 1.. requires *.img 1.. on every h", "*.img requires *.img")
+    ecus = [
+        choices(f"E{n}", left(release(f"e{n}", 1)), new(release(f"e{n}", 1)), hardware="h") for n in range(MAX_ECUS)
+    ]
+    for line in lines:
+        with _Question(rules(line), ecus, MAX_CONFLICTS) as question:
+            assert question._solver.nof_clauses() < 30 * MAX_ECUS
+        assert len(resolve(rules(line), ecus)) == MAX_ECUS
+
+
+@pytest.mark.standard("STD-5.3.2.1-13")
+def test_the_new_image_of_one_ecu_does_not_meet_the_old_one_of_another_while_a_bundle_is_installed() -> None:
+    lines = ("radio.img ..3 conflicts with gateway.img 7..",)
+    radio = choices("R", new(release("radio", 4), (release("radio", 2),)))
+    gateway = choices("G", new(release("gateway", 7), (release("gateway", 6),)))
+    error = clash(lines, radio, gateway)
+    assert "R may have radio.img 2 until it has radio.img 4, while G shall have gateway.img 7" in error.what
+    assert "Assign one of them first" in error.next_step
+    mirrored = clash(("gateway.img 7.. conflicts with radio.img ..3",), radio, gateway)
+    assert "G shall have gateway.img 7, while R may have radio.img 2 until" in mirrored.what
+    assert resolve(rules(*lines), [radio, choices("G", left(release("gateway", 6)))])
+    assert resolve(rules(*lines), [choices("R", left(release("radio", 4))), gateway])
+
+
+def test_old_images_that_conflict_already_do_not_keep_a_vehicle_from_being_mended() -> None:
+    lines = ("a.img ..1 conflicts with b.img ..1",)
+    a, b = release("a", 1), release("b", 1)
+    assert resolve(rules(*lines), [choices("A", new(release("a", 2), (a,))), choices("B", new(release("b", 2), (b,)))])
+    assert resolve(rules(*lines), [choices("A", left(a)), choices("B", new(release("b", 2), (b,)))])
+    assert clash(lines, choices("A", left(a)), choices("B", left(b)))
+
+
 def test_a_puzzle_that_takes_too_long_is_given_up_and_not_called_impossible() -> None:
     """Twelve pigeons and eleven holes: small, and hard for every solver of this kind."""
     holes = range(11)
@@ -268,7 +303,8 @@ def some_rules(draw: st.DrawFn) -> Dependency:
 
 
 images = st.builds(release, names, counters)
-outcomes = st.builds(new, images) | st.lists(images, max_size=2).map(lambda found: left(*found))
+some_images = st.lists(images, max_size=2).map(tuple)
+outcomes = st.builds(new, images, some_images) | st.lists(images, max_size=2).map(lambda found: left(*found))
 vehicles = st.lists(st.tuples(st.lists(outcomes, min_size=1, max_size=3), hardware), min_size=1, max_size=4).map(
     lambda found: [choices(f"E{n}", *ways, hardware=kind) for n, (ways, kind) in enumerate(found)]
 )

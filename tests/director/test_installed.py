@@ -74,15 +74,15 @@ def test_an_image_is_directed_once_however_often_it_is_published(car: Vehicle) -
     car.fleet.release(PATH, FRESH)
     for _ in range(3):
         wait(car.fleet.director.publish(VIN, car.fleet.now))
-    assert len(in_inventory(car)) == 1
+    assert [each.path for each in in_inventory(car)] == ["factory.img", PATH]
 
 
 def test_a_report_rules_out_what_was_directed_before(car: Vehicle) -> None:
     car.fleet.release("one.img", b"one")
     car.fleet.release("two.img", b"two")
-    assert [each.path for each in in_inventory(car)] == ["one.img", "two.img"]
+    assert [each.path for each in in_inventory(car)] == ["factory.img", "one.img", "two.img"]
     car.cycle()
-    assert [each.path for each in in_inventory(car)] == ["one.img", "two.img"]
+    assert [each.path for each in in_inventory(car)] == ["factory.img", "one.img", "two.img"]
     car.primary.update_cycle()
     assert [each.path for each in in_inventory(car)] == ["two.img"]
 
@@ -93,14 +93,38 @@ def test_an_assignment_that_was_taken_back_may_still_be_installed(car: Vehicle) 
     car.fleet.release(PATH, FRESH)
     car.fleet.clear()
     car.primary.update_cycle()
-    assert [each.path for each in in_inventory(car)] == [PATH]
+    assert [each.path for each in in_inventory(car)] == ["factory.img", PATH]
+
+
+def after(entries: list[Directed], image: Image) -> list[Directed]:
+    """What the ECU may have once it has reported an image."""
+    return list(confirmed(VIN, TCU, entries, image.file))
 
 
 def test_a_report_of_an_image_that_was_directed_twice_may_be_of_the_first_time() -> None:
     entries = directed(A, B, A)
-    assert names(list(confirmed(entries, A.file))) == [A, B, A]
-    assert names(list(confirmed(entries, B.file))) == [B, A]
+    assert names(after(entries, A)) == [A, B, A]
+    assert names(after(entries, B)) == [B, A]
     assert [each.number for each in directed(A, A, B)] == [1, 2]
+
+
+def test_what_an_ecu_had_all_along_does_not_rule_out_what_was_taken_back_meanwhile() -> None:
+    """B was published, never fetched, and taken back; then A is directed, which the ECU has had since it was made."""
+    factory = Image(file=A.file)
+    entries = after([], A)
+    assert (names(entries), [each.number for each in entries]) == ([factory], [0])
+    for each in (B, A):
+        entries += newly_directed([assignment_of(VIN, TCU, each)], entries)
+    assert names(entries) == [factory, B, A]
+    assert after(entries, A) == entries
+    assert may_have(entries, A.file) == (A, B)
+
+
+def test_an_image_that_nobody_directed_is_the_first_of_an_ecu_and_only_the_last_such_counts() -> None:
+    entries = after(directed(A), C)
+    assert names(entries) == [Image(file=C.file), A]
+    assert names(after(entries, B)) == [Image(file=B.file), A]
+    assert names(after(entries, A)) == [A]
 
 
 def test_an_ecu_may_have_what_it_reported_and_what_it_was_directed_since() -> None:
@@ -116,6 +140,6 @@ def in_inventory(car: Vehicle) -> list[Directed]:
 
     async def read() -> list[Directed]:
         async with car.fleet.inventory.transaction() as transaction:
-            return list(await transaction.directed(VIN))
+            return [each for each in await transaction.directed(VIN) if each.ecu == TCU]
 
     return wait(read())

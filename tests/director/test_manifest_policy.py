@@ -8,12 +8,21 @@ from signed import signed_report
 from two_cars import TwoCars
 from world import PRIMARY, TCU, VIN, new_signer
 
+from uptane.director import alerts as alerts_module
+from uptane.director.alerts import MAX_TEXT, OF_ONE_CODE
 from uptane.director.manifest_policy import DEFAULT_POLICY, STRICT_POLICY, Consequence, ManifestPolicy
 from uptane.director.ports import Alert
 from uptane.formats.profile import Profile
 from uptane.formats.profiles import PROFILES
-from uptane.metadata.errors import BadTimeAttestationError, MissingReportError
-from uptane.metadata.identifiers import EcuIdentifier
+from uptane.metadata.errors import (
+    BadTimeAttestationError,
+    FormatError,
+    MissingReportError,
+    SecurityError,
+    StorageError,
+    UnknownVehicleError,
+)
+from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 
 LATER, EARLIER = timedelta(hours=2), timedelta(days=400)
 
@@ -54,7 +63,7 @@ def test_a_strict_director_drops_a_manifest_that_lacks_an_ecu(cars: TwoCars) -> 
     choose(cars, STRICT_POLICY)
     error = cars.refuses(MissingReportError, cars.manifest(cars.report(PRIMARY)))
     assert error.facts["missing"] == (TCU,)
-    assert alerts(cars) == []
+    assert [alert.code for alert in alerts(cars)] == ["E-MISSING"]
     assert cars.send(cars.manifest(cars.report(PRIMARY), cars.last(TCU))).missing == ()
 
 
@@ -73,6 +82,52 @@ def test_a_thousand_strangers_make_one_short_alert(cars: TwoCars) -> None:
     cars.send(cars.manifest(cars.report(PRIMARY), cars.report(TCU), *added))
     (alert,) = alerts(cars)
     assert alert.text.endswith("S0007 and 92 more")
+
+
+@pytest.mark.standard("STD-5.3.2.1-5")
+def test_strangers_under_ever_new_names_make_a_few_alerts_a_day(cars: TwoCars) -> None:
+    stranger = new_signer()
+    for number in range(3 * OF_ONE_CODE):
+        added = signed_report(cars.profile, stranger, EcuIdentifier(f"S{number}"), counter=1)
+        cars.send(cars.manifest(cars.report(PRIMARY), added))
+    codes = [alert.code for alert in alerts(cars)]
+    assert sorted(codes) == ["E-MISSING", *["E-SPOOF"] * OF_ONE_CODE]
+    cars.fleet.later(days=1)
+    cars.send(cars.manifest(cars.report(PRIMARY), cars.report(TCU), added))
+    assert len(alerts(cars)) == len(codes) + 1
+
+
+@pytest.mark.standard("STD-5.3.2.1-4", "STD-5.3.2.1-11")
+def test_manifests_that_are_dropped_leave_one_alert_of_a_kind_and_no_record(cars: TwoCars) -> None:
+    again = cars.manifest(cars.report(PRIMARY), cars.report(TCU))
+    cars.send(again)
+    before = cars.stored()
+    hostile = [again[:-1], b"\0\xff" * 1000, cars.manifest(cars.report(PRIMARY), counter=1)]
+    for _ in range(5):
+        for raw in hostile:
+            with pytest.raises(SecurityError):
+                cars.send(raw)
+    assert cars.stored() == before
+    told = alerts(cars)
+    assert {alert.code for alert in told} == {"E-FORMAT", "E-REPLAY"} and len(told) == len(hostile)
+    assert all(alert.text.isprintable() and len(alert.text) <= MAX_TEXT for alert in told)
+    nobody = VehicleIdentifier("nobody")
+    with pytest.raises(SecurityError):
+        cars.send(hostile[0], vin=nobody)
+    with pytest.raises(UnknownVehicleError):
+        wait(cars.fleet.director.alerts(nobody))
+
+
+def test_a_database_that_takes_no_alert_does_not_hide_why_a_manifest_was_dropped(
+    cars: TwoCars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*arguments: object) -> None:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(alerts_module, "tell", full)
+    with pytest.raises(FormatError):
+        cars.send(b"")
+    assert alerts(cars) == []
 
 
 @pytest.mark.standard("STD-5.3.2.1-8")

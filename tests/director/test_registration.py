@@ -11,6 +11,7 @@ from world import DIRECTOR, PRIMARY, TCU, VIN, image, new_signer
 from uptane.director.check_images import UNSAFE_NO_CATALOG
 from uptane.director.director import Director
 from uptane.director.ports import VehicleRecord
+from uptane.director.registration import MAX_ECUS
 from uptane.formats.profile import Profile
 from uptane.metadata.errors import (
     AlreadyRegisteredError,
@@ -19,6 +20,7 @@ from uptane.metadata.errors import (
     StorageError,
     UnknownEcuError,
     UnknownVehicleError,
+    UptaneError,
 )
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
@@ -186,3 +188,15 @@ def test_without_its_private_keys_a_director_publishes_nothing(fleet: Fleet) -> 
     with pytest.raises(ProvisioningError):
         wait(director.publish(VIN, fleet.now))
     assert fleet.published(VIN) == before
+
+
+def test_a_vehicle_has_no_more_ecus_than_a_primary_can_have(fleet: Fleet) -> None:
+    """Whoever reaches the registration door cannot make a vehicle's plans endless."""
+    for number in range(MAX_ECUS):
+        assert register(fleet, new_signer().key, ecu=EcuIdentifier(f"E{number}"), primary=number == 0)
+    with pytest.raises(UptaneError) as caught:
+        register(fleet, new_signer().key, ecu=EcuIdentifier("late"))
+    assert caught.value.facts == {"vehicle": VIN, "ecu": "late"}
+    with pytest.raises(UnknownEcuError):
+        wait(fleet.director.ecu(EcuIdentifier("late")))
+    assert register(fleet, new_signer().key, ecu=EcuIdentifier("late"), vin=OTHER)

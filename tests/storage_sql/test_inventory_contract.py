@@ -18,7 +18,7 @@ from inventory_records import (
     report_of,
 )
 
-from uptane.director.ports import Alert, EcuRecord, InventoryDatabase, VehicleRecord
+from uptane.director.ports import MAX_ALERTS, Alert, EcuRecord, InventoryDatabase, VehicleRecord
 from uptane.metadata.errors import AlreadyRegisteredError, StorageError, UnknownEcuError, UnknownVehicleError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
@@ -272,7 +272,7 @@ def test_an_ecu_has_one_image_at_a_time(tell: Tell) -> None:
     tell(story)
 
 
-def test_alerts_are_only_added_and_come_back_newest_first(tell: Tell) -> None:
+def test_alerts_come_back_newest_first(tell: Tell) -> None:
     async def story(inventory: InventoryDatabase) -> None:
         await register(inventory)
         told = [Alert(vehicle=CAR, time=NOW, code="E-MISSING", text=f"Zoë 車 '{n}'") for n in range(4)]
@@ -288,6 +288,21 @@ def test_alerts_are_only_added_and_come_back_newest_first(tell: Tell) -> None:
             assert list(await reader.alerts(CAR, 3)) == [told[3], told[2], told[1]]
             assert len(await reader.alerts(TRUCK, 10)) == 1
             assert list(await reader.alerts(VehicleIdentifier("nobody"), 10)) == []
+
+    tell(story)
+
+
+def test_of_a_vehicle_the_newest_alerts_are_kept(tell: Tell) -> None:
+    async def story(inventory: InventoryDatabase) -> None:
+        await register(inventory)
+        async with inventory.transaction() as changes:
+            for vehicle, count in ((TRUCK, 2), (CAR, MAX_ALERTS + 3)):
+                for number in range(count):
+                    await changes.add_alert(Alert(vehicle=vehicle, time=NOW, code="E-TIME", text=str(number)))
+        async with inventory.transaction() as reader:
+            texts = [alert.text for alert in await reader.alerts(CAR, 2 * MAX_ALERTS)]
+            assert texts == [str(number) for number in range(MAX_ALERTS + 2, 2, -1)]
+            assert len(await reader.alerts(TRUCK, 10)) == 2
 
     tell(story)
 

@@ -99,7 +99,7 @@ class CuttableLayer(FileLayer):
             if self._top is None and Path(name) == self._root:
                 self._top = self._new_node()
                 self._folders[self._top], self._certain[self._top], self._changes[self._top] = {}, {}, []
-            node = self._top if self._top is not None and Path(name) == self._root else -1
+            node = self._known(Path(name))
         self._open[file] = node
         self.after_each()
         return file
@@ -166,6 +166,15 @@ class CuttableLayer(FileLayer):
                 self._build(entry, into / name, chance)
             else:
                 (into / name).write_bytes(self._synced[entry])
+
+    def _known(self, path: Path) -> int:
+        """The folder at a path that is the top or below it; -1 for any other."""
+        if self._top is None or not path.is_relative_to(self._root):
+            return -1
+        node = self._top
+        for part in path.relative_to(self._root).parts:
+            node = self._folders[node][part]
+        return node
 
     def _new_node(self) -> int:
         self._fresh += 1

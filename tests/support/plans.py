@@ -1,7 +1,7 @@
 """Plans in a few words, and an oracle that tries every choice and every state of the vehicle that it may lead to."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from itertools import permutations, product
 
 from world import image
 
@@ -45,22 +45,33 @@ def satisfiable(rules: Sequence[Dependency], ecus: Sequence[EcuChoices]) -> bool
 
 
 def holds(rules: Sequence[Dependency], ecus: Sequence[EcuChoices], plan: Mapping[EcuIdentifier, Outcome]) -> bool:
-    """Whether a choice breaks no rule in any state."""
+    """Whether a choice breaks no rule in any state, and no conflict while some ECUs have not got their images yet."""
     hardware = {each.ecu: each.hardware for each in ecus}
-    return all(_is_kept(rule, hardware, state) for state in _states(plan) for rule in rules)
+    kept = all(_is_kept(rule, hardware, state) for state in _states(plan) for rule in rules)
+    conflicts = [rule for rule in rules if rule.relation is Relation.CONFLICTS]
+    return kept and all(
+        _is_kept(rule, hardware, {one: mine, other: theirs})
+        for one, other in permutations(plan, 2)
+        if plan[one].directed is not None
+        for mine in _possible(plan[one].images)
+        for theirs in _possible(plan[other].until_then)
+        for rule in conflicts
+    )
 
 
 def _states(plan: Mapping[EcuIdentifier, Outcome]) -> Iterator[State]:
-    """An image whose release is not known may be any, or none that a range holds."""
-    each_ecu: list[list[tuple[str, int | None] | None]] = []
-    for outcome in plan.values():
-        found: list[tuple[str, int | None] | None] = []
-        for one in outcome.images:
-            counter = one.custom.must_match.release_counter
-            found += [(one.file.path, n) for n in ([*COUNTERS, None] if counter is None else [counter])]
-        each_ecu.append(found or [None])
-    for combination in product(*each_ecu):
+    """Each ECU has one of its images, or nothing that is known."""
+    for combination in product(*(_possible(outcome.images) or [None] for outcome in plan.values())):
         yield dict(zip(plan, combination, strict=True))
+
+
+def _possible(images: Sequence[Image]) -> list[tuple[str, int | None] | None]:
+    """An image whose release is not known may be any, or none that a range holds."""
+    found: list[tuple[str, int | None] | None] = []
+    for one in images:
+        counter = one.custom.must_match.release_counter
+        found += [(one.file.path, n) for n in ([*COUNTERS, None] if counter is None else [counter])]
+    return found
 
 
 def _is_kept(rule: Dependency, hardware: Mapping[EcuIdentifier, HardwareIdentifier | None], state: State) -> bool:

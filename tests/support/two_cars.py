@@ -8,7 +8,7 @@ from world import PRIMARY, TCU, VIN
 
 from uptane.director.ports import EcuRecord, StoredReport, VehicleRecord
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import UptaneError
+from uptane.metadata.errors import SecurityError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.verification.check_manifest import CheckedManifest
 
@@ -85,12 +85,18 @@ class TwoCars:
         vin: VehicleIdentifier = VIN,
         primary: EcuIdentifier = PRIMARY,
     ) -> UptaneError:
-        """The manifest is refused with exactly that error, nothing is stored, and the car's next one is accepted."""
-        before = self.stored()
+        """The manifest is refused with exactly that error, nothing is stored, and the car's next one is accepted.
+
+        The operator is told, where it claims to be of a vehicle that there is.
+        """
+        before, now = self.stored(), self.fleet.now
         with pytest.raises(UptaneError) as caught:
             self.send(raw, vin, primary)
         assert type(caught.value) is error, repr(caught.value)
         assert self.stored() == before
+        if isinstance(caught.value, SecurityError):
+            told = [(alert.code, alert.time) for alert in wait(self.fleet.director.alerts(vin))]
+            assert (caught.value.code, now) in told
         self.car.cycle()
         assert self.stored() != before
         return caught.value

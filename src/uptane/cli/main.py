@@ -46,6 +46,50 @@ metadata.command(
 )
 app.command(metadata)
 
+supplier = App(name="supplier", help="Sign images with the key of a delegated role, where that key is.")
+supplier.command(
+    "uptane.cli.supplier:sign",
+    name="sign",
+    help="""Make and sign Targets metadata for the images in a folder.
+
+    An image has its path below that folder as its name: images/supplier/brakes.img is supplier/brakes.img. Nothing is
+    sent anywhere. The first version, and a later one that begins with what is published:
+
+    ```
+    uptane supplier sign images --role supplier --key supplier.pem --release-counter 7
+    uptane supplier sign images --role supplier --key supplier.pem --previous imagerepo/metadata/supplier.der
+    ```
+    """,
+)
+supplier.command(
+    "uptane.cli.supplier:cosign",
+    name="cosign",
+    help="""Add a signature to metadata that somebody else signed, where a role needs several.
+
+    ```
+    uptane metadata show supplier.der
+    uptane supplier cosign supplier.der --key second.pem
+    ```
+    """,
+)
+app.command(supplier)
+
+image_repository = App(name="image-repository", help="Keep an Image repository.")
+image_repository.command(
+    "uptane.cli.upload:upload",
+    name="upload",
+    help="""Hand in what a supplier signed: verify all of it, then publish it.
+
+    Metadata that needs more signatures waits until others hand in theirs.
+
+    ```
+    uptane image-repository upload supplier.der images --repository imagerepo \\
+      --snapshot-key keys/mainsnapshot --timestamp-key keys/maintimestamp
+    ```
+    """,
+)
+app.command(image_repository)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line.

@@ -8,6 +8,7 @@ from uptane.demonstration.desk import Desk, now, wipe
 from uptane.demonstration.director_attacks import DirectorAttacks
 from uptane.demonstration.image_repository_attacks import EVIL
 from uptane.demonstration.image_repository_console import FRESH, custom_of, read_image, write_image
+from uptane.demonstration.keys import encryption_key
 from uptane.demonstration.readable import readable_manifest, readable_report
 from uptane.demonstration.settings import KNOWN_VEHICLES, Settings
 from uptane.director.check_images import UNSAFE_NO_CATALOG
@@ -23,6 +24,7 @@ from uptane.services.director_app import MAX_MANIFEST_BYTES, director_methods
 from uptane.services.xmlrpc_door import XmlRpcDoor
 from uptane.signing.publish import new_root
 from uptane.signing.signer import KeySigner
+from uptane.storage.folders import described
 
 KEYS = {
     Role.ROOT: "directorroot",
@@ -170,6 +172,30 @@ class DirectorConsole(DirectorAttacks):
         file = self._desk.run(self._system.images(vehicle).add(path, data))
         image = Image(file=file, custom=custom)
         self._desk.run(self.director.assign(vehicle, ecu, image))
+
+    @command
+    def add_encrypted_target_to_director(
+        self,
+        target_fname: str,
+        filepath_in_repo: str,
+        vin: str,
+        ecu_serial: str,
+        release_counter: int | None = None,
+        hardware_ids: Sequence[str] | None = None,
+    ) -> None:
+        """Encrypts an image for an ECU and assigns it; `write_to_live(vin)` publishes it."""
+        vehicle, ecu = VehicleIdentifier(vin), EcuIdentifier(ecu_serial)
+        key = encryption_key(self.settings, ecu)
+        if key is None:
+            raise UptaneError(
+                f"ECU {ecu} has no key to decrypt with",
+                next_step=f"Make it with one: ds.clean_slate(ecu_serial={str(ecu)!r}, encrypted_images=True).",
+                ecu=ecu,
+            )
+        data, custom = read_image(self.settings, target_fname), custom_of(release_counter, hardware_ids)
+        image = Image(file=described(ImagePath(filepath_in_repo), data), custom=custom)
+        self._desk.run(self.director.set_encryption_key(vehicle, ecu, key))
+        self._desk.run(self.director.assign_encrypted(vehicle, [ecu], image, data))
 
     @command
     def add_target_and_write_to_live(self, filename: str, file_content: str, vin: str, ecu_serial: str) -> None:

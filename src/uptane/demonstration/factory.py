@@ -12,6 +12,7 @@ from uptane.assembly.vehicle import EcuFolder, connect_director, new_nonce
 from uptane.demonstration.console import say
 from uptane.demonstration.keys import key_folder, signer
 from uptane.demonstration.settings import Settings
+from uptane.encryption.keys import DecryptionKey
 from uptane.formats.profiles import PROFILES, recognised
 from uptane.metadata.digests import Digests
 from uptane.metadata.errors import ProvisioningError, UnknownVehicleError, UptaneError
@@ -120,6 +121,7 @@ def make_ecu(
     hardware_id: str | None = None,
     verification: VerificationKind = VerificationKind.FULL,
     image_patterns: Sequence[str] = (),
+    decryption_key: DecryptionKey | None = None,
 ) -> MadeEcu:
     """Provisions an ECU with what is published now (STD-5.4.1-2, -4).
 
@@ -145,6 +147,7 @@ def make_ecu(
         hardware_id=None if hardware_id is None else HardwareIdentifier(hardware_id),
         verification=verification,
         image_patterns=tuple(PathPattern(text) for text in image_patterns),
+        decryption_key=decryption_key,
     )
     slots = folder.slots()
     with slots.receive(RUNNING.active) as writer:

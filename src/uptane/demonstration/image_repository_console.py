@@ -15,6 +15,7 @@ from uptane.metadata.root import Role, RoleKeys
 from uptane.metadata.targets import Custom, MustMatch
 from uptane.signing.publish import new_root
 from uptane.signing.signer import KeySigner
+from uptane.storage.folders import described
 
 KEYS = {
     Role.ROOT: "mainroot",
@@ -79,6 +80,19 @@ class ImageRepositoryConsole(ImageRepositoryAttacks):
     ) -> None:
         """Adds a file to the top-level Targets role; `write_to_live()` publishes it."""
         self._add(target_fname, filepath_in_repo, None, release_counter, hardware_ids)
+
+    @command
+    def list_target_at_imagerepo(
+        self,
+        target_fname: str,
+        filepath_in_repo: str,
+        release_counter: int | None = None,
+        hardware_ids: Sequence[str] | None = None,
+    ) -> None:
+        """As `add_target_to_imagerepo`, for a file that nobody may download in plain: it is listed and not hosted."""
+        file = described(ImagePath(filepath_in_repo), read_image(self.settings, target_fname))
+        custom = custom_of(release_counter, hardware_ids)
+        self._desk.run(self.repository.add_image(file.path, file, custom=custom))
 
     def _add(
         self,

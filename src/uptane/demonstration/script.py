@@ -13,6 +13,8 @@ EVIL = "evil content"
 SUPPLIED = "supplier/brakes.img"
 WEAK_ECU = "33333"
 LAMP = "lamp.img"
+DISCREET_ECU = "44444"
+CONFIDENTIAL = "secret/radio.img"
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,3 +263,24 @@ SUPPLIER_STEPS: tuple[Step, ...] = (
     ),
 )
 """Beyond the walkthrough's ten: the stolen supplier key of its note in 3.5."""
+
+ENCRYPTED_STEPS: tuple[Step, ...] = (
+    Step(
+        "encrypted",
+        "An image that one ECU alone can read",
+        "The Image repository lists the image and does not host it. The Director encrypts it; the Primary hands it on.",
+        (
+            Call(
+                "ds2.clean_slate",
+                kwargs={"ecu_serial": DISCREET_ECU, "primary_port": "$PRIMARY_PORT", "encrypted_images": True},
+            ),
+            Call("di.list_target_at_imagerepo", (FIRMWARE, CONFIDENTIAL)),
+            Call("di.write_to_live"),
+            Call("dd.add_encrypted_target_to_director", (FIRMWARE, CONFIDENTIAL, VIN, DISCREET_ECU)),
+            Call("dd.write_to_live", (VIN,)),
+            PRIMARY,
+            Call("ds2.update_cycle", shows=Banner.UPDATED),
+        ),
+    ),
+)
+"""Beyond the walkthrough's ten: an encrypted image."""

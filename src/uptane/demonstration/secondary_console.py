@@ -10,6 +10,7 @@ from uptane.demonstration.banners import Banner
 from uptane.demonstration.console import command, say
 from uptane.demonstration.factory import ecu_signer, key_name, make_ecu, new_folder, published_roles, register, remove
 from uptane.demonstration.hostile_primary import HostilePrimary
+from uptane.demonstration.keys import decryption_key
 from uptane.demonstration.primary_console import loop
 from uptane.demonstration.settings import DEFAULT_SECONDARY, DEFAULT_VEHICLE, HOST, Settings
 from uptane.metadata.envelope import Envelope
@@ -70,12 +71,15 @@ class SecondaryConsole:
         partial_verifying: bool = False,
         pin_director_keys: bool = False,
         image_patterns: Sequence[str] = (),
+        encrypted_images: bool = False,
     ) -> None:
         """Makes a Secondary that was never updated, registers it with Director and Primary, and reports.
 
         With `partial_verifying` it verifies the Director's Root and Targets only; with `pin_director_keys` as well, it
         keeps the present keys of that role for good, as it must in the archived formats. With
-        `image_patterns`, such as `["tcu-*.img"]`, it installs no image of another name.
+        `image_patterns`, such as `["tcu-*.img"]`, it installs no image of another name. With
+        `encrypted_images` it gets a key of its own to decrypt with; `dd.add_encrypted_target_to_director` takes its
+        public part.
         """
         verification = self._kind(partial_verifying, pin_director_keys)
         vehicle, ecu = VehicleIdentifier(vin), EcuIdentifier(ecu_serial)
@@ -92,6 +96,7 @@ class SecondaryConsole:
             hardware_id=hardware_id,
             verification=verification,
             image_patterns=image_patterns,
+            decryption_key=decryption_key(self.settings, ecu) if encrypted_images else None,
         )
         try:
             url = f"http://{primary_host or HOST}:{port}"

@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from uptane.demonstration.script import PARTIAL_STEPS, STEPS, SUPPLIER_STEPS, Call, Step
+from uptane.demonstration.script import ENCRYPTED_STEPS, PARTIAL_STEPS, STEPS, SUPPLIER_STEPS, Call, Step
 from uptane.demonstration.settings import HOST, Ports, Settings, environment_of
 from uptane.demonstration.windows import Window
 from uptane.formats.profile import Profile
@@ -111,7 +111,8 @@ def steps_of(profile: Profile) -> tuple[Step, ...]:
     """What can be shown in that profile: where no Root reaches partial Secondaries, or no supplier can sign, less."""
     partial = () if profile.unsafe_partial_without_root else PARTIAL_STEPS
     supplier = () if profile.no_delegations else SUPPLIER_STEPS
-    return (*STEPS, *partial, *supplier)
+    encrypted = () if profile.no_delegations else ENCRYPTED_STEPS  # the archived formats carry neither
+    return (*STEPS, *partial, *encrypted, *supplier)
 
 
 def _window(call: Call) -> str:

@@ -3,12 +3,15 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from uptane.director.planning import image_of
+from uptane.director.planning import assignment_of, image_of
 from uptane.director.ports import Assignment, Directed, EcuRecord, InventoryTransaction
 from uptane.formats.profile import Profile
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.targets import Image, ImageFile
 from uptane.metadata.version_report import EcuVersionReport
+
+REPORTED = 0
+"""The number of an image that an ECU reported although nobody directed it; directed ones begin at 1."""
 
 
 def installed_files(profile: Profile, ecus: Sequence[EcuRecord]) -> Mapping[EcuIdentifier, ImageFile]:
@@ -38,16 +41,22 @@ def by_ecu(directed: Sequence[Directed]) -> Mapping[EcuIdentifier, Sequence[Dire
     return found
 
 
-def confirmed(directed: Sequence[Directed], installed: ImageFile) -> Sequence[Directed]:
+def confirmed(
+    vehicle: VehicleIdentifier, ecu: EcuIdentifier, directed: Sequence[Directed], installed: ImageFile
+) -> Sequence[Directed]:
     """What an ECU may have once it has reported an image: nothing that was directed before that one.
 
     An ECU never goes back to metadata that is older than what it trusted, but it may already trust newer metadata than
-    its report tells of. Where an image was directed twice, the first one counts: the report may be of that time.
+    its report tells of. Where an image was directed twice, the first one counts: the report may be of that time. An
+    image that was never directed, such as the factory's, was there before all that was, and is put first as number 0,
+    so that it counts as that first one when it is directed later.
     """
     for place, each in enumerate(directed):
         if image_of(each.path, each.image).file == installed:
             return directed[place:]
-    return directed
+    bare = assignment_of(vehicle, ecu, Image(file=installed))
+    first = Directed(vehicle=vehicle, ecu=ecu, number=REPORTED, path=bare.path, image=bare.image)
+    return [first, *(each for each in directed if each.number != REPORTED)]
 
 
 def may_have(directed: Sequence[Directed], installed: ImageFile | None) -> tuple[Image, ...]:
@@ -55,22 +64,26 @@ def may_have(directed: Sequence[Directed], installed: ImageFile | None) -> tuple
 
     Of an image that was never directed, such as the factory's, the custom data is not known.
     """
-    images = [image_of(each.path, each.image) for each in directed]
-    if installed is not None and all(image.file != installed for image in images):
-        images.append(Image(file=installed))
-    return tuple(images)
+    images: dict[ImageFile, Image] = {}
+    for each in directed:
+        image = image_of(each.path, each.image)
+        if image.file not in images or each.number != REPORTED:
+            images[image.file] = image
+    if installed is not None:
+        images.setdefault(installed, Image(file=installed))
+    return tuple(images.values())
 
 
 async def confirm(
     transaction: InventoryTransaction, vehicle: VehicleIdentifier, reports: Sequence[EcuVersionReport]
 ) -> None:
-    """New reports rule out what their ECUs were directed before."""
+    """New reports rule out what their ECUs were directed before, and tell what they have that nobody directed."""
     if not reports:
         return
     directed = dict(by_ecu(await transaction.directed(vehicle)))
     for report in reports:
         before = directed.get(report.ecu, ())
-        after = confirmed(before, report.installed)
-        if len(after) != len(before):
+        after = confirmed(vehicle, report.ecu, before, report.installed)
+        if list(after) != list(before):
             await transaction.set_directed(vehicle, report.ecu, after)
             directed[report.ecu] = after

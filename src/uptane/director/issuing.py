@@ -8,6 +8,7 @@ from uptane.director.alerts import tell
 from uptane.director.check_images import check_images
 from uptane.director.deciding import Decision, PlanRules, VehicleView, decide
 from uptane.director.ports import Alert, InventoryDatabase
+from uptane.formats.timeserver_keys import keeping_timeserver_keys
 from uptane.metadata.delegations import TARGETS_ROLE
 from uptane.metadata.errors import UnknownVehicleError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
@@ -63,7 +64,7 @@ async def issue(
         now: UTC; expiry times are counted from it.
         rules: what the plan has to keep to.
         first_root: the Root of a vehicle that has none yet.
-        root: a new Root.
+        root: a new Root; it names the Timeserver's keys of the one before it where it names none.
         occasion: why.
 
     Raises:
@@ -82,6 +83,9 @@ async def issue(
         view = await VehicleView.read(transaction, vehicle)
     if before is None:
         root = first_root if root is None else root
+    elif root is not None:
+        # What a vehicle's ECUs were told stays true although this Director may have been restarted without knowing it.
+        root = keeping_timeserver_keys(root, before.root.payload)
     withheld: UptaneError | None = None
     standing = None if before is None else before.targets.get(TARGETS_ROLE)
     if occasion is Occasion.NEW_ROOT and standing is not None:
@@ -89,7 +93,8 @@ async def issue(
         decision = Decision(targets=standing.payload)
     else:
         try:
-            decision = await decide(view, rules, publisher.profile, now)
+            told = None if standing is None else standing.payload
+            decision = await decide(view, rules, publisher.profile, now, told)
             if not _same(before, decision.targets):
                 await check_images(rules.catalog, decision.targets, view.ecus, now)
         except UptaneError as error:
@@ -101,7 +106,7 @@ async def issue(
         text = f"vehicle {vehicle} is directed what it was before: {withheld.what}"
         async with inventory.transaction() as transaction:
             await tell(transaction, vehicle, [Alert(vehicle=vehicle, time=now, code=withheld.code, text=text)])
-    elif decision.directed or decision.added:
+    elif decision.directed:
         async with inventory.transaction() as transaction:
             await decision.record(transaction, vehicle)
     changed = root is not None or not _same(before, decision.targets) or _ages(before, publisher.lifetimes, now)

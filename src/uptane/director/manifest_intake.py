@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from uptane.director.alerts import tell
+from uptane.director.alerts import tell, tell_dropped
 from uptane.director.installed import confirm
 from uptane.director.manifest_policy import DEFAULT_POLICY, ManifestPolicy
 from uptane.director.ports import EcuRecord, InventoryDatabase, InventoryTransaction, StoredReport
+from uptane.director.registration import refuse_retired
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import UnknownVehicleError
+from uptane.metadata.errors import SecurityError, UnknownVehicleError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.verification.check_manifest import CheckedManifest, KnownEcu, check_manifest
@@ -40,14 +41,33 @@ async def take_in_manifest(
 
     Raises:
         UnknownVehicleError: no such vehicle.
-        SecurityError: a check failed; see `check_manifest` and `ManifestPolicy`. Nothing was stored.
+        SecurityError: a check failed; see `check_manifest` and `ManifestPolicy`; or the sender was taken out of its
+            vehicle. Nothing was stored but an alert.
     """
+    try:
+        return await _take_in(inventory, profile, vehicle, primary, raw, now, policy)
+    except SecurityError as error:
+        await tell_dropped(inventory, vehicle, error, now)
+        raise
+
+
+async def _take_in(
+    inventory: InventoryDatabase,
+    profile: Profile,
+    vehicle: VehicleIdentifier,
+    primary: EcuIdentifier,
+    raw: bytes,
+    now: datetime,
+    policy: ManifestPolicy,
+) -> CheckedManifest:
     envelope = profile.format.decode(VehicleVersionManifest, raw)
     async with inventory.transaction() as transaction:
         record = await transaction.vehicle(vehicle)
         if record is None:
             raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
         ecus = {ecu.ecu: ecu for ecu in await transaction.ecus(vehicle)}
+        if primary not in ecus and (stranger := await transaction.ecu(primary)) is not None:
+            refuse_retired(stranger)
         checked = check_manifest(
             envelope,
             profile=profile,

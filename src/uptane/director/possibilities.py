@@ -15,19 +15,25 @@ class Outcome:
         images: every image that it may have then: one where it is newly directed, all that are not ruled out where it
             is left alone; empty for an ECU of which nothing is known.
         directed: the image that it is newly directed, if any.
+        until_then: every image that it may have until it has installed that one.
     """
 
     images: tuple[Image, ...]
     directed: Image | None = None
+    until_then: tuple[Image, ...] = ()
 
     @classmethod
-    def of(cls, image: Image) -> "Outcome":
-        """The ECU is newly directed an image."""
-        return cls(images=(image,), directed=image)
+    def of(cls, image: Image, until_then: tuple[Image, ...] = ()) -> "Outcome":
+        """The ECU is newly directed an image, and has one of those until then."""
+        return cls(images=(image,), directed=image, until_then=until_then)
 
     def may_have(self, line: ImageLine) -> bool:
         """Whether the ECU may have an image of that line then."""
         return any(line.may_be(image) for image in self.images)
+
+    def may_still_have(self, line: ImageLine) -> bool:
+        """Whether the ECU may have an image of that line until it has installed what it is directed."""
+        return any(line.may_be(image) for image in self.until_then)
 
     def surely_has(self, line: ImageLine) -> bool:
         """Whether the ECU has an image of that line then, whichever of the possible ones it has."""

@@ -1,12 +1,12 @@
 """Finds images for a vehicle that break no dependency, or says in words why there are none (STD-5.3.2.1-13, -14)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeAlias
 
 from pysat.solvers import Solver
 
-from uptane.director.clashes import clash, is_unconfirmed
+from uptane.director.clashes import clash, is_in_between, is_unconfirmed
 from uptane.director.dependencies import Among, Dependency, Relation
 from uptane.director.possibilities import EcuChoices, Outcome
 from uptane.metadata.errors import UndecidedError, UnsatisfiableError
@@ -47,12 +47,15 @@ def resolve(rules: Sequence[Dependency], ecus: Sequence[EcuChoices], *, max_conf
         if possible:
             return question.preferred()
         core = [rules[number] for number in question.core()]
-    waits = any(is_unconfirmed(rule, ecus) for rule in core)
+    if any(is_unconfirmed(rule, ecus) for rule in core):
+        next_step = "Wait until the vehicle has reported what it has, or assign other images."
+    elif any(is_in_between(rule, ecus) for rule in core):
+        next_step = "Assign one of them first, and the other when the vehicle has reported that one."
+    else:
+        next_step = "Assign other images, or change the dependencies."
     raise UnsatisfiableError(
         "no set of images fulfils the dependencies: " + "; ".join(clash(rule, ecus) for rule in core),
-        next_step="Wait until the vehicle has reported what it has, or assign other images."
-        if waits
-        else "Assign other images, or change the dependencies.",
+        next_step=next_step,
         rules=tuple(map(str, core)),
     )
 
@@ -69,6 +72,7 @@ class _Question:
         for each in ecus:
             self._chosen.append(list(range(last + 1, last + 1 + len(each.outcomes))))
             last += len(each.outcomes)
+        self._last = last
         self._solver = Solver(name="minisat22", bootstrap_with=self._clauses())
 
     def __enter__(self) -> Self:
@@ -85,7 +89,10 @@ class _Question:
         if left <= 0:
             return None
         self._solver.conf_budget(left)
-        answer: bool | None = self._solver.solve_limited(assumptions=[*(rule + 1 for rule in rules), *chosen])
+        answer: bool | None = self._solver.solve_limited(
+            assumptions=[*(rule + 1 for rule in rules), *chosen],
+            expect_interrupt=True,  # which lets go of the interpreter meanwhile
+        )
         return answer
 
     def preferred(self) -> Plan:
@@ -124,24 +131,92 @@ class _Question:
             yield variables
             yield from ([-one, -other] for place, one in enumerate(variables) for other in variables[:place])
         for number, rule in enumerate(self._rules, start=1):
-            yield from ([-number, *clause] for clause in self._clauses_of(rule))
+            yield from self._clauses_of(number, rule)
 
-    def _clauses_of(self, rule: Dependency) -> Iterator[list[int]]:
-        meant = [(place, each) for place, each in enumerate(self._ecus) if rule.counts(each.hardware)]
-        good: dict[int, list[int]] = {}
-        bad: dict[int, list[int]] = {}
-        for place, each in meant:
-            good[place], bad[place] = [], []
-            for outcome, variable in zip(each.outcomes, self._chosen[place], strict=True):
-                if rule.relation is Relation.REQUIRES:
-                    (good if outcome.surely_has(rule.other) else bad)[place].append(variable)
-                elif outcome.may_have(rule.other):
-                    bad[place].append(variable)
+    def _clauses_of(self, number: int, rule: Dependency) -> Iterator[list[int]]:
+        if rule.relation is Relation.CONFLICTS:
+            # The new image of an ECU meets what others have, and what they have until they get new ones too. That two
+            # images of today meet is no reason to direct nothing that ends it.
+            new = self._where(lambda each, out: out.directed is not None and out.may_have(rule.image))
+            yield from self._never_meet(
+                number,
+                new,
+                self._where(
+                    lambda each, out: (
+                        rule.counts(each.hardware) and (out.may_have(rule.other) or out.may_still_have(rule.other))
+                    )
+                ),
+            )
+            left = self._where(lambda each, out: out.directed is None and out.may_have(rule.image))
+            having = self._where(lambda each, out: rule.counts(each.hardware) and out.may_have(rule.other))
+            yield from self._never_meet(number, left, having)
+            old = self._where(lambda each, out: out.may_still_have(rule.image))
+            coming = self._where(
+                lambda each, out: rule.counts(each.hardware) and out.directed is not None and out.may_have(rule.other)
+            )
+            yield from self._never_meet(number, old, coming)
+            return
+        about = self._where(lambda each, out: out.may_have(rule.image))
+        if rule.among is Among.EVERY:
+            lacking = self._where(lambda each, out: rule.counts(each.hardware) and not out.surely_has(rule.other))
+            yield from self._never_meet(number, about, lacking)
+        elif about:
+            good = self._where(lambda each, out: rule.counts(each.hardware) and out.surely_has(rule.other))
+            elsewhere = yield from self._elsewhere(good)
+            for place, variables in about.items():
+                yield from ([-number, -one, *elsewhere(place)] for one in variables)
+
+    def _where(self, holds: Callable[[EcuChoices, Outcome], bool]) -> dict[int, list[int]]:
+        """The variables of the outcomes of which something holds, by the place of their ECU."""
+        found: dict[int, list[int]] = {}
         for place, each in enumerate(self._ecus):
-            for outcome, variable in zip(each.outcomes, self._chosen[place], strict=True):
-                if not outcome.may_have(rule.image):
-                    continue
-                if rule.relation is Relation.REQUIRES and rule.among is Among.ANY:
-                    yield [-variable, *(one for other in good if other != place for one in good[other])]
-                else:
-                    yield from ([-variable, -one] for other in bad if other != place for one in bad[other])
+            variables = [
+                variable
+                for outcome, variable in zip(each.outcomes, self._chosen[place], strict=True)
+                if holds(each, outcome)
+            ]
+            if variables:
+                found[place] = variables
+        return found
+
+    def _never_meet(
+        self, number: int, some: Mapping[int, list[int]], others: Mapping[int, list[int]]
+    ) -> Iterator[list[int]]:
+        """Where a rule holds, none of `some` is chosen together with one of `others` of another ECU."""
+        if not some or not others:
+            return
+        elsewhere = yield from self._elsewhere(others)
+        for place, variables in some.items():
+            yield from ([-number, -one, -other] for one in variables for other in elsewhere(place))
+
+    def _elsewhere(
+        self, by_place: Mapping[int, list[int]]
+    ) -> Generator[list[int], None, Callable[[int], tuple[int, ...]]]:
+        """Variables that stand for all of other ECUs: as many clauses as there are ECUs, not as there are pairs.
+
+        Returns:
+            For a place, variables of which one is true exactly when one is true of those of any other place.
+        """
+        places = list(by_place)
+        before = yield from self._any_up_to([by_place[place] for place in places])
+        after = yield from self._any_up_to([by_place[place] for place in reversed(places)])
+        index = {place: number for number, place in enumerate(places)}
+
+        def elsewhere(place: int) -> tuple[int, ...]:
+            if place not in index:
+                return tuple(before[-1:])
+            number = index[place]
+            return (*before[:number][-1:], *after[: len(places) - 1 - number][-1:])
+
+        return elsewhere
+
+    def _any_up_to(self, groups: Sequence[list[int]]) -> Generator[list[int], None, list[int]]:
+        """For each group, a variable that is true exactly when one is true in it or in a group before it."""
+        found: list[int] = []
+        for group in groups:
+            self._last += 1
+            parts = [*group, *found[-1:]]
+            yield from ([-part, self._last] for part in parts)
+            yield [-self._last, *parts]
+            found.append(self._last)
+        return found

@@ -1,6 +1,7 @@
 """What an Image repository needs from the world, besides a store for its metadata."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from uptane.metadata.identifiers import ImagePath
@@ -17,3 +18,36 @@ class ImageStore(Protocol):
             StorageError: the disk is full or cannot be written.
         """
         ...
+
+    async def add_all(self, images: Sequence[tuple[ImageFile, Iterable[bytes]]]) -> None:
+        """Stores images that signed metadata lists under each `FOLDER/HASH.FILE`, and under no other name.
+
+        All bytes are on disk before the first image has a name; an error of an iterator leaves none of them.
+
+        Args:
+            images: what is listed of each, and its bytes, which raise an error where they are not the listed ones.
+
+        Raises:
+            StorageError: the disk is full or cannot be written, or a file of the hash's name holds other bytes.
+            FormatError: a name cannot be stored, or looks hash-qualified itself.
+        """
+        ...
+
+
+class WaitingMetadata(Protocol):
+    """Where signed metadata waits for more signatures; nobody but the Image repository reads it."""
+
+    async def read(self, name: str) -> bytes | None:
+        """A file, or None."""
+        ...
+
+    async def write(self, changes: Mapping[str, bytes | None]) -> None:
+        """Sets each file to its bytes, or removes it for None, one after the other; raises StorageError."""
+        ...
+
+
+Turn = Callable[[], AbstractAsyncContextManager[object]]
+"""Held while the repository changes, so that several processes publish one after the other.
+
+Entering raises StorageError while somebody else holds it.
+"""

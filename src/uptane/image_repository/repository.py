@@ -1,23 +1,37 @@
 """The Image repository: images are added to roles, and everything that changed is published at once."""
 
 import asyncio
-import hashlib
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 
 from uptane.formats.profile import Profile
-from uptane.image_repository.ports import ImageStore
+from uptane.image_repository.authority import has_authority
+from uptane.image_repository.ports import ImageStore, Turn, WaitingMetadata
+from uptane.image_repository.uploads import (
+    DEFAULT_UPLOAD_LIMITS,
+    CheckedUpload,
+    Receipt,
+    Upload,
+    UploadLimits,
+    check_counter,
+    check_signed_enough,
+    check_upload,
+    verified_bytes,
+    with_signatures,
+)
 from uptane.metadata.delegations import TARGETS_ROLE, DelegatedRole, Delegation
-from uptane.metadata.errors import FormatError, ImageRollbackError, ProvisioningError, UptaneError
-from uptane.metadata.identifiers import HardwareIdentifier, ImagePath, KeyId, RoleName
+from uptane.metadata.errors import FormatError, ProvisioningError, UptaneError
+from uptane.metadata.identifiers import ImagePath, KeyId, RoleName
 from uptane.metadata.keys import PublicKey
-from uptane.metadata.root import NOT_PUBLISHED_YET, Root
+from uptane.metadata.root import NOT_PUBLISHED_YET, Role, Root
 from uptane.metadata.targets import NO_CUSTOM, Custom, Image, ImageFile, Targets
 from uptane.signing.ports import MetadataStore
 from uptane.signing.publish import Draft, Lifetimes, Published, Publisher
 from uptane.signing.signer import Signer
 from uptane.verification.own_metadata import verify_own_metadata
+from uptane.verification.threshold import valid_signatures
 
 DEFAULT_LIFETIMES = Lifetimes()
 _EMPTY = Targets(version=1, expires=NOT_PUBLISHED_YET)
@@ -34,6 +48,9 @@ class ImageRepository:
         metadata: the store of published metadata.
         images: the store of image files.
         lifetimes: until when new metadata is valid.
+        waiting: where uploads wait for more signatures; without it they come with all of them.
+        turn: what keeps other processes from publishing at the same time.
+        upload_limits: sizes and counts of an upload.
     """
 
     def __init__(
@@ -43,11 +60,17 @@ class ImageRepository:
         metadata: MetadataStore,
         images: ImageStore,
         lifetimes: Lifetimes = DEFAULT_LIFETIMES,
+        waiting: WaitingMetadata | None = None,
+        turn: Turn = nullcontext,
+        upload_limits: UploadLimits = DEFAULT_UPLOAD_LIMITS,
     ) -> None:
         self._profile = profile
         self._metadata = metadata
         self._images = images
         self._lifetimes = lifetimes
+        self._waiting = waiting
+        self._turn = turn
+        self._upload_limits = upload_limits
         self._keyring: dict[KeyId, Signer] = {}
         self._pending: dict[RoleName, Targets] = {}
         self._root: Root | None = None
@@ -75,7 +98,7 @@ class ImageRepository:
     async def add_image(
         self,
         path: ImagePath,
-        data: bytes,
+        data: bytes | ImageFile,
         *,
         custom: Custom = NO_CUSTOM,
         role: RoleName = TARGETS_ROLE,
@@ -84,7 +107,8 @@ class ImageRepository:
         """Stores an image and lists it in a role with the next publication, in place of an earlier one.
 
         Args:
-            path, data, custom: the image and what is said of it.
+            path, data, custom: the image and what is said of it. An image that nobody may download in plain, as a
+                Director hosts it encrypted, is given as name, length and hashes; it is listed and not stored (AMB-15).
             role: the role that lists it.
             unsafe_lower_release: takes a lower release counter, which ECUs that had the higher one never install.
 
@@ -92,13 +116,13 @@ class ImageRepository:
             ProvisioningError: no chain of delegations leads to that role for that path and hardware (STD-5.3.1-5).
             ImageRollbackError: the release counter is lower than that of the image it takes the place of, or missing
                 where that one has one (STD-5.2.3.1.1-4).
-            FormatError: the profile cannot carry this name or custom data; nothing is listed.
+            FormatError: the profile cannot carry this name or custom data, or the names differ; nothing is listed.
             StorageError: the image could not be stored; nothing is listed.
         """
         async with self._lock:
             contents = await self._contents()
             targets = _content(contents, role)
-            if role not in _with_authority(contents, path, custom.must_match.hardware_ids):
+            if not has_authority(contents, role, path, custom.must_match.hardware_ids):
                 raise ProvisioningError(
                     f"role {role} has no authority over {path}",
                     next_step="Delegate a pattern that covers this path to it, and to every role above it.",
@@ -106,8 +130,11 @@ class ImageRepository:
                     image=path,
                 )
             if not unsafe_lower_release:
-                _check_counter(path, custom, targets)
-            image = Image(file=await self.store_image(path, data), custom=custom)
+                check_counter(path, custom, targets.images.get(path))
+            file = data if isinstance(data, ImageFile) else await self.store_image(path, data)
+            if file.path != path:
+                raise FormatError(f"{file.path} cannot be listed as {path}", field="image path")
+            image = Image(file=file, custom=custom)
             self._profile.check_writable({path: image})
             self._pending[role] = replace(targets, images=dict(targets.images) | {path: image})
             return image
@@ -217,17 +244,79 @@ class ImageRepository:
             StorageError: what is published was altered, or a file could not be written; readers see what was published
                 before. What was added waits.
         """
-        async with self._lock:
+        async with self._lock, self._turn():
             before = await self._load()
-            publisher = Publisher(
-                store=self._metadata, profile=self._profile, keyring=self._keyring, lifetimes=self._lifetimes
-            )
+            publisher = self._publisher()
             draft = Draft(root=self._root, targets=self._signable(before, await self._contents()))
             published = await publisher.publish(before, draft, now)
             if self._root is draft.root:
                 self._root = None
             self._pending = {name: waits for name, waits in self._pending.items() if name not in draft.targets}
             return published
+
+    async def receive(self, upload: Upload, now: datetime) -> Receipt:
+        """Publishes what a supplier made and signed himself, with a new Snapshot and Timestamp (STD-5.3.1-4, -5).
+
+        Below the role's threshold the metadata waits, unpublished, for others who hand in the same bytes with their
+        signatures; each brings the images along. What was added here and waits for `publish` still waits.
+
+        Returns:
+            What is published now, or how many signatures are missing.
+
+        Raises:
+            SecurityError: it may not be published, as `check_upload` says; nothing has changed.
+            EndlessDataError, LengthMismatchError, BadHashError: an image is not the listed one; nothing has changed.
+            ProvisioningError: the repository is empty, or its Snapshot and Timestamp keys are not at hand.
+            StorageError: something could not be written, or somebody else publishes at this moment; readers see what
+                was published before.
+        """
+        async with self._lock, self._turn():
+            before = await self.published()
+            self._publisher().require_keys(before.root.payload, Role.SNAPSHOT, Role.TIMESTAMP)
+            checked = check_upload(self._profile, before.targets, upload, now, self._upload_limits)
+            await self._check_history(checked)
+            envelope = with_signatures(self._profile, checked, await self._waiting_for(checked))
+            signed = len(tuple(valid_signatures(envelope, checked.keys, checked.role_keys)))
+            needed = checked.role_keys.threshold
+            images = [(file, verified_bytes(file, upload.images[file.path]())) for file in checked.files]
+            if self._waiting is not None and signed < needed:
+                mine = {self._waiting_name(checked, entry.key_id): envelope.raw for entry in checked.signatures}
+                await asyncio.to_thread(_exhaust, images)
+                await self._waiting.write(mine)
+                return Receipt(signatures=signed, needed=needed)
+            check_signed_enough(checked, envelope)
+            await self._images.add_all(images)
+            published = await self._publisher().publish(before, Draft(signed={checked.role: envelope.raw}), now)
+            if self._waiting is not None:
+                names = [self._waiting_name(checked, key_id) for key_id in checked.role_keys.key_ids]
+                await self._waiting.write(dict.fromkeys(names))
+            return Receipt(signatures=signed, needed=needed, published=published)
+
+    async def _waiting_for(self, checked: CheckedUpload) -> list[bytes]:
+        """What the role's keys signed and handed in before, one file for each key."""
+        if self._waiting is None:
+            return []
+        found = [await self._waiting.read(self._waiting_name(checked, key)) for key in checked.role_keys.key_ids]
+        return [raw for raw in found if raw is not None]
+
+    def _waiting_name(self, checked: CheckedUpload, key_id: KeyId) -> str:
+        return f"{key_id}.{self._profile.metadata_name(checked.role)}"
+
+    async def _check_history(self, checked: CheckedUpload) -> None:
+        """No release counter below one that the role's present keys signed before, also of images taken off the list.
+
+        What other keys signed is no floor: a thief of theirs may have raised it out of reach.
+        """
+        for version in range(checked.envelope.payload.version - 1, 0, -1):
+            raw = await self._metadata.read(self._profile.metadata_name(checked.role, version))
+            earlier = None if raw is None else self._profile.format.decode(Targets, raw)
+            if earlier is None or not any(valid_signatures(earlier, checked.keys, checked.role_keys)):
+                continue
+            for path, image in checked.changed.items():
+                check_counter(path, image.custom, earlier.payload.images.get(path))
+
+    def _publisher(self) -> Publisher:
+        return Publisher(store=self._metadata, profile=self._profile, keyring=self._keyring, lifetimes=self._lifetimes)
 
     def _signable(self, before: Published | None, contents: Mapping[RoleName, Targets]) -> dict[RoleName, Targets]:
         """What waits, but for roles without a first file whose owners sign elsewhere."""
@@ -261,40 +350,17 @@ class ImageRepository:
         return {TARGETS_ROLE: _EMPTY} | roles | self._pending
 
 
-def _check_counter(path: ImagePath, custom: Custom, targets: Targets) -> None:
-    """Another image under the same name needs a release counter that is not lower: ECUs would never install it."""
-    before = targets.images[path].custom.must_match.release_counter if path in targets.images else None
-    offered = custom.must_match.release_counter
-    if before is not None and (offered is None or offered < before):
-        raise ImageRollbackError(
-            f"image {path} would be listed with release counter {offered}, after {before}",
-            next_step=f"Give it {before + 1}, or a higher one.",
-            image=path,
-            expected=before,
-            offered=offered,
-        )
+def _exhaust(images: Iterable[tuple[ImageFile, Iterable[bytes]]]) -> None:
+    """Reads everything, so that what is wrong with it is raised."""
+    for _, chunks in images:
+        for _ in chunks:
+            pass
 
 
 def _content(contents: Mapping[RoleName, Targets], role: RoleName) -> Targets:
     if role not in contents:
         raise ProvisioningError(f"nobody delegates to role {role}", next_step="Delegate to it first.", role=role)
     return contents[role]
-
-
-def _with_authority(
-    contents: Mapping[RoleName, Targets], path: ImagePath, hardware_ids: tuple[HardwareIdentifier, ...] | None
-) -> frozenset[RoleName]:
-    """Every role that a chain of delegations from the top leads to, each of which covers the image."""
-    digest = hashlib.sha256(path.encode()).hexdigest()
-    hardware = None if hardware_ids is None else frozenset(map(str, hardware_ids))
-    found, waiting = {TARGETS_ROLE}, [TARGETS_ROLE]
-    while waiting:
-        for delegation in contents.get(waiting.pop(), _EMPTY).delegations.delegations:
-            if delegation.covers(path, digest, hardware):
-                new = {role.name for role in delegation.roles} - found
-                found |= new
-                waiting += new
-    return frozenset(found)
 
 
 def _with_keys(found: DelegatedRole, role: RoleName, keys: Mapping[KeyId, PublicKey]) -> DelegatedRole:

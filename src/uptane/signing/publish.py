@@ -180,6 +180,11 @@ class Publisher:
             root=root, targets=roles, snapshot_version=snapshot.version, timestamp_version=timestamp.version
         )
 
+    def require_keys(self, root: Root, *roles: Role) -> None:
+        """Raises ProvisioningError unless what signs these roles is at hand."""
+        for role in roles:
+            self._signers(root.roles[role], role)
+
     def _sign_root(self, before: Published | None, draft: Draft, now: datetime) -> Envelope[Root]:
         if draft.root is None:
             if before is None:

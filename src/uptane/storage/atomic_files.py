@@ -6,7 +6,7 @@ import os
 import secrets
 import stat
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -227,12 +227,19 @@ class Folder:
 
     def read(self, name: str) -> bytes | None:
         """The bytes of a file, or None when there is none; raises StorageError as `open_file` does."""
+        chunks = self.chunks(name)
+        return None if chunks is None else b"".join(chunks)
+
+    def chunks(self, name: str) -> Generator[bytes] | None:
+        """The bytes of a file in pieces of READ_SIZE but for the last, or None; raises StorageError as `read` does."""
         file = self.open_file(name)
-        if file is None:
-            return None
-        with storage_errors("read", self.path / name):
+        return None if file is None else self._chunks(file, self.path / name)
+
+    def _chunks(self, file: int, path: Path) -> Generator[bytes]:
+        with storage_errors("read", path):
             try:
-                return b"".join(iter(lambda: self.layer.read(file, READ_SIZE), b""))
+                while chunk := self.layer.read(file, READ_SIZE):
+                    yield chunk
             finally:
                 self.layer.close(file)
 
@@ -277,12 +284,7 @@ class Folder:
             return True
         if present == data:
             return False
-        path = self.path / name
-        raise StorageError(
-            f"{path} exists with other bytes, and a file of that name never changes",
-            next_step="Use a new version number, or find out who wrote that file and remove it.",
-            path=str(path),
-        )
+        raise changes(self.path / name)
 
     def remove(self, name: str) -> None:
         """Removes a file, if there is one; durable after `sync()`."""
@@ -315,6 +317,15 @@ class Folder:
     def _refuse_link(self, name: str) -> None:
         if self.layer.kind(name, folder=self.descriptor) == stat.S_IFLNK:
             raise _not_ours(self.path / name, "a symbolic link")
+
+
+def changes(path: Path) -> StorageError:
+    """The error for an immutable file that holds other bytes."""
+    return StorageError(
+        f"{path} exists with other bytes, and a file of that name never changes",
+        next_step="Use a new version number, or find out who wrote that file and remove it.",
+        path=str(path),
+    )
 
 
 class NewFile:

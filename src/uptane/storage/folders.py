@@ -2,8 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from itertools import zip_longest
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ from uptane.metadata.errors import FormatError, StorageError
 from uptane.metadata.identifiers import ImagePath
 from uptane.metadata.targets import ImageFile
 from uptane.signing.ports import MetadataStore
-from uptane.storage.atomic_files import OPERATING_SYSTEM, FileLayer, Folder, NewFile
+from uptane.storage.atomic_files import OPERATING_SYSTEM, FileLayer, Folder, NewFile, changes
 from uptane.storage.names import UNFINISHED, components, is_hashed, single
 
 FOLDER_MODE = 0o755
@@ -207,6 +208,22 @@ class ImageFolder(_Published):
         """
         return await asyncio.to_thread(self._add, described(path, data, functions), data)
 
+    async def add_all(self, images: Sequence[tuple[ImageFile, Iterable[bytes]]]) -> None:
+        """Stores images that signed metadata lists under each `FOLDER/HASH.FILE`, and under no other name.
+
+        All bytes are on disk before the first image has a name; an error of an iterator leaves none of them. When
+        power fails later, some of the images may have names already: nobody looks for them before they are listed.
+
+        Raises:
+            StorageError: the disk is full, a symbolic link is in the way, or a file of the hash's name holds other
+                bytes.
+            FormatError: a name cannot be stored, or looks hash-qualified itself.
+        """
+        for file, _ in images:
+            components(file.path)
+            check_not_hashed(file.path)
+        await asyncio.to_thread(self._add_all, images)
+
     async def read(self, name: str) -> bytes | None:
         """The bytes of an image by its plain or hash-qualified name, or None.
 
@@ -233,6 +250,53 @@ class ImageFolder(_Published):
             folder.sync()
         return file
 
+    def _add_all(self, images: Sequence[tuple[ImageFile, Iterable[bytes]]]) -> None:
+        with Folder.made(self._root, FOLDER_MODE, layer=self._layer) as root, ExitStack() as opened:
+            root.lock()
+            folders: dict[tuple[str, ...], Folder] = {}
+            staged: list[tuple[Folder, NewFile, str]] = []
+            for file, chunks in images:
+                parts = tuple(components(file.path)[:-1])
+                if parts not in folders:
+                    folder = opened.enter_context(self._below(parts, FOLDER_MODE))
+                    if folder is None:
+                        raise StorageError(f"{self._root.joinpath(*parts)} was removed", next_step="Try again.")
+                    self._tidy(folder, parts)
+                    folders[parts] = folder
+                staged += _staged_as(
+                    folders[parts], [components(name)[-1] for name in hashed_names(file)], chunks, opened
+                )
+            for folder, new, name in staged:
+                if _lacks(folder, name, new):
+                    new.move_to(name)
+            for folder in folders.values():
+                folder.sync()
+
+
+def _staged_as(
+    folder: Folder, names: Sequence[str], chunks: Iterable[bytes], unfinished: ExitStack
+) -> list[tuple[Folder, NewFile, str]]:
+    """A file without a name for each of the names, all with the same bytes."""
+    files = [unfinished.enter_context(folder.new_file(FILE_MODE)) for _ in names]
+    for chunk in chunks:
+        for new in files:
+            new.write(chunk)
+    for new in files:
+        new.finish()
+    return [(folder, new, name) for new, name in zip(files, names, strict=True)]
+
+
+def _lacks(folder: Folder, name: str, new: NewFile) -> bool:
+    """`Folder.lacks` for a file that is on disk already, and may be too large for memory."""
+    present = folder.chunks(name)
+    if present is None:
+        return True
+    offered = folder.chunks(new.temporary)
+    with closing(present):
+        if offered is not None and all(one == other for one, other in zip_longest(present, offered)):
+            return False
+    raise changes(folder.path / name)
+
 
 def check_publication(files: Sequence[tuple[str, bytes]], mutable: Mapping[str, bytes]) -> None:
     """Raises FormatError unless every name is one component and stands once."""
@@ -241,7 +305,7 @@ def check_publication(files: Sequence[tuple[str, bytes]], mutable: Mapping[str, 
         raise FormatError("a name stands twice in one publication", field="file name")
 
 
-def described(path: ImagePath, data: bytes, functions: Sequence[str]) -> ImageFile:
+def described(path: ImagePath, data: bytes, functions: Sequence[str] = ("sha256", "sha512")) -> ImageFile:
     """The name, length and hashes of an image.
 
     Raises:
@@ -250,11 +314,16 @@ def described(path: ImagePath, data: bytes, functions: Sequence[str]) -> ImageFi
     """
     path = ImagePath(path)
     components(path)
-    if is_hashed(path.file):
-        raise FormatError(f"an image's own name must not begin with a hash and a dot: {path!r}", field="image path")
+    check_not_hashed(path)
     if not HASH_FUNCTIONS.keys() >= set(functions):
         raise FormatError(f"not all supported hash functions: {', '.join(functions)}", field="hashes")
     return ImageFile(path=path, length=len(data), digests=Digests.of(data, functions))
+
+
+def check_not_hashed(path: ImagePath) -> None:
+    """Raises FormatError for a plain name that looks hash-qualified."""
+    if is_hashed(path.file):
+        raise FormatError(f"an image's own name must not begin with a hash and a dot: {path!r}", field="image path")
 
 
 def hashed_names(file: ImageFile) -> tuple[str, ...]:

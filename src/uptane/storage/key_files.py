@@ -38,6 +38,22 @@ def generate(key_type: KeyType) -> PrivateKey:
             return rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
 
 
+def load_private_key(path: Path) -> PrivateKey:
+    """The private key in a PEM file.
+
+    Raises:
+        StorageError: there is none, it cannot be read, or it holds no key of a supported kind.
+    """
+    folder = Folder.existing(path.parent)
+    if folder is not None:
+        with folder:
+            raw = folder.read(single(path.name))
+        if raw is not None:
+            _refuse_archived(raw, path)
+            return _private_key(raw, path)
+    raise damaged(path, "does not exist", "Name the file of a private key, in PEM.")
+
+
 class KeyFolder:
     """Keys by name in a folder: NAME holds the private key (PKCS #8), NAME.pub the public one.
 

@@ -25,6 +25,9 @@ KEEP_ALIVE_SECONDS = 2.0
 MAX_CONNECTIONS = 32
 """Connections at once, over all peers of one process."""
 
+READ_PIECE = 256 * 1024
+"""Bytes asked for at a time, if the HTTP library asks for fewer: each piece costs it as much as copying that many."""
+
 WRITE_PIECE = 64 * 1024
 """Bytes handed to the network at a time while sending."""
 
@@ -92,7 +95,7 @@ class _WatchedStream(httpcore2.NetworkStream):
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        pace = _current.get()
+        pace, max_bytes = _current.get(), max(max_bytes, READ_PIECE)
         return self._inner.read(max_bytes, timeout) if pace is None else pace.read(self._inner, max_bytes, timeout)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:

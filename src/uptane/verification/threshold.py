@@ -1,11 +1,11 @@
 """The one place where signatures are counted: by distinct key material, with the scheme of the key."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hmac import compare_digest
 
 from uptane.formats.profile import Payload, Profile
-from uptane.metadata.envelope import Envelope
+from uptane.metadata.envelope import Envelope, Signature
 from uptane.metadata.errors import BadSignatureError
 from uptane.metadata.identifiers import KeyId
 from uptane.metadata.keys import PublicKey
@@ -28,21 +28,31 @@ def check_threshold(
         role_keys: the keys that may sign, and how many must.
         repository, role: for the error.
     """
-    offered = {signature.key_id: signature.value for signature in envelope.signatures}
-    good: set[bytes] = set()
-    for key_id in role_keys.key_ids:
-        key = keys[key_id]
-        if key_id in offered and key.material not in good and key.verify(offered[key_id], envelope.message):
-            good.add(key.material)
-        if len(good) >= role_keys.threshold:
+    good = 0
+    for _ in valid_signatures(envelope, keys, role_keys):
+        good += 1
+        if good >= role_keys.threshold:
             return
     raise BadSignatureError(
-        f"{role} of {repository} has {len(good)} valid signature(s) by trusted keys and needs {role_keys.threshold}",
+        f"{role} of {repository} has {good} valid signature(s) by trusted keys and needs {role_keys.threshold}",
         repository=repository,
         role=role,
         expected=role_keys.threshold,
-        offered=len(good),
+        offered=good,
     )
+
+
+def valid_signatures(
+    envelope: Envelope[Payload], keys: Mapping[KeyId, PublicKey], role_keys: RoleKeys
+) -> Iterator[Signature]:
+    """The valid signatures by the role's keys, one for each distinct key material; see `check_threshold`."""
+    offered = {signature.key_id: signature for signature in envelope.signatures}
+    good: set[bytes] = set()
+    for key_id in role_keys.key_ids:
+        key = keys[key_id]
+        if key_id in offered and key.material not in good and key.verify(offered[key_id].value, envelope.message):
+            good.add(key.material)
+            yield offered[key_id]
 
 
 def check_report_signature(

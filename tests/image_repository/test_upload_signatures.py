@@ -1,0 +1,91 @@
+"""A role whose threshold is two: its owners sign one after the other, and the repository collects."""
+
+import pytest
+from catalogs import catalog_of
+from fleet import Fleet
+from links import wait
+from signed import EVIL, FRESH
+from suppliers import Supplier, UploadDesk, entry, hand_in
+from world import new_signer
+
+from uptane.formats.profile import Profile
+from uptane.metadata.errors import BadHashError, BadSignatureError
+from uptane.metadata.identifiers import ImagePath, RoleName
+
+OWNERS = RoleName("owners")
+PATH = "owners/a.img"
+CONTENT = {PATH: FRESH}
+
+
+@pytest.fixture
+def fleet(profile: Profile) -> Fleet:
+    """An Image repository that lists nothing yet."""
+    return Fleet(profile)
+
+
+@pytest.fixture
+def owners(fleet: Fleet) -> Supplier:
+    """Three owners of a role, two of whom must sign."""
+    signers = fleet.grant(OWNERS, "owners/*", keys=3, threshold=2, at_hand=False)
+    wait(fleet.images.publish(fleet.now))
+    return Supplier(fleet, OWNERS, signers)
+
+
+@pytest.fixture
+def desk(fleet: Fleet, owners: Supplier) -> UploadDesk:
+    """Where they hand it in."""
+    return UploadDesk(fleet)
+
+
+def is_found(fleet: Fleet) -> bool:
+    """Whether a client finds the image as the owners listed it."""
+    path = ImagePath(PATH)
+    return wait(catalog_of(fleet).look_up({path: None}, fleet.now)) == {path: entry(PATH, FRESH)}
+
+
+@pytest.mark.standard("STD-5.3.1-5", "STD-5.2.3.2-12")
+def test_it_is_published_when_the_second_signature_of_the_same_bytes_is_handed_in(
+    fleet: Fleet, desk: UploadDesk, owners: Supplier
+) -> None:
+    one, two, _ = owners.signers
+    before = desk.everything()
+    receipt = desk.receive(owners.upload(CONTENT, signers=[one]))
+    assert (receipt.published, receipt.signatures, receipt.needed) == (None, 1, 2)
+    assert desk.everything()[:2] == before[:2]
+    again = desk.receive(owners.upload(CONTENT, signers=[one]))
+    assert again == receipt
+    assert desk.receive(owners.upload(CONTENT, signers=[two])).published is not None
+    assert is_found(fleet)
+    assert desk.everything()[2] == {}
+
+
+@pytest.mark.standard("STD-5.2.2-2")
+def test_signatures_over_other_bytes_do_not_add_up(desk: UploadDesk, owners: Supplier) -> None:
+    one, two, three = owners.signers
+    desk.receive(owners.upload(CONTENT, signers=[one]))
+    receipt = desk.receive(owners.upload({PATH: EVIL}, signers=[two]))
+    assert (receipt.published, receipt.signatures) == (None, 1)
+    assert desk.receive(owners.upload(CONTENT, signers=[three])).published is not None
+
+
+def test_a_wrong_signature_adds_nothing_and_spoils_nothing(fleet: Fleet, desk: UploadDesk, owners: Supplier) -> None:
+    one, two, _ = owners.signers
+    desk.receive(owners.upload(CONTENT, signers=[one]))
+    desk.refuses(owners.upload(CONTENT, signers=[new_signer()]), BadSignatureError)
+    desk.receive(owners.upload(CONTENT, signers=[two, new_signer()]))
+    assert is_found(fleet)
+
+
+def test_whoever_signs_brings_the_images_that_he_signs_for(desk: UploadDesk, owners: Supplier) -> None:
+    one, two, _ = owners.signers
+    signed = [owners.sign(entry(PATH, FRESH), signers=[key]) for key in (one, two)]
+    swapped = {PATH: EVIL.ljust(len(FRESH))}
+    desk.refuses(hand_in(OWNERS, signed[0], swapped), BadHashError)
+    desk.receive(hand_in(OWNERS, signed[0], CONTENT))
+    desk.refuses(hand_in(OWNERS, signed[1], swapped), BadHashError)
+
+
+def test_a_repository_without_a_place_to_wait_asks_for_all_signatures_at_once(fleet: Fleet, owners: Supplier) -> None:
+    desk = UploadDesk(fleet, waits=False)
+    desk.refuses(owners.upload(CONTENT, signers=owners.signers[:1]), BadSignatureError)
+    desk.receive(owners.upload(CONTENT, signers=owners.signers[:2]))
