@@ -23,7 +23,7 @@ from uptane.metadata.targets import Targets
 from uptane.metadata.timestamp import Timestamp
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.primary import Primary
-from uptane.verification.full_verification import full_verification
+from uptane.verification.full_verification import AskImageRepositories, full_verification
 from uptane.verification.match_images import EcuFacts
 from uptane.verification.steps import run
 
@@ -57,6 +57,7 @@ def _installed(settings: Settings, folder: EcuFolder) -> Primary:
         made.slots,
         director_url=settings.url(settings.ports.director_calls),
         timeserver_url=settings.url(settings.ports.timeserver),
+        ask=AskImageRepositories.IN_EVERY_CYCLE,
     )
     if primary.update_cycle().installed is None:
         raise RuntimeError("the Primary has installed nothing")
@@ -100,7 +101,7 @@ def _cycles(format_name: str, rounds: Rounds) -> list[Figure]:
 def _signatures(memory: EcuMemory) -> Program:
     """The signatures and hashes of both repositories alone, over bytes and keys that are there."""
     checks: list[Callable[[], object]] = []
-    for repository in (memory.director, memory.image_repository):
+    for repository in memory.repositories:
         checks += _of_repository(memory, repository)
 
     def run_all() -> None:
@@ -187,20 +188,15 @@ class _Published:
 def _verification(format_name: str, rounds: Rounds) -> list[Figure]:
     with _primary(format_name) as primary:
         memory = primary.memory
-        now = memory.state.time
-        names = (memory.director, memory.image_repository)
-        held = {name: memory.held(name) for name in names}
-        files = {
-            f"{name}/{memory.profile.metadata_name(Role.TIMESTAMP)}": held[name].files[Role.TIMESTAMP] for name in names
-        }
+        known = memory.known_repositories(memory.state.time)
+        timestamp = memory.profile.metadata_name(Role.TIMESTAMP)
+        files = {f"{name}/{timestamp}": known[name].held.files[Role.TIMESTAMP] for name in known}
         offline = _Published(files)
 
         def verify() -> object:
             procedure = full_verification(
-                director=memory.context(memory.director, now),
-                director_held=held[memory.director],
-                image_repository=memory.context(memory.image_repository, now),
-                image_repository_held=held[memory.image_repository],
+                repository_map=memory.map,
+                repositories=known,
                 ecus={memory.ecu: EcuFacts(is_self=True)},
                 knows_whole_vehicle=True,
             )

@@ -1,4 +1,4 @@
-"""A role whose threshold is two: its owners sign one after the other, and the repository collects."""
+"""Roles of several owners: a threshold of two that the repository collects, and groups whose members must agree."""
 
 import pytest
 from catalogs import catalog_of
@@ -6,10 +6,10 @@ from fleet import Fleet
 from links import wait
 from signed import EVIL, FRESH
 from suppliers import Supplier, UploadDesk, entry, hand_in
-from world import new_signer
+from world import delegation, new_signer
 
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import BadHashError, BadSignatureError
+from uptane.metadata.errors import BadHashError, BadSignatureError, DelegationError
 from uptane.metadata.identifiers import ImagePath, RoleName
 
 OWNERS = RoleName("owners")
@@ -89,3 +89,19 @@ def test_a_repository_without_a_place_to_wait_asks_for_all_signatures_at_once(fl
     desk = UploadDesk(fleet, waits=False)
     desk.refuses(owners.upload(CONTENT, signers=owners.signers[:1]), BadSignatureError)
     desk.receive(owners.upload(CONTENT, signers=owners.signers[:2]))
+
+
+@pytest.mark.standard("STD-5.3.1-5")
+def test_each_member_of_a_group_uploads_and_clients_find_what_they_agree_on(fleet: Fleet, desk: UploadDesk) -> None:
+    members = [Supplier(fleet, RoleName(name), [fleet.new_key()]) for name in ("maker", "tester")]
+    granted = delegation({each.role: each.signers for each in members}, paths=["group/*"], group="both", agree=2)
+    wait(fleet.images.delegate(granted, [each.signers[0].key for each in members]))
+    wait(fleet.images.publish(fleet.now))
+    path = ImagePath("group/a.img")
+    for content in ({path: FRESH}, {path: EVIL}):
+        desk.receive(members[0].upload(content, version=1 if content[path] == FRESH else 2))
+        if content[path] == FRESH:
+            desk.receive(members[1].upload(content))
+            assert wait(catalog_of(fleet).look_up({path: None}, fleet.now)) == {path: entry(path, FRESH)}
+    assert wait(catalog_of(fleet).look_up({path: None}, fleet.now)) == {}
+    desk.refuses(members[1].upload({"owners/a.img": EVIL}, version=2), DelegationError)

@@ -360,7 +360,7 @@ IMAGES_ = repository("imagerepo", RepositoryKind.IMAGE)
 def test_the_map_covers_every_image_in_the_basic_case() -> None:
     basic = RepositoryMap.basic(director=DIRECTOR_, image_repository=IMAGES_)
     assert basic.mappings[0].covers("a/b/c") and basic.mappings[0].covers("a")
-    assert basic.of_kind(RepositoryKind.IMAGE) == IMAGES_
+    assert basic.of_kind(RepositoryKind.IMAGE) == {IMAGES_.name}
     narrow = Mapping(paths=(PathPattern("a/*"),), repositories=(IMAGES_.name,))
     assert narrow.covers("a/b") and not narrow.covers("a/b/c")
 

@@ -1,7 +1,7 @@
 """A vehicle, a Director and an Image repository without a network: the real systems over stand-ins of their stores."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from device import Device, SecondaryEcu, new_device
 from links import Links, SecondaryLink, wait
+from maps import BASIC_MAP
 from signed import FACTORY, factory_file
 from world import DIRECTOR, IMAGES, NOW, PRIMARY, TCU, VIN, delegation, new_signer
 
@@ -30,7 +31,6 @@ from uptane.metadata.identifiers import (
     VehicleIdentifier,
 )
 from uptane.metadata.keys import KeyType
-from uptane.metadata.repository_map import MappedRepository, RepositoryKind, RepositoryMap
 from uptane.metadata.root import Role
 from uptane.metadata.targets import NO_CUSTOM, Custom, Image, Targets
 from uptane.signing.publish import new_root
@@ -43,6 +43,9 @@ from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.primary import Primary, World
 from uptane.vehicle.provisioning import Provisioning, provision
 from uptane.vehicle.secondary import Secondary
+from uptane.verification.full_verification import AskImageRepositories
+
+EVERY_CYCLE = {"ask": AskImageRepositories.IN_EVERY_CYCLE}
 
 
 @pytest.fixture(params=["json", "der"])
@@ -171,9 +174,7 @@ class Fleet:
     def rotate_director(self, *roles: Role) -> None:
         """The Director's Root names new keys for these roles."""
         for role in roles:
-            self.director_keys[role] = [
-                new_signer(id_rule=self.profile.format.key_id_rule) for _ in self.director_keys[role]
-            ]
+            self.director_keys[role] = [self.new_key() for _ in self.director_keys[role]]
             self.director.add_signers(self.director_keys[role])
         wait(self.director.change_keys(new_root(self.director_keys, self.thresholds), self.now))
 
@@ -188,10 +189,11 @@ class Fleet:
 
     def file(self, repository: RepositoryName, role: str, vin: VehicleIdentifier = VIN) -> bytes:
         """The newest published file of a role."""
-        store = self.metadata[vin] if repository == DIRECTOR else self.image_metadata
-        raw = wait(store.read(self.profile.metadata_name(role)))
-        assert raw is not None
-        return raw
+        return self.store(repository, vin)._files[self.profile.metadata_name(role)]
+
+    def store(self, repository: RepositoryName, vin: VehicleIdentifier) -> MemoryPublished:
+        """What a repository has published, the Director for a vehicle."""
+        return self.metadata[vin] if repository == DIRECTOR else self.image_metadata
 
     def published(self, vin: VehicleIdentifier | None = None) -> dict[str, bytes]:
         """Every file of metadata that the Image repository, or the Director for a vehicle, has published."""
@@ -210,14 +212,10 @@ class Fleet:
         self, vin: VehicleIdentifier, ecu: EcuIdentifier, nonce: int, hardware: HardwareIdentifier | None = None
     ) -> Provisioning:
         """What an ECU gets in the factory now."""
-        repositories = {
-            name: MappedRepository(name=name, kind=kind, urls=("http://127.0.0.1/",))
-            for name, kind in ((DIRECTOR, RepositoryKind.DIRECTOR), (IMAGES, RepositoryKind.IMAGE))
-        }
         return Provisioning(
             vehicle=vin,
             ecu=ecu,
-            repository_map=RepositoryMap.basic(director=repositories[DIRECTOR], image_repository=repositories[IMAGES]),
+            repository_map=BASIC_MAP,
             timeserver_key=self.time_key.key,
             roles=self.roles(vin),
             time=self.now,
@@ -234,7 +232,7 @@ class Vehicle:
     Args:
         fleet: the servers.
         vin, primary, secondary: the identities.
-        refetch_images: as on `Primary`.
+        refetch_images, rules: as on `Primary`; here attacks on the Image repository shall be seen in every cycle.
         device: makes the parts of each ECU.
         made: of the first Secondary, as for `provision`.
     """
@@ -247,6 +245,7 @@ class Vehicle:
         secondary: EcuIdentifier = TCU,
         *,
         refetch_images: bool = False,
+        rules: Mapping[str, Any] = EVERY_CYCLE,
         device: Callable[[], Device] | None = None,
         **made: object,
     ) -> None:
@@ -257,7 +256,7 @@ class Vehicle:
         self.said: list[str] = []
         self._nonces = itertools.count(1)
         self._new_device = device or (lambda: new_device(fleet.profile.format.key_id_rule))
-        self.refetch_images = refetch_images
+        self.refetch_images, self.rules = refetch_images, rules
         self.secondaries: list[SecondaryEcu] = []
         self.device = self._new_device()
         self.provision(primary, self.device)
@@ -309,7 +308,7 @@ class Vehicle:
             confirms=lambda file: self.device.confirms(file),
         )
         memory = EcuMemory(self.device.store, self.fleet.profile)
-        self.primary = Primary(memory, self.device.signer, world, refetch_images=self.refetch_images)
+        self.primary = Primary(memory, self.device.signer, world, refetch_images=self.refetch_images, **self.rules)
         for each in self.secondaries:
             each.link.secondaries = self.primary.secondaries
         return self.primary

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from world import DIRECTOR
-
 from uptane.director.director import Answer
 from uptane.metadata.errors import EndlessDataError, UnreachableError
 from uptane.metadata.identifiers import EcuIdentifier, RepositoryName, VehicleIdentifier
@@ -121,7 +119,7 @@ class Links:
         self.calls.append(f"{repository} {name.rpartition('.')[0].rpartition('.')[2]}")
         self.names.append(name)
         self._check(repository)
-        store = self.fleet.metadata[self.vehicle] if repository == DIRECTOR else self.fleet.image_metadata
+        store = self.fleet.store(repository, self.vehicle)
         raw = self.altered.get((repository, name), wait(store.read(name)))
         if raw is not None and len(raw) > limit:
             raise EndlessDataError(f"{name} of {repository} has more than {limit} bytes", role=name)

@@ -8,8 +8,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import count
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from maps import BASIC_MAP
+from maps import DIRECTOR as DIRECTOR
+from maps import IMAGES as IMAGES
 
 from uptane.formats.profile import KINDS, Profile
 from uptane.metadata.delegations import TARGETS_ROLE, DelegatedRole, Delegation, Delegations
@@ -25,6 +29,7 @@ from uptane.metadata.identifiers import (
     VehicleIdentifier,
 )
 from uptane.metadata.keys import KeyIdRule, KeyType
+from uptane.metadata.repository_map import RepositoryMap
 from uptane.metadata.root import Common, Role, RoleKeys, Root
 from uptane.metadata.snapshot import MetadataFile, Snapshot
 from uptane.metadata.targets import Custom, EcuAssignment, Image, ImageFile, MustMatch, Targets
@@ -32,18 +37,17 @@ from uptane.metadata.timestamp import Timestamp
 from uptane.signing.publish import Draft, Published, Publisher, new_root
 from uptane.signing.sign import sign
 from uptane.signing.signer import KeySigner
+from uptane.verification.agreement import KnownRepository
 from uptane.verification.full_verification import VerifiedBundle, full_verification
 from uptane.verification.limits import DEFAULT_LIMITS, Limits
 from uptane.verification.match_images import EcuFacts
-from uptane.verification.steps import Commit, Keep, run
+from uptane.verification.steps import Commit, Keep, Procedure, run
 from uptane.verification.trusted import Context, Held
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 VIN = VehicleIdentifier("democar")
 PRIMARY = EcuIdentifier("INFOdemocar")
 TCU = EcuIdentifier("TCUdemocar")
-DIRECTOR = RepositoryName("director")
-IMAGES = RepositoryName("imagerepo")
 FAR = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -282,13 +286,21 @@ class Ecu:
     held: dict[RepositoryName, Held] = field(default_factory=dict)
     fetched: list[str] = field(default_factory=list)
     limits: Limits = DEFAULT_LIMITS
+    repository_map: RepositoryMap = BASIC_MAP
+    rules: dict[str, Any] = field(default_factory=dict)
+    others: dict[RepositoryName, Repository] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.held = {DIRECTOR: self.director.held(), IMAGES: self.images.held()}
+        self.held = {name: repository.held() for name, repository in self.repositories.items()}
+
+    @property
+    def repositories(self) -> dict[RepositoryName, Repository]:
+        """Every repository that it knows."""
+        return {DIRECTOR: self.director, IMAGES: self.images} | self.others
 
     def fetch(self, repository: RepositoryName, name: str, limit: int) -> bytes | None:
         self.fetched.append(f"{repository}/{name}")
-        raw = (self.director if repository == DIRECTOR else self.images).files.get(name)
+        raw = self.repositories[repository].files.get(name)
         if raw is not None and len(raw) > limit:
             raise EndlessDataError(f"{name} of {repository} has more than {limit} bytes", repository=repository)
         return raw
@@ -303,22 +315,26 @@ class Ecu:
             self.held[repository] = Held(root=held.root, files=dict(held.files) | dict(files))
 
     def context(self, repository: RepositoryName) -> Context:
-        vehicle = self.vehicle if repository == DIRECTOR else None
-        profile = (self.director if repository == DIRECTOR else self.images).profile
+        known = self.repositories[repository]
+        vehicle, profile = self.vehicle if known.vehicle else None, known.profile
         return Context(repository=repository, profile=profile, now=self.now, vehicle=vehicle, limits=self.limits)
 
     def cycle(self) -> VerifiedBundle:
         """One update cycle's metadata part."""
         self.fetched.clear()
-        procedure = full_verification(
-            director=self.context(DIRECTOR),
-            director_held=self.held[DIRECTOR],
-            image_repository=self.context(IMAGES),
-            image_repository_held=self.held[IMAGES],
+        return run(self.procedure(), self, self)
+
+    def procedure(self) -> Procedure[VerifiedBundle]:
+        """Full verification, from what is held now."""
+        return full_verification(
+            repository_map=self.repository_map,
+            repositories={
+                name: KnownRepository(context=self.context(name), held=held) for name, held in self.held.items()
+            },
             ecus=self.ecus,
             knows_whole_vehicle=self.knows_whole_vehicle,
+            **self.rules,
         )
-        return run(procedure, self, self)
 
     def later(self, **delta: float) -> None:
         """Moves this ECU's verified time forward."""
@@ -344,7 +360,7 @@ def refused(ecu: Ecu, expected: type[UptaneError], *, new_roots: bool = False) -
     Then the ECU refuses with exactly this error, holds byte for byte what it held before (but for new Roots and what
     they make it forget, where `new_roots` says so), and takes the genuine files once they are back.
     """
-    repositories = (ecu.director, ecu.images)
+    repositories = tuple(ecu.repositories.values())
     genuine = [dict(repository.files) for repository in repositories]
     held, now, limits, ecus = copy.deepcopy(ecu.held), ecu.now, ecu.limits, dict(ecu.ecus)
     refusal = Refusal()

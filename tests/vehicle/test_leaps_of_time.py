@@ -116,6 +116,17 @@ def test_a_leap_is_counted_from_the_last_good_cycle(car: Vehicle) -> None:
     assert car.fleet.now == NOW + timedelta(days=4 * (LONGEST_LEAP_DAYS - 1))
 
 
+def test_a_good_cycle_without_news_carries_the_bound_on(car: Vehicle) -> None:
+    """Counted from the cycle before it, the last step would be a leap, and its time not kept."""
+    stand_still(car, days=20)
+    car.cycle()
+    car.fleet.later(days=20)
+    with pytest.raises(ExpiredMetadataError):
+        car.primary.update_cycle()
+    assert car.primary.memory.state.time == car.fleet.now
+    assert "vouches" not in "".join(car.primary.memory.state.attacks)
+
+
 def test_the_bound_can_be_tight_and_the_car_is_none_the_worse(profile: Profile) -> None:
     car = Vehicle(Fleet(profile), longest_leap_days=0)
     car.primary.memory.longest_leap = timedelta(0)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from device import new_device
 from fleet import Fleet, Vehicle
+from maps import FLEET, PARTS, map_of, mapping
 from signed import FRESH, PATH
 from world import DIRECTOR, IMAGES, NOW, PRIMARY, TCU, VIN
 
@@ -17,14 +18,14 @@ from uptane.metadata.errors import (
     ReplayedMetadataError,
     StorageError,
 )
-from uptane.metadata.identifiers import HardwareIdentifier, PathPattern, RepositoryName
-from uptane.metadata.repository_map import MappedRepository, RepositoryKind, RepositoryMap
+from uptane.metadata.identifiers import HardwareIdentifier, RepositoryName
+from uptane.metadata.repository_map import RepositoryMap
 from uptane.metadata.root import Role, Root
 from uptane.storage.memory import MemoryEcuStore
 from uptane.vehicle.ecu_state import EcuState
 from uptane.vehicle.installation import Installer
 from uptane.vehicle.installation_states import RUNNING, Installation, Phase
-from uptane.vehicle.memory import EcuMemory, role_name
+from uptane.vehicle.memory import EcuMemory, VerificationKind, role_name
 from uptane.vehicle.provisioning import Provisioning, provision
 
 
@@ -69,28 +70,62 @@ def test_provisioning_without_a_repository_is_refused(profile: Profile, what: Pr
         provision(MemoryEcuStore(), profile, replace(what, roles={DIRECTOR: what.roles[DIRECTOR]}))
 
 
-@pytest.mark.standard("STD-5.2.6-6")
-@pytest.mark.parametrize("asked", ["a third repository", "the Director alone", "some images only"])
-def test_a_map_that_asks_for_more_than_is_verified_is_refused(profile: Profile, what: Provisioning, asked: str) -> None:
-    basic = what.repository_map
-    everything = basic.mappings[0]
-    third = MappedRepository(name=RepositoryName("fleet"), kind=RepositoryKind.DIRECTOR, urls=("http://fleet",))
-    other = {
-        "a third repository": RepositoryMap(
-            repositories=(*basic.repositories, third),
-            mappings=(replace(everything, repositories=(*everything.repositories, third.name)),),
-        ),
-        "the Director alone": replace(basic, mappings=(replace(everything, repositories=(DIRECTOR,)), everything)),
-        "some images only": replace(basic, mappings=(replace(everything, paths=(PathPattern("*.img"),)),)),
-    }[asked]
+@pytest.mark.standard("STD-5.4.4.2-1")
+@pytest.mark.parametrize(
+    "asked",
+    [
+        map_of(mapping("*", DIRECTOR)),
+        map_of(mapping("*", IMAGES)),
+        map_of(mapping("*", DIRECTOR, FLEET)),
+        map_of(mapping("a/*", DIRECTOR, IMAGES), mapping("*", IMAGES, PARTS)),
+        map_of(mapping("a/*", DIRECTOR, IMAGES), mapping("*", FLEET, IMAGES)),
+        map_of(mapping("a/*", FLEET, DIRECTOR, IMAGES), mapping("*", DIRECTOR, IMAGES)),
+    ],
+    ids=["Director alone", "no Director", "two Directors alone", "later no Director", "later another", "other first"],
+)
+def test_an_ecu_is_not_made_with_a_map_by_which_one_party_could_decide_alone(
+    profile: Profile, what: Provisioning, asked: RepositoryMap
+) -> None:
+    roles = dict(what.roles) | {FLEET: what.roles[DIRECTOR], PARTS: what.roles[IMAGES]}
     store = MemoryEcuStore()
-    with pytest.raises(ProvisioningError, match="not the basic one"):
-        provision(store, profile, replace(what, repository_map=other))
+    with pytest.raises(ProvisioningError, match="does not name both the Director and an Image repository"):
+        provision(store, profile, replace(what, repository_map=asked, roles=roles))
     assert store.names("") == ()
     provision(store, profile, what)
-    store.write({"map": profile.format.encode_map(other)})
-    with pytest.raises(ProvisioningError, match="not the basic one"):
+    store.write({"map": profile.format.encode_map(asked)})
+    with pytest.raises(ProvisioningError, match="does not name both"):
         EcuMemory(store, profile)
+
+
+SEVERAL = map_of(mapping("parts/*", DIRECTOR, PARTS), mapping("*", DIRECTOR, FLEET, IMAGES))
+
+
+@pytest.mark.standard("STD-5.4.1-4", "STD-5.2.6-1")
+@pytest.mark.parametrize("repository", [PARTS, FLEET])
+def test_an_ecu_is_made_with_every_repository_of_its_map(
+    profile: Profile, what: Provisioning, repository: RepositoryName
+) -> None:
+    roles = dict(what.roles) | {FLEET: what.roles[DIRECTOR], PARTS: what.roles[IMAGES]}
+    asked, store = replace(what, repository_map=SEVERAL, roles=roles), MemoryEcuStore()
+    lacking = {name: files for name, files in roles.items() if name != repository}
+    with pytest.raises(ProvisioningError, match=f"of {repository} is missing"):
+        provision(store, profile, replace(asked, roles=lacking))
+    assert store.names("") == ()
+    memory = provision(store, profile, asked)
+    assert memory.repositories == (DIRECTOR, FLEET, IMAGES, PARTS)
+    for name in memory.repositories:
+        assert set(memory.held(name).files) == set(Role) - {Role.ROOT}
+    assert [memory.context(name, NOW).vehicle for name in memory.repositories] == [VIN, VIN, None, None]
+
+
+def test_a_partial_secondary_needs_the_director_alone_whatever_its_map_says(
+    profile: Profile, what: Provisioning
+) -> None:
+    roles = {DIRECTOR: {role: what.roles[DIRECTOR][role] for role in (Role.ROOT, Role.TARGETS)}}
+    asked = replace(what, repository_map=SEVERAL, roles=roles, verification=VerificationKind.PARTIAL)
+    memory = provision(MemoryEcuStore(), profile, asked)
+    assert memory.repositories == (DIRECTOR,)
+    assert memory.names(f"repository/{PARTS}") == memory.names(f"repository/{FLEET}") == ()
 
 
 def test_an_ecu_is_provisioned_once(profile: Profile, what: Provisioning) -> None:

@@ -163,6 +163,39 @@ def test_a_secondary_follows_through_its_bundle_without_a_false_alarm(profile: P
     assert told(car, PRIMARY) == told(car, TCU) == ""
 
 
+@FOLLOWERS
+def test_a_forged_attestation_is_told_also_where_no_root_can_be_had(profile: Profile, kind: VerificationKind) -> None:
+    car = Vehicle(Fleet(profile), verification=kind)
+    car.cycle()
+    forger = Timeserver(profile, car.fleet.new_key())
+    with car.primary_refuses(BadSignatureError):
+        car.links.attestation = forger.attest([car.primary.memory.state.nonce], car.fleet.now)
+        car.links.down.add(DIRECTOR)
+
+
+@FOLLOWERS
+@pytest.mark.standard("STD-5.4.3.1-1")
+def test_a_forged_attestation_without_our_nonce_is_no_ordinary_old_one(
+    profile: Profile, kind: VerificationKind
+) -> None:
+    """Only while the key of the trusted time is gone may a Primary still have one that no key of now has signed."""
+    car = Vehicle(Fleet(profile), verification=kind)
+    car.cycle()
+    with car.secondary_refuses(BadSignatureError):
+        car.link.swapped_attestation = Timeserver(profile, car.fleet.new_key()).attest([], car.fleet.now)
+
+
+@FOLLOWERS
+def test_an_ordinary_old_attestation_costs_a_secondary_no_second_bundle(
+    profile: Profile, kind: VerificationKind
+) -> None:
+    car = Vehicle(Fleet(profile), verification=kind)
+    car.cycle()
+    car.link.calls.clear()
+    car.secondary.update_cycle()
+    assert car.link.calls.count("metadata") + car.link.calls.count("partial metadata") == 1
+
+
 def test_in_an_orderly_change_both_keys_attest_and_time_never_goes_back(profile: Profile) -> None:
     car = Vehicle(Fleet(profile))
     old, new = car.fleet.time_key, car.fleet.new_key()

@@ -10,7 +10,6 @@ from uptane.formats.profiles import PROFILES
 from uptane.metadata.errors import RepositoryMismatchError, StorageError, UnreachableError
 from uptane.metadata.identifiers import RepositoryName
 from uptane.metadata.root import Role
-from uptane.verification.full_verification import full_verification
 from uptane.verification.match_images import EcuFacts
 from uptane.verification.one_repository import verify_repository
 from uptane.verification.steps import Commit, Keep, run, run_async
@@ -31,15 +30,7 @@ def test_both_drivers_come_to_the_same_result(world: World) -> None:
     ecu = world.primary
     for repository in (world.director, world.images):
         repository.rotate(*Role)
-    procedure = full_verification(
-        director=ecu.context(DIRECTOR),
-        director_held=ecu.held[DIRECTOR],
-        image_repository=ecu.context(IMAGES),
-        image_repository_held=ecu.held[IMAGES],
-        ecus=ecu.ecus,
-        knows_whole_vehicle=True,
-    )
-    bundle = asyncio.run(run_async(procedure, FromAfar(ecu), ecu))
+    bundle = asyncio.run(run_async(ecu.procedure(), FromAfar(ecu), ecu))
     assert ecu.held == {DIRECTOR: world.director.held(), IMAGES: world.images.held()}
     other = Ecu(world.director, world.images, ecu.ecus)
     assert other.cycle().images == bundle.images
@@ -74,16 +65,8 @@ def test_an_error_at_any_step_leaves_what_was_held(world: World, step: str) -> N
     if step == "keep":
         world.director.rotate(Role.ROOT)
     broken = Broken(ecu, world.director.name(step) if step in set(Role) else step)
-    procedure = full_verification(
-        director=ecu.context(DIRECTOR),
-        director_held=ecu.held[DIRECTOR],
-        image_repository=ecu.context(IMAGES),
-        image_repository_held=ecu.held[IMAGES],
-        ecus=ecu.ecus,
-        knows_whole_vehicle=True,
-    )
     with pytest.raises((UnreachableError, StorageError)):
-        run(procedure, broken, broken)
+        run(ecu.procedure(), broken, broken)
     assert ecu.held == held
     ecu.cycle()
 

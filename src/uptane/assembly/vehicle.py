@@ -27,6 +27,7 @@ from uptane.vehicle.installation import at_once, works
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.primary import Primary, World
 from uptane.vehicle.secondary import Secondary, SecondaryWorld
+from uptane.verification.full_verification import AskImageRepositories
 
 DEFAULT_LIMITS = TransferLimits()
 
@@ -63,6 +64,8 @@ def connect_primary(
     director_url: str,
     timeserver_url: str,
     refetch_images: bool = False,
+    ask: AskImageRepositories = AskImageRepositories.WHEN_NEEDED,
+    unsafe_refuse_single_images: bool = False,
     limits: TransferLimits = DEFAULT_LIMITS,
     say: Callable[[str], None] = lambda line: None,
     may_install: Callable[[Image], bool] = at_once,
@@ -77,7 +80,7 @@ def connect_primary(
     """
     urls = {repository.name: repository.urls for repository in memory.map.repositories}
     client = partial(RepositoryClient, limits=limits, on_event=say)
-    mirrors = [(name, url) for name in (memory.director, memory.image_repository) for url in urls[name]]
+    mirrors = [(name, url) for name in memory.repositories for url in urls[name]]
     timeserver = XmlRpcClient(timeserver_url, peer="Timeserver")
     world = World(
         repositories=RepositoriesOverHttp({name: client(urls[name], name=name) for name in urls}),
@@ -91,7 +94,14 @@ def connect_primary(
         confirms=confirms,
         third_hosts=None if third_hosts is None else ThirdHostsOverHttp(third_hosts, limits=limits, on_event=say),
     )
-    return Primary(memory, signer, world, refetch_images=refetch_images)
+    return Primary(
+        memory,
+        signer,
+        world,
+        refetch_images=refetch_images,
+        ask=ask,
+        unsafe_refuse_single_images=unsafe_refuse_single_images,
+    )
 
 
 def connect_secondary(

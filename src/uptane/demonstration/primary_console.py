@@ -35,6 +35,7 @@ from uptane.services.primary_app import MAX_REQUEST_BYTES, primary_methods
 from uptane.services.xmlrpc_door import XmlRpcDoor
 from uptane.signing.signer import KeySigner
 from uptane.vehicle.primary import CycleResult, Primary
+from uptane.verification.full_verification import AskImageRepositories
 
 REPLAYED = (
     "The Director has instructed us to download a Timestamp that is older than the currently trusted version. "
@@ -125,6 +126,7 @@ class PrimaryConsole:
             director_url=self.settings.url(ports.director_calls),
             timeserver_url=self.settings.url(ports.timeserver),
             refetch_images=True,
+            ask=AskImageRepositories.IN_EVERY_CYCLE,  # attackers alter its metadata between releases
             say=say,
         )
         self._listen(primary)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from uptane.formats.profile import Profile
-from uptane.image_repository.authority import has_authority
+from uptane.image_repository.authority import delegations_by_role, has_authority
 from uptane.image_repository.ports import ImageStore, Turn, WaitingMetadata
 from uptane.image_repository.uploads import (
     DEFAULT_UPLOAD_LIMITS,
@@ -274,6 +274,7 @@ class ImageRepository:
             before = await self.published()
             self._publisher().require_keys(before.root.payload, Role.SNAPSHOT, Role.TIMESTAMP)
             checked = check_upload(self._profile, before.targets, upload, now, self._upload_limits)
+            self._check_not_changed_here(checked.role, before)
             await self._check_history(checked)
             envelope = with_signatures(self._profile, checked, await self._waiting_for(checked))
             signed = len(tuple(valid_signatures(envelope, checked.keys, checked.role_keys)))
@@ -287,10 +288,26 @@ class ImageRepository:
             check_signed_enough(checked, envelope)
             await self._images.add_all(images)
             published = await self._publisher().publish(before, Draft(signed={checked.role: envelope.raw}), now)
+            self._pending.pop(checked.role, None)  # the place that was kept for a first file
             if self._waiting is not None:
                 names = [self._waiting_name(checked, key_id) for key_id in checked.role_keys.key_ids]
                 await self._waiting.write(dict.fromkeys(names))
             return Receipt(signatures=signed, needed=needed, published=published)
+
+    def _check_not_changed_here(self, role: RoleName, before: Published) -> None:
+        """An upload and a change that waits here must not undo each other, nor meet under different keys."""
+        contents = {name: envelope.payload for name, envelope in before.targets.items()}
+        first = role not in contents and self._pending.get(role) is _EMPTY
+        keys, new_keys = (
+            {(frozenset(each.keys.key_ids), each.keys.threshold) for _, each in delegations_by_role(found)[role]}
+            for found in (contents, contents | self._pending)
+        )
+        if keys != new_keys or (role in self._pending and not first):
+            raise UptaneError(
+                f"role {role} is being changed by the repository itself",
+                next_step="Publish or discard that change first, and then hand in what follows it.",
+                role=role,
+            )
 
     async def _waiting_for(self, checked: CheckedUpload) -> list[bytes]:
         """What the role's keys signed and handed in before, one file for each key."""

@@ -1,5 +1,6 @@
 """Repository mapping metadata: which repositories must sign for which images (STD-5.2.6)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -37,20 +38,27 @@ class MappedRepository:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mapping:
-    """Paths, and the repositories that must all sign for them (M-69, M-70)."""
+    """Paths, and the repositories that must all sign for them (M-69, M-70).
+
+    Args:
+        paths: what it covers.
+        repositories: those that must all list such an image, and say the same of it.
+        terminating: whether no later mapping is asked for an image that this one covers; if not, a later one is
+            asked when one of its repositories does not list the image (TAP 4).
+    """
 
     paths: tuple[PathPattern, ...]
     repositories: tuple[RepositoryName, ...]
     terminating: bool = True
 
     def covers(self, path: str) -> bool:
-        """Whether this mapping is the one for `path`."""
+        """Whether this mapping is for `path`."""
         return any(pattern == ALL_PATHS or pattern.matches(path) for pattern in self.paths)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepositoryMap:
-    """The whole map; the first mapping that covers an image counts (STD-5.2.6-4).
+    """The whole map (STD-5.2.6).
 
     Raises:
         FormatError: no Director or no Image repository, an unknown name in a mapping, or a name given twice.
@@ -72,16 +80,39 @@ class RepositoryMap:
             if not mapping.paths or not mapping.repositories or not set(mapping.repositories) <= set(names):
                 raise FormatError("a mapping needs paths and known repositories", field="mappings")
 
-    def of_kind(self, kind: RepositoryKind) -> MappedRepository:
-        """The first repository of that kind."""
-        return next(repository for repository in self.repositories if repository.kind == kind)
+    def of_kind(self, kind: RepositoryKind) -> frozenset[RepositoryName]:
+        """The names of the repositories of that kind."""
+        return frozenset(repository.name for repository in self.repositories if repository.kind is kind)
 
     @property
-    def is_basic(self) -> bool:
-        """Whether it is the Standard's basic case: two repositories, and both sign for every image (STD-5.2.6-6)."""
-        names = {repository.name for repository in self.repositories}
-        first = self.mappings[0]
-        return len(names) == 2 and ALL_PATHS in first.paths and set(first.repositories) == names
+    def director(self) -> RepositoryName:
+        """The Director that directs this vehicle: the first one that the first mapping names.
+
+        Raises:
+            FormatError: the first mapping names none.
+        """
+        directors = self.of_kind(RepositoryKind.DIRECTOR)
+        for name in self.mappings[0].repositories:
+            if name in directors:
+                return name
+        raise FormatError("the first mapping of the map names no Director", field="mappings")
+
+    @property
+    def in_every_mapping(self) -> tuple[RepositoryName, ...]:
+        """The repositories that sign for every image there can be, in the order of the first mapping."""
+        first, *others = self.mappings
+        return tuple(name for name in first.repositories if all(name in mapping.repositories for mapping in others))
+
+    def mappings_of(self, path: str) -> Iterator[Mapping]:
+        """The mappings that cover an image and may be asked for it, in their order (STD-5.2.6-4).
+
+        One that terminates is the last.
+        """
+        for mapping in self.mappings:
+            if mapping.covers(path):
+                yield mapping
+                if mapping.terminating:
+                    return
 
     @classmethod
     def basic(cls, *, director: MappedRepository, image_repository: MappedRepository) -> "RepositoryMap":

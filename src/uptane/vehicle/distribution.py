@@ -3,15 +3,17 @@
 import io
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from uptane.formats.profile import Profile
+from uptane.metadata.delegations import TARGETS_ROLE
 from uptane.metadata.errors import EndlessDataError, FormatError
-from uptane.metadata.identifiers import RepositoryName
+from uptane.metadata.identifiers import EcuIdentifier, RepositoryName, RoleName
 from uptane.metadata.root import Role
-from uptane.metadata.snapshot import MetadataFile, Snapshot
-from uptane.metadata.targets import Targets
-from uptane.vehicle.memory import EcuMemory, role_name
-from uptane.verification.trusted import Held
+from uptane.vehicle.memory import EcuMemory
+from uptane.verification.agreement import Needs
+from uptane.verification.full_verification import VerifiedBundle
+from uptane.verification.one_repository import VerifiedRepository
 
 MAX_BUNDLE_BYTES = 64_000_000
 """Bytes of all files in a bundle, unpacked."""
@@ -24,29 +26,75 @@ _MAX_ENTRY = 46 + 512
 _MONTH = (1980, 1, 1, 0, 0, 0)
 
 
-def bundle_of(memory: EcuMemory) -> bytes:
-    """Everything that is trusted of both repositories after a good cycle, each file under the name it is fetched by.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handout:
+    """What a good cycle has verified, and what of it each Secondary gets (STD-5.4.2.6).
 
-    Every Root that was ever trusted is in it, so that a Secondary that missed some can follow (STD-5.4.2.6-2).
+    Args:
+        profile: the names of files.
+        top_level: by repository, every Root that was ever trusted, so that a Secondary that missed some can follow
+            (STD-5.4.2.6-2), and Timestamp, Snapshot and Targets, each under the name by which it is fetched.
+        delegated: by repository, the files of delegated roles, and their names.
+        needs: what each image was looked for in.
+        always: the repositories that every Secondary verifies.
+        partial: what a Secondary with partial verification gets (STD-5.4.2.6-3): the Director's Roots and Targets, or
+            with `unsafe_partial_without_root` the Targets file itself, as archived Primaries hand it over.
     """
-    files: dict[str, bytes] = {}
-    for repository in (memory.director, memory.image_repository):
-        files |= _roots(memory, repository)
-        for name, raw in _names(memory.profile, memory.held(repository)).items():
-            files[place(memory.profile, repository, name)] = raw
-    return pack(files)
+
+    profile: Profile
+    top_level: Mapping[RepositoryName, Mapping[str, bytes]]
+    delegated: Mapping[RepositoryName, Mapping[RoleName, tuple[str, bytes]]]
+    needs: Mapping[EcuIdentifier, Needs]
+    always: frozenset[RepositoryName]
+    partial: bytes
+
+    @classmethod
+    def of(cls, memory: EcuMemory, verified: VerifiedBundle) -> "Handout":
+        """The files of a cycle, beside the Roots that the Primary keeps."""
+        profile, roots = memory.profile, {name: _roots(memory, name) for name in verified.repositories}
+        name, targets = profile.requested_metadata(Role.TARGETS), verified.director.targets.raw
+        return cls(
+            profile=profile,
+            top_level={
+                repository: roots[repository] | _top_level(profile, roles)
+                for repository, roles in verified.repositories.items()
+            },
+            delegated={
+                repository: _delegated(profile, roles, verified.files[repository])
+                for repository, roles in verified.repositories.items()
+            },
+            needs=verified.needs,
+            always=frozenset({memory.director, *memory.map.in_every_mapping}),
+            partial=targets
+            if profile.unsafe_partial_without_root
+            else _packed(profile, {memory.director: roots[memory.director] | {name: targets}}),
+        )
+
+    def bundle(self, ecu: EcuIdentifier) -> bytes:
+        """What full verification of one Secondary needs, and nothing besides (STD-5.4.2.6-4).
+
+        Of the repositories that sign for every image, and of those that were asked for its own, the top-level roles;
+        and the delegated roles that the search for its image went through.
+        """
+        needs = self.needs.get(ecu, {})
+        return _packed(
+            self.profile,
+            {
+                repository: {**self.top_level[repository]}
+                | dict(self.delegated[repository][role] for role in needs.get(repository, ()))
+                for repository in self.always.union(needs)
+            },
+        )
 
 
-def partial_bundle_of(memory: EcuMemory) -> bytes:
-    """What a Secondary with partial verification needs of it: the Director's Roots and Targets (STD-5.4.2.6-3).
-
-    With `unsafe_partial_without_root` it is the Targets file itself, as archived Primaries hand it over.
-    """
-    targets = memory.require(role_name(memory.director, Role.TARGETS))
-    if memory.profile.unsafe_partial_without_root:
-        return targets
-    name = place(memory.profile, memory.director, memory.profile.requested_metadata(Role.TARGETS))
-    return pack(_roots(memory, memory.director) | {name: targets})
+def _packed(profile: Profile, repositories: Mapping[RepositoryName, Mapping[str, bytes]]) -> bytes:
+    return pack(
+        {
+            place(profile, repository, name): raw
+            for repository, files in repositories.items()
+            for name, raw in files.items()
+        }
+    )
 
 
 def _roots(memory: EcuMemory, repository: RepositoryName) -> dict[str, bytes]:
@@ -55,7 +103,7 @@ def _roots(memory: EcuMemory, repository: RepositoryName) -> dict[str, bytes]:
     for name in memory.names(prefix):  # in the order of their versions
         version = int(name.removeprefix(prefix))
         for naming in (memory.profile.metadata_name, memory.profile.requested_metadata):
-            files[place(memory.profile, repository, naming(Role.ROOT, version))] = memory.require(name)
+            files[naming(Role.ROOT, version)] = memory.require(name)
     return files
 
 
@@ -64,23 +112,22 @@ def place(profile: Profile, repository: RepositoryName, name: str) -> str:
     return f"{repository}/metadata/{name}" if profile.unsafe_plain_names else f"{repository}/{name}"
 
 
-def _names(profile: Profile, held: Held) -> Mapping[str, bytes]:
-    snapshot = profile.format.decode(Snapshot, held.files[Role.SNAPSHOT]).payload
-    files = {
-        profile.requested_metadata(Role.TIMESTAMP): held.files[Role.TIMESTAMP],
-        profile.requested_metadata(Role.SNAPSHOT, snapshot.version): held.files[Role.SNAPSHOT],
+def _top_level(profile: Profile, roles: VerifiedRepository) -> dict[str, bytes]:
+    return {
+        profile.requested_metadata(Role.TIMESTAMP): roles.timestamp.raw,
+        profile.requested_metadata(Role.SNAPSHOT, roles.snapshot.value.version): roles.snapshot.raw,
+        profile.requested_metadata(Role.TARGETS, roles.targets.value.version): roles.targets.raw,
     }
-    for role, listed in snapshot.files.items():
-        if role in held.files and _is_listed(profile, held.files[role], listed):
-            files[profile.requested_metadata(role, listed.version)] = held.files[role]
-    return files
 
 
-def _is_listed(profile: Profile, raw: bytes, listed: MetadataFile) -> bool:
-    """Whether a held file is the one that is listed now; one that was not needed lately may be older."""
-    if listed.digests is not None:
-        return listed.digests.matches(raw)
-    return profile.format.decode(Targets, raw).payload.version == listed.version
+def _delegated(
+    profile: Profile, roles: VerifiedRepository, files: Mapping[str, bytes]
+) -> dict[RoleName, tuple[str, bytes]]:
+    return {
+        role: (profile.requested_metadata(role, listed.version), files[role])
+        for role, listed in roles.snapshot.value.files.items()
+        if role in files and role != TARGETS_ROLE
+    }
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:

@@ -25,6 +25,7 @@ from uptane.metadata.root import Role, Root
 from uptane.metadata.version_report import MAX_ATTACKS_BYTES
 from uptane.vehicle.ecu_state import EcuState
 from uptane.vehicle.ports import EcuStore
+from uptane.verification.agreement import KnownRepository, require_directed
 from uptane.verification.match_images import EcuFacts
 from uptane.verification.steps import Commit, Keep
 from uptane.verification.trusted import Context, Held
@@ -96,9 +97,8 @@ class EcuMemory:
         self.judges_by_leap = False
         self.verification = _kind(identity.optional("verification", str))
         self.map: RepositoryMap = profile.format.decode_map(self.require("map"))
-        require_basic(self.map, self.ecu)
-        self.director = self.map.of_kind(RepositoryKind.DIRECTOR).name
-        self.image_repository = self.map.of_kind(RepositoryKind.IMAGE).name
+        require_directed(self.map, self.ecu)
+        self.director = self.map.director
         self._first_timeserver_key = profile.format.decode_key(self.require("key/timeserver"))
         decryption_key = store.read(DECRYPTION_KEY)
         self.decryption_key = None if decryption_key is None else DecryptionKey.decode(decryption_key)
@@ -108,9 +108,11 @@ class EcuMemory:
 
     @property
     def repositories(self) -> tuple[RepositoryName, ...]:
-        """Those whose metadata it verifies: a partial Secondary asks the Director only."""
-        full = self.verification is VerificationKind.FULL
-        return (self.director, self.image_repository) if full else (self.director,)
+        """Those whose metadata it verifies, the Director first: a partial Secondary asks the Director only."""
+        if self.verification is not VerificationKind.FULL:
+            return (self.director,)
+        others = (repository.name for repository in self.map.repositories if repository.name != self.director)
+        return (self.director, *others)
 
     @property
     def timeserver_keys(self) -> tuple[PublicKey, ...]:
@@ -123,7 +125,7 @@ class EcuMemory:
         if self.verification is not VerificationKind.FULL:
             raise ProvisioningError(
                 f"ECU {self.ecu} was provisioned for {self.verification} verification, and a Primary verifies it all",
-                next_step="Provision it with the metadata of both repositories.",
+                next_step="Provision it with the metadata of every repository of its map.",
                 ecu=self.ecu,
             )
 
@@ -170,6 +172,7 @@ class EcuMemory:
             release_counter=self.state.release_counter,
             is_self=True,
             image_patterns=self.image_patterns,
+            installed=self.state.installed,
         )
 
     def note_attack(self, description: str) -> None:
@@ -188,7 +191,7 @@ class EcuMemory:
 
     def context(self, repository: RepositoryName, now: datetime) -> Context:
         """The context of checks on one repository."""
-        vehicle = self.vehicle if repository == self.director else None
+        vehicle = self.vehicle if repository in self.map.of_kind(RepositoryKind.DIRECTOR) else None
         return Context(repository=repository, profile=self.profile, now=now, vehicle=vehicle)
 
     def held(self, repository: RepositoryName) -> Held:
@@ -196,6 +199,12 @@ class EcuMemory:
         prefix = f"repository/{repository}/role/"
         files = {name.removeprefix(prefix): self.require(name) for name in self.names(prefix)}
         return Held(root=files.pop(Role.ROOT), files=files)
+
+    def known_repositories(self, now: datetime) -> Mapping[RepositoryName, KnownRepository]:
+        """What full verification needs to know of each repository, at a time."""
+        return {
+            name: KnownRepository(context=self.context(name, now), held=self.held(name)) for name in self.repositories
+        }
 
     def miss_time(self) -> None:
         """Counts a cycle that brought no newly attested time."""
@@ -237,20 +246,9 @@ class EcuMemory:
         self.write(changes | {role_name(step.repository, role): None for role in step.drop})
 
     def commit(self, step: Commit) -> None:
-        """Makes the files of both repositories durable together; raises as `keep` does."""
+        """Makes the files of all repositories durable together; raises as `keep` does."""
         self._check_time_is_recent()
         self.write({role_name(name, role): raw for name, files in step.files.items() for role, raw in files.items()})
-
-
-def require_basic(asked: RepositoryMap, ecu: EcuIdentifier) -> None:
-    """Raises ProvisioningError for a map that asks for more than is verified: it must not look as if it were obeyed."""
-    if not asked.is_basic:
-        raise ProvisioningError(
-            f"the repository map of ECU {ecu} is not the basic one, by which the Director and the Image repository "
-            "sign for every image, and no other is verified yet",
-            next_step="Give it a map of these two, with one mapping of `*` to both.",
-            ecu=ecu,
-        )
 
 
 def named_timeserver_keys(root: Root) -> dict[str, bytes | None]:

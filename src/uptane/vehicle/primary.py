@@ -20,8 +20,7 @@ from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import DirectorLink, ImageSlots, ImageSource, ThirdHosts, TimeLink
 from uptane.vehicle.secondaries import Secondaries
 from uptane.vehicle.version_reports import describe, report_of, require_clock_in_reports
-from uptane.verification.full_verification import VerifiedBundle, full_verification
-from uptane.verification.match_images import EcuFacts
+from uptane.verification.full_verification import AskImageRepositories, VerifiedBundle, full_verification
 from uptane.verification.steps import Fetcher, run
 
 
@@ -30,7 +29,7 @@ class World:
     """The ways from a Primary to everything outside.
 
     Args:
-        repositories: metadata of both repositories.
+        repositories: metadata of the repositories of the map.
         mirrors: hosts of images, in the order they are asked.
         third_hosts: where an image is fetched from as well if the Director gives a URL there; None for nowhere else.
         director, timeserver: the services; a clock in place of the Timeserver is an explicit choice, which leaves
@@ -61,13 +60,17 @@ class CycleResult:
 
     Args:
         images: the verified image of each ECU that shall have one.
+        refused: why an ECU gets none, with `unsafe_refuse_single_images`.
         fetched: images that were downloaded in this cycle.
         installed: the image that the Primary installed on itself in this cycle, if any.
+        nothing_new: whether the cycle stopped without asking an Image repository: every directed image runs already.
     """
 
     images: dict[EcuIdentifier, Image]
+    refused: dict[EcuIdentifier, SecurityError]
     fetched: tuple[ImageFile, ...]
     installed: ImageFile | None
+    nothing_new: bool
 
 
 class Primary:
@@ -79,6 +82,9 @@ class Primary:
         world: the ways outside.
         refetch_images: download and verify every listed image in every cycle, also one that is there already;
             for the demonstration, where attackers alter image files after they were delivered.
+        ask: whether the Image repositories are asked in cycles that bring nothing new.
+        unsafe_refuse_single_images: keep the good images of a bundle in which others are refused (AMB-8). They may have
+            been meant to go together, and an attacker can choose which part of an update the vehicle gets.
 
     Raises:
         ProvisioningError: the memory is that of an ECU with partial verification, or a clock is used whose use the
@@ -86,7 +92,16 @@ class Primary:
         SpoofingError: it is to decrypt with the key with which it signs.
     """
 
-    def __init__(self, memory: EcuMemory, signer: Signer, world: World, *, refetch_images: bool = False) -> None:
+    def __init__(
+        self,
+        memory: EcuMemory,
+        signer: Signer,
+        world: World,
+        *,
+        refetch_images: bool = False,
+        ask: AskImageRepositories = AskImageRepositories.WHEN_NEEDED,
+        unsafe_refuse_single_images: bool = False,
+    ) -> None:
         memory.require_full_verification()
         require_separate_keys(memory, signer.key)
         self.memory = memory
@@ -94,6 +109,8 @@ class Primary:
         self._signer = signer
         self._world = world
         self._refetch_images = refetch_images
+        self._ask = ask
+        self._unsafe_refuse_single_images = unsafe_refuse_single_images
         self._reserved: tuple[int, int] | None = None
         self._time = AttestedTime(memory, world.new_nonce)
         self._attestation: dict[str, bytes] = {}
@@ -121,12 +138,18 @@ class Primary:
             self.load_time()
             bundle = self.verify_metadata()
             fetched = self.download_images(bundle)
-            self.secondaries.publish(dict(bundle.images))
+            self.secondaries.publish(bundle)
             self._forget_other_images(bundle)
             installed = self.install_own(bundle)
         if refusal is not None:
             raise refusal
-        return CycleResult(images=dict(bundle.images), fetched=fetched, installed=installed)
+        return CycleResult(
+            images=dict(bundle.images),
+            refused=dict(bundle.refused),
+            fetched=fetched,
+            installed=installed,
+            nothing_new=bundle.nothing_new,
+        )
 
     def _offer(self, manifest: bytes) -> UptaneError | None:
         try:
@@ -212,21 +235,27 @@ class Primary:
             self._reserved = state.counter, state.manifest_counter
 
     def verify_metadata(self) -> VerifiedBundle:
-        """Step 3: full verification of both repositories for every ECU of the vehicle."""
-        memory, now = self.memory, self._time.now
-        ecus = {memory.ecu: memory.facts} | {ecu: EcuFacts() for ecu in self.secondaries.known()}
+        """Step 3: full verification of the repositories of the map for every ECU of the vehicle.
+
+        Each image that is refused alone is noted as an attack.
+        """
+        memory, leaps = self.memory, self._time.is_leap
         procedure = full_verification(
-            director=memory.context(memory.director, now),
-            director_held=memory.held(memory.director),
-            image_repository=memory.context(memory.image_repository, now),
-            image_repository_held=memory.held(memory.image_repository),
-            ecus=ecus,
+            repository_map=memory.map,
+            repositories=memory.known_repositories(self._time.now),
+            ecus={memory.ecu: memory.facts} | self.secondaries.facts(),
             knows_whole_vehicle=True,
+            # What vouches for a leap of time must be fresh.
+            ask=AskImageRepositories.IN_EVERY_CYCLE if leaps else self._ask,
+            unsafe_refuse_single_images=self._unsafe_refuse_single_images,
         )
         bundle = run(procedure, self._world.repositories, memory)
-        if self._time.is_leap:
+        if leaps:
             self._keep_time()
         self._time.was_good()
+        for ecu, refusal in bundle.refused.items():
+            self._world.say(f"The image for ECU {ecu} was refused, and it gets none: {refusal}")
+            self._note(refusal)
         return bundle
 
     def download_images(self, bundle: VerifiedBundle) -> tuple[ImageFile, ...]:
@@ -234,6 +263,9 @@ class Primary:
 
         An image that is encrypted for an ECU is verified as it is, since only that ECU can read it.
         """
+        if bundle.nothing_new:
+            self._world.say("No update: every image that the Director directs runs already.")
+            return ()
         slots, fetched = self._world.slots, {}
         wanted = {slot_of(image): image for image in _delivered(bundle)}
         for slot, image in sorted(wanted.items()):

@@ -17,7 +17,7 @@ from uptane.metadata.identifiers import (
     VehicleIdentifier,
 )
 from uptane.metadata.keys import PublicKey
-from uptane.metadata.repository_map import RepositoryKind, RepositoryMap
+from uptane.metadata.repository_map import RepositoryMap
 from uptane.metadata.root import Role, Root
 from uptane.metadata.targets import ImageFile
 from uptane.vehicle.ecu_state import EcuState
@@ -28,11 +28,11 @@ from uptane.vehicle.memory import (
     EcuMemory,
     VerificationKind,
     named_timeserver_keys,
-    require_basic,
     role_name,
     root_name,
 )
 from uptane.vehicle.ports import EcuStore
+from uptane.verification.agreement import require_directed
 
 MAX_LEAP_DAYS = 3_652_058
 """From the first to the last day that a time can name: no bound at all."""
@@ -46,7 +46,7 @@ class Provisioning:
         vehicle, ecu, hardware_id: its identity.
         repository_map: the repositories and their URLs.
         timeserver_key: verifies time attestations; where the Director's Root names keys for that, they count instead.
-        roles: all four roles of both repositories, byte for byte (STD-5.4.1-4); for partial verification the
+        roles: all four roles of every repository of the map, byte for byte (STD-5.4.1-4); for partial verification the
             Director's Root and Targets, and what else is there is not used (STD-5.4.1-2, -3). Root alone is used where
             the profile has `unsafe_root_only_provisioning`.
         time: the time of provisioning, UTC, whole seconds.
@@ -85,14 +85,14 @@ def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemor
     """Writes everything into an empty store, all or nothing, and opens it.
 
     Raises:
-        ProvisioningError: a role of a repository is missing, the store is in use by an ECU already, the map is not the
-            basic one, it is to decrypt and has room for one image only, or it is to follow Roots that its Primary does
-            not hand over (`unsafe_partial_without_root`).
+        ProvisioningError: a role of a repository is missing, the store is in use by an ECU already, a mapping does not
+            name both the Director and an Image repository, it is to decrypt and has room for one image only, or it is
+            to follow Roots that its Primary does not hand over (`unsafe_partial_without_root`).
         FormatError: a role file is in another format than the profile's.
     """
     if store.read("identity") is not None:
         raise ProvisioningError("this ECU was provisioned before", next_step="Give it an empty folder.")
-    require_basic(what.repository_map, what.ecu)
+    require_directed(what.repository_map, what.ecu)
     if what.storage_limited and what.decryption_key is not None:
         raise ProvisioningError(
             f"ECU {what.ecu} has room for one image only, of which its Primary keeps a copy in plain, so it "
@@ -151,7 +151,7 @@ def provision(store: EcuStore, profile: Profile, what: Provisioning) -> EcuMemor
             changes[role_name(repository, role)] = roles[role]
         root = profile.format.decode(Root, roles[Role.ROOT]).payload
         changes[root_name(repository, root.version)] = roles[Role.ROOT]
-        if what.repository_map.of_kind(RepositoryKind.DIRECTOR).name == repository:
+        if what.repository_map.director == repository:
             changes |= named_timeserver_keys(root)
     store.write(changes)
     return EcuMemory(store, profile)
@@ -168,5 +168,5 @@ def _needed(profile: Profile, what: Provisioning) -> Iterator[tuple[RepositoryNa
         )
     roles = (Role.ROOT, Role.TARGETS) if partial else tuple(Role)
     for repository in what.repository_map.repositories:
-        if not partial or repository.kind is RepositoryKind.DIRECTOR:
+        if not partial or repository.name == what.repository_map.director:
             yield repository.name, roles[:1] if profile.unsafe_root_only_provisioning else roles

@@ -1,10 +1,12 @@
 """A Primary's side of its Secondaries: their keys, their latest reports, and what is ready for them."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from uptane.metadata.envelope import Envelope
 from uptane.metadata.errors import (
     EndlessDataError,
+    SecurityError,
     SpoofingError,
     UnknownEcuError,
     UnknownVehicleError,
@@ -12,17 +14,20 @@ from uptane.metadata.errors import (
     UptaneError,
 )
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
-from uptane.metadata.root import Role
-from uptane.metadata.targets import Image, ImageFile, Targets
+from uptane.metadata.targets import Image, ImageFile
 from uptane.metadata.version_report import EcuVersionReport, check_nonce
 from uptane.vehicle.blocks import Backups, BlockReader
 from uptane.vehicle.decryption import delivered
-from uptane.vehicle.distribution import bundle_of, partial_bundle_of
+from uptane.vehicle.distribution import Handout
 from uptane.vehicle.installation import slot_of
-from uptane.vehicle.memory import EcuMemory, role_name
+from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import ImageSlots
 from uptane.vehicle.version_reports import described
 from uptane.verification.check_manifest import KnownEcu, check_report
+from uptane.verification.full_verification import VerifiedBundle, full_verification
+from uptane.verification.held_files import HeldFiles
+from uptane.verification.match_images import EcuFacts
+from uptane.verification.steps import run
 
 MAX_SECONDARIES = 255
 """Secondaries of one Primary; a vehicle has some 150 ECUs, and whoever can reach the door could add any number."""
@@ -46,21 +51,25 @@ class Secondaries:
         self._memory = memory
         self._slots = slots
         self._images: dict[EcuIdentifier, Image] = {}
-        self._bundle: bytes | None = None
-        self._partial_bundle: bytes | None = None
+        self._handout: Handout | None = None
+        self._refused: dict[EcuIdentifier, Handout | None] = {}
         self._blocks = BlockReader(slots)
         self._backups = Backups(memory, slots, self._running)
         if memory.read("attestation") is not None:
             self._restore()
 
     def _restore(self) -> None:
-        """After a restart, what was verified before is available again, unless a new Root made part of it worthless."""
-        for repository in (self._memory.director, self._memory.image_repository):
-            if any(self._memory.read(role_name(repository, role)) is None for role in Role):
-                return
-        raw = self._memory.require(role_name(self._memory.director, Role.TARGETS))
-        targets = self._memory.profile.format.decode(Targets, raw).payload
-        self.publish({ecu: image for image in targets.images.values() for ecu in image.custom.ecus})
+        """After a restart, what was verified before is available again, unless it would not be verified any more."""
+        memory, known = self._memory, self._memory.known_repositories(self._memory.state.time)
+        procedure = full_verification(
+            repository_map=memory.map,
+            repositories=known,
+            ecus={memory.ecu: memory.facts} | self.facts(),
+            knows_whole_vehicle=True,
+        )
+        held = HeldFiles(known)
+        with suppress(SecurityError, UnreachableError):
+            self.publish(run(procedure, held, held))
 
     def register_new_secondary(self, ecu: EcuIdentifier, key: bytes | None = None) -> None:
         """Adds a Secondary; the first key wins.
@@ -231,11 +240,26 @@ class Secondaries:
         found = (self._memory.read(_nonce_name(ecu)) for ecu in self.known())
         return list(dict.fromkeys(int(raw) for raw in found if raw is not None))
 
-    def publish(self, images: dict[EcuIdentifier, Image]) -> None:
-        """Steps 5 to 7: what was verified becomes available to the Secondaries, all at once."""
-        bundle, partial_bundle = bundle_of(self._memory), partial_bundle_of(self._memory)
+    def facts(self) -> dict[EcuIdentifier, EcuFacts]:
+        """What verification needs to know of each Secondary: what it runs, as its latest verified report says.
+
+        Where reports are not verified (`unsafe_unverified_reports`), nobody knows that: a stranger who says that an
+        image runs must not keep it away.
+        """
+        if self._memory.profile.unsafe_unverified_reports:
+            return {ecu: EcuFacts() for ecu in self.known()}
+        return {ecu: EcuFacts(installed=self._running(ecu)) for ecu in self.known()}
+
+    def publish(self, verified: VerifiedBundle) -> None:
+        """Steps 5 to 7: what was verified becomes available to the Secondaries, all at once.
+
+        A Secondary whose image was refused still gets what it could get before (`unsafe_refuse_single_images`).
+        """
+        handout = Handout.of(self._memory, verified)
         with self._memory.lock:
-            self._bundle, self._partial_bundle, self._images = bundle, partial_bundle, images
+            refused = {ecu: self._refused.get(ecu, self._handout) for ecu in verified.refused}
+            before = {ecu: image for ecu, image in self._images.items() if ecu in refused}
+            self._handout, self._refused, self._images = handout, refused, {**verified.images, **before}
 
     def get_time_attestation_for_ecu(self, ecu: EcuIdentifier) -> bytes:
         """The last verified attestation, byte for byte; UnreachableError before the first."""
@@ -246,18 +270,19 @@ class Secondaries:
         return raw
 
     def get_metadata(self, ecu: EcuIdentifier) -> bytes:
-        """The bundle of the last good cycle; UnreachableError before the first."""
-        return self._verified(ecu, self._bundle)
+        """What this Secondary needs of the last good cycle; UnreachableError before the first."""
+        return self._verified(ecu).bundle(ecu)
 
     def get_partial_metadata(self, ecu: EcuIdentifier) -> bytes:
-        """What partial verification needs of it (STD-5.4.2.6-3): both repositories have agreed on it here."""
-        return self._verified(ecu, self._partial_bundle)
+        """What partial verification needs of it (STD-5.4.2.6-3): the repositories have agreed on it here."""
+        return self._verified(ecu).partial
 
-    def _verified(self, ecu: EcuIdentifier, bundle: bytes | None) -> bytes:
+    def _verified(self, ecu: EcuIdentifier) -> Handout:
         self._require(ecu)
-        if bundle is None:
+        handout = self._refused.get(ecu, self._handout)
+        if handout is None:
             raise _not_yet("metadata")
-        return bundle
+        return handout
 
     def update_exists_for_ecu(self, ecu: EcuIdentifier) -> bool:
         """Whether a verified image is here for this Secondary."""
@@ -300,8 +325,8 @@ class Secondaries:
             return self._backups.block(ecu, name, offset)
 
     def stored_names(self) -> frozenset[str]:
-        """The stored images that Secondaries still need, whatever the Director directs."""
-        return self._backups.names()
+        """The stored images that Secondaries can ask for, or still need, whatever the Director directs."""
+        return self._backups.names() | {slot_of(image) for image in self._images.values()}
 
     def _running(self, ecu: EcuIdentifier) -> ImageFile | None:
         raw = self._memory.read(_report_name(ecu))

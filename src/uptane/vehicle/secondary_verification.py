@@ -50,7 +50,7 @@ def verification_of(memory: EcuMemory) -> Verification:
 
 
 class FullVerification:
-    """Both repositories, and whether they agree (5.4.4.2)."""
+    """The repositories of the map, and whether they agree (5.4.4.2)."""
 
     validated = "fully validated by the Director and Image Repo"
 
@@ -58,7 +58,7 @@ class FullVerification:
         self._memory = memory
 
     def ask(self, primary: PrimaryLink) -> bytes:
-        """The bundle of both repositories."""
+        """The bundle of what it needs of each repository."""
         return primary.metadata(self._memory.ecu)
 
     def opened(self, received: bytes) -> Fetcher:
@@ -69,10 +69,8 @@ class FullVerification:
         """See `full_verification`."""
         memory = self._memory
         procedure = full_verification(
-            director=memory.context(memory.director, now),
-            director_held=memory.held(memory.director),
-            image_repository=memory.context(memory.image_repository, now),
-            image_repository_held=memory.held(memory.image_repository),
+            repository_map=memory.map,
+            repositories=memory.known_repositories(now),
             ecus={memory.ecu: memory.facts},
             knows_whole_vehicle=False,
         )

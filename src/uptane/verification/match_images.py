@@ -9,8 +9,8 @@ from uptane.metadata.errors import (
     ImageRollbackError,
     RepositoryMismatchError,
 )
-from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, PathPattern
-from uptane.metadata.targets import Image
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, PathPattern, RepositoryName
+from uptane.metadata.targets import Image, ImageFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,33 +22,36 @@ class EcuFacts:
         is_self: whether it is this ECU that verifies: what it does not know of itself, nobody checks after it.
         release_counter: the highest release counter that it ever installed (AMB-6); None if no image had one.
         image_patterns: names that it may install (AMB-18); every name where there are none.
+        installed: the image that it runs, as far as that is known here.
     """
 
     hardware_id: HardwareIdentifier | None = None
     release_counter: int | None = None
     is_self: bool = False
     image_patterns: tuple[PathPattern, ...] = ()
+    installed: ImageFile | None = None
 
 
-def check_match(director: Image, image_repository: Image) -> None:
+def check_match(director: Image, other: Image, repository: RepositoryName | None = None) -> None:
     """Raises RepositoryMismatchError unless both say the same of the image (STD-5.4.4.2-17 to -19a).
 
     Name, length, the whole set of hashes and all must-match custom data are compared for equality.
     """
     path = director.file.path
-    for what, one, other in (
-        ("length differs", director.file.length, image_repository.file.length),
-        ("hashes differ", director.file.digests, image_repository.file.digests),
-        ("must-match custom data differ", director.custom.must_match, image_repository.custom.must_match),
+    for what, directed, listed in (
+        ("length differs", director.file.length, other.file.length),
+        ("hashes differ", director.file.digests, other.file.digests),
+        ("must-match custom data differ", director.custom.must_match, other.custom.must_match),
     ):
-        if one != other:
+        if directed != listed:
             raise RepositoryMismatchError(
                 "The Director has instructed us to download a file that does not exactly match the Image Repository "
                 f"metadata. File: {str(path)!r}; the {what}",
                 image=path,
                 field=what.rpartition(" ")[0],
-                expected=other,
-                offered=one,
+                expected=listed,
+                offered=directed,
+                repository=repository,
             )
 
 

@@ -43,6 +43,19 @@ class TargetsOfRepository:
     files: dict[str, bytes] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a repository says of an image.
+
+    Args:
+        image: its entry; None where no role with authority lists it.
+        roles: the delegated roles that were traversed to know this.
+    """
+
+    image: Image | None
+    roles: frozenset[RoleName]
+
+
 @dataclass(slots=True)
 class _Search:
     """One image on its way through the delegations.
@@ -50,6 +63,7 @@ class _Search:
     Args:
         steps: one for each delegated role that may still be visited for this image.
         visited: pairs of delegating and delegated role, none of which is followed twice.
+        traversed: the roles whose files were used.
     """
 
     repository: TargetsOfRepository
@@ -58,11 +72,31 @@ class _Search:
     hardware_ids: frozenset[str] | None
     steps: Iterator[int]
     visited: set[tuple[str, str]] = field(default_factory=set)
+    traversed: set[RoleName] = field(default_factory=set)
 
 
 def resolve(
     repository: TargetsOfRepository, path: ImagePath, hardware_ids: frozenset[HardwareIdentifier] | None
 ) -> Procedure[Image]:
+    """The entry for an image, as `look_for` finds it; also raises ImageNotListedError where nobody lists it."""
+    answer = yield from look_for(repository, path, hardware_ids)
+    if answer.image is None:
+        raise not_listed(repository, path)
+    return answer.image
+
+
+def not_listed(repository: TargetsOfRepository, path: ImagePath) -> ImageNotListedError:
+    """That nobody with authority lists the image."""
+    return ImageNotListedError(
+        f"no role of {repository.context.repository} with authority over {path} lists it",
+        repository=repository.context.repository,
+        image=path,
+    )
+
+
+def look_for(
+    repository: TargetsOfRepository, path: ImagePath, hardware_ids: frozenset[HardwareIdentifier] | None
+) -> Procedure[Answer]:
     """The entry for an image, by the first role in order of priority that has authority and lists it.
 
     A terminating delegation is searched with everything below it, and then ends the search (AMB-11).
@@ -73,7 +107,6 @@ def resolve(
         hardware_ids: the hardware of the ECUs that shall install it; None when not known, which skips no delegation.
 
     Raises:
-        ImageNotListedError: nobody with authority lists it.
         DelegationError: a role is not listed in the Snapshot, or the delegations are too many or too deep.
         SecurityError: a delegated file failed a check; no other role is asked instead (STD-5.4.4.7-3).
     """
@@ -81,13 +114,7 @@ def resolve(
     hardware = None if hardware_ids is None else frozenset(map(str, hardware_ids))
     search = _Search(repository, path, digest, hardware, iter(range(repository.context.limits.delegations)))
     found = yield from _visit(search, TARGETS_ROLE, repository.targets, 0)
-    if isinstance(found, Image):
-        return found
-    raise ImageNotListedError(
-        f"no role of {repository.context.repository} with authority over {path} lists it",
-        repository=repository.context.repository,
-        image=path,
-    )
+    return Answer(image=found if isinstance(found, Image) else None, roles=frozenset(search.traversed))
 
 
 def _visit(search: _Search, name: RoleName, role: Trusted[Targets], depth: int) -> Procedure[Image | _Stop | None]:
@@ -124,6 +151,7 @@ def _descend(
             image=search.path,
         )
     child = yield from _load(search.repository, delegator, role)
+    search.traversed.add(role.name)
     return (yield from _visit(search, role.name, child, depth + 1))
 
 

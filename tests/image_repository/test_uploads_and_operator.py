@@ -1,0 +1,64 @@
+"""An operator and suppliers change one repository: neither undoes what the other did."""
+
+import pytest
+from fleet import Fleet
+from links import wait
+from signed import EVIL, FRESH
+from suppliers import Supplier, UploadDesk
+
+from uptane.formats.profile import Profile
+from uptane.metadata.errors import UptaneError
+from uptane.metadata.identifiers import ImagePath, RoleName
+
+SUPPLIER = RoleName("supplier")
+BRAKES = ImagePath("supplier/brakes.img")
+
+
+@pytest.fixture
+def fleet(profile: Profile) -> Fleet:
+    """An Image repository that lists nothing yet."""
+    return Fleet(profile)
+
+
+def desk_of(fleet: Fleet) -> UploadDesk:
+    """The desk of the same program in which the operator works."""
+    desk = UploadDesk(fleet)
+    desk.repository = fleet.images
+    return desk
+
+
+def test_after_a_first_upload_the_operator_publishes_as_before(fleet: Fleet) -> None:
+    supplier = Supplier(fleet, SUPPLIER, fleet.grant(SUPPLIER, "supplier/*", at_hand=False))
+    wait(fleet.images.publish(fleet.now))
+    desk = desk_of(fleet)
+    upload = supplier.upload({BRAKES: FRESH})
+    desk.receive(upload)
+    wait(fleet.images.add_image(ImagePath("own.img"), FRESH))
+    wait(fleet.images.publish(fleet.now))
+    assert set(fleet.targets(SUPPLIER).images) == {BRAKES}
+    desk.receive(supplier.upload({BRAKES: b"next"}, version=2, counter=2))
+    assert set(fleet.targets().images) == {"own.img"}
+
+
+def test_an_upload_waits_for_the_operator_to_publish_what_he_added_to_that_role(fleet: Fleet) -> None:
+    supplier = Supplier(fleet, SUPPLIER, fleet.grant(SUPPLIER, "supplier/*"))
+    wait(fleet.images.publish(fleet.now))
+    desk = desk_of(fleet)
+    wait(fleet.images.add_image(ImagePath("supplier/lights.img"), FRESH, role=SUPPLIER))
+    desk.refuses(supplier.upload({BRAKES: EVIL}, version=2), UptaneError)
+    wait(fleet.images.publish(fleet.now))
+    assert set(fleet.targets(SUPPLIER).images) == {"supplier/lights.img"}
+
+
+@pytest.mark.parametrize("published", [True, False], ids=["with a first file", "before its first file"])
+def test_keys_that_are_being_revoked_upload_nothing_more(fleet: Fleet, published: bool) -> None:
+    """Else the new keys would be published over a file that they did not sign, which every client refuses."""
+    stolen = fleet.grant(SUPPLIER, "supplier/*", at_hand=published)
+    wait(fleet.images.publish(fleet.now))
+    desk, thief, new = desk_of(fleet), Supplier(fleet, SUPPLIER, stolen), fleet.new_key()
+    wait(fleet.images.replace_role_keys(SUPPLIER, {new.key.key_id: new.key}))
+    desk.refuses(thief.upload({BRAKES: EVIL}, version=2 if published else 1), UptaneError)
+    fleet.images.add_signers([new])
+    wait(fleet.images.publish(fleet.now))
+    desk.receive(Supplier(fleet, SUPPLIER, [new]).upload({BRAKES: FRESH}, version=3 if published else 2))
+    assert set(fleet.targets(SUPPLIER).images) == {BRAKES}
