@@ -24,7 +24,9 @@
     │   ├── BadHashError              E-HASH           the image's hash differs
     │   ├── LengthMismatchError       E-LENGTH         the image's length differs
     │   ├── BadTimeAttestationError   E-TIME           a time that cannot be trusted
-    │   └── SpoofingError             E-SPOOF          an identity that is not the sender's
+    │   ├── SpoofingError             E-SPOOF          an identity that is not the sender's
+    │   ├── IdentityError             E-IDENTITY       a certificate, or a front's word of one, that names no vehicle
+    │   └── NoIdentityError           E-NO-IDENTITY    no certificate where a vehicle's is needed
     ├── UnreachableError              E-NET            a server or ECU does not answer as it should
     ├── UnknownVehicleError           E-UNKNOWN-VEHICLE
     ├── UnknownEcuError               E-UNKNOWN-ECU
@@ -238,6 +240,20 @@ class SpoofingError(SecurityError):
 
     code = "E-SPOOF"
     attack = Attack.SPOOFING
+
+
+class IdentityError(SecurityError):
+    """A client certificate, or what stands for one, that does not show which vehicle is speaking."""
+
+    code = "E-IDENTITY"
+    attack = Attack.SPOOFING
+
+
+class NoIdentityError(SecurityError):
+    """No client certificate, where a vehicle must show one."""
+
+    code = "E-NO-IDENTITY"
+    default_next_step = "Connect with the vehicle's client certificate."
 
 
 class UnreachableError(UptaneError):
