@@ -1,5 +1,6 @@
 """Files from the mirrors of a repository, over HTTP, within limits of size and speed."""
 
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TypeVar
@@ -25,6 +26,8 @@ class RepositoryClient:
         limits: of each transfer.
         name: of the repository, for messages.
         on_event: is told of every download, a line at a time.
+        tls: for `https`, as `transport.tls.client_tls` makes it; None trusts the authorities of the system and shows no
+            certificate.
 
     Raises:
         FormatError: a base URL is none, or there is no mirror at all.
@@ -37,12 +40,14 @@ class RepositoryClient:
         limits: TransferLimits,
         name: str,
         on_event: Callable[[str], None] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         if not base_urls:
             raise FormatError(f"the repository {name} has no mirror", field="urls")
         self._base_urls = [_base_url(url) for url in base_urls]
         self._limits = limits
         self._name = name
+        self._tls = tls
         self._say = on_event or (lambda line: None)
 
     def fetch(self, path: str, limit: int) -> bytes | None:
@@ -120,7 +125,8 @@ class RepositoryClient:
                 repository=self._name,
             )
 
-        with exchange(Request(method="GET", url=url, headers={}), self._limits, unreachable) as answer:
+        request = Request(method="GET", url=url, headers={})
+        with exchange(request, self._limits, unreachable, tls=self._tls) as answer:
             if answer.status in NOT_THERE:
                 self._say(f"Could not download URL: {url} (there is no such file)")
                 answer.skip_body()
