@@ -9,6 +9,7 @@ from bench.figure import Figure, table
 from bench.imports import imports
 from bench.rounds import Rounds
 from bench.targets import der, large_json_memory, large_json_time, small_json
+from bench.transfer import transfers
 from bench.vehicle import cycles, verification
 
 ALL = {
@@ -21,6 +22,7 @@ ALL = {
     director_sets: Rounds(101),
     whole_publications: Rounds(15),
     imports: Rounds(21),
+    transfers: Rounds(5),
 }
 """Every group; within one the programs take turns."""
 

@@ -15,7 +15,7 @@ class Figure:
         other: the value it is compared with; None where there is nothing to compare it with.
         other_name: what that one is.
         unit: of both values.
-        most: the most that `ours` may be, in that unit; None for no such bound.
+        most, least: the most, or the least, that `ours` may be, in that unit; None for no such bound.
         most_ratio: the most that `ours / other` may be; None for no such bound.
     """
 
@@ -26,6 +26,7 @@ class Figure:
     other_name: str = ""
     unit: str = "ms"
     most: float | None = None
+    least: float | None = None
     most_ratio: float | None = None
 
     @property
@@ -38,6 +39,8 @@ class Figure:
         """Whether the bound holds; None where there is none."""
         if self.most is not None:
             return self.ours <= self.most
+        if self.least is not None:
+            return self.ours >= self.least
         if self.most_ratio is not None and self.ratio is not None:
             return self.ratio <= self.most_ratio
         return None
@@ -47,6 +50,8 @@ class Figure:
         """The bound in words."""
         if self.most is not None:
             return f"at most {self.most:g} {self.unit}"
+        if self.least is not None:
+            return f"at least {self.least:g} {self.unit}"
         if self.most_ratio is not None:
             return f"ratio at most {self.most_ratio:g}"
         return ""

@@ -37,8 +37,8 @@ def peak_megabytes(who: str, folder: Path) -> Peak:
     return Peak(whole=peak, added=peak - after_imports)
 
 
-def _resident(field: str) -> int:
-    """Kilobytes (1,000 bytes)."""
+def resident(field: str) -> int:
+    """Memory of this process in kilobytes (1,000 bytes), by the name that `/proc/self/status` has for it."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         name, _, value = line.partition(":")
         if name == field:
@@ -53,13 +53,13 @@ def _ours(folder: Path) -> None:
     from uptane.metadata.targets import Targets
     from uptane.verification.threshold import check_threshold
 
-    before = _resident("VmRSS")
+    before = resident("VmRSS")
     root = JSON.decode(Root, (folder / "root.json").read_bytes()).payload
     envelope = JSON.decode(Targets, (folder / "targets.json").read_bytes())
     check_threshold(envelope, root.keys, root.roles[Role.TARGETS], repository="bench", role=Role.TARGETS)
     if envelope.payload.images[ImagePath(f"supplier7/firmware-0{WANTED}.img")].file.length != 1_000 + int(WANTED):
         raise ValueError("another image")
-    print(before, _resident("VmHWM"))
+    print(before, resident("VmHWM"))
 
 
 def _tuf(folder: Path) -> None:
@@ -67,13 +67,13 @@ def _tuf(folder: Path) -> None:
 
     from tuf.api.metadata import Metadata, Root, Targets
 
-    before = _resident("VmRSS")
+    before = resident("VmRSS")
     root: Any = Metadata[Root].from_bytes((folder / "root.json").read_bytes()).signed
     metadata = Metadata[Targets].from_bytes((folder / "targets.json").read_bytes())
     root.verify_delegate("targets", metadata.signed_bytes, metadata.signatures)
     if metadata.signed.targets[f"supplier7/firmware-0{WANTED}.img"].length != 1_000 + int(WANTED):
         raise ValueError("another image")
-    print(before, _resident("VmHWM"))
+    print(before, resident("VmHWM"))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from uptane.formats.xmlrpc import decode_call, decode_response, encode_call, enc
 from uptane.metadata.root import Common
 from uptane.metadata.targets import Targets
 from uptane.vehicle.distribution import Bundle, pack
-from uptane.vehicle.memory import EcuState
+from uptane.vehicle.ecu_state import EcuState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

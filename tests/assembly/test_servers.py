@@ -15,7 +15,9 @@ from uptane.assembly.servers import (
     image_repository_over_folder,
 )
 from uptane.director.dependencies import read_dependencies
+from uptane.encryption.keys import DecryptionKey
 from uptane.formats.profiles import PROFILES
+from uptane.metadata.delegations import TARGETS_ROLE
 from uptane.metadata.errors import FormatError, ImageNotListedError, UnsatisfiableError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, ImagePath
 from uptane.metadata.root import Role
@@ -77,6 +79,30 @@ def test_a_director_keeps_to_its_file_of_dependencies_and_to_what_the_image_repo
                     await running.director.publish(VIN, NOW)
         finally:
             await running.close()
+
+    wait(story())
+
+
+@pytest.mark.standard("STD-5.3.2.1-15")
+def test_a_director_hosts_what_it_encrypts_beside_its_other_images_of_the_vehicle(tmp_path: Path) -> None:
+    key = DecryptionKey.symmetric(bytes(range(32)))
+    (tmp_path / "director").mkdir()
+
+    async def story() -> None:
+        running, image = await start(tmp_path)
+        try:
+            await running.director.set_encryption_key(VIN, B, key.encryption_key)
+            for _ in range(2):
+                await running.director.assign_encrypted(VIN, [B], image, b"a")
+            published = await running.director.publish(VIN, NOW)
+        finally:
+            await running.close()
+        directed = published.targets[TARGETS_ROLE].payload.images[image.file.path]
+        form = directed.custom.ecus[B].encrypted
+        assert form is not None
+        folder = tmp_path / "director" / VIN / "targets" / "encrypted"
+        assert (folder / f"{form.file.digests['sha256'].hex()}.{form.file.path.file}").stat().st_size == 17
+        assert len({path.read_bytes() for path in folder.iterdir()}) == 2, "the second one has a nonce of its own"
 
     wait(story())
 

@@ -90,3 +90,10 @@ def test_programs_take_turns() -> None:
     assert "".join(calls) == "ab" * 4
     assert {name: len(values) for name, values in times.items()} == {"a": 3, "b": 3}
     assert Rounds(2, min).more() == Rounds(6, min)
+
+
+@pytest.mark.parametrize(("speed", "verdict"), [(499.9, "**MISSED**"), (500.0, "met"), (2000.0, "met")])
+def test_a_speed_has_a_least_value(speed: float, verdict: str) -> None:
+    figure = Figure(what="transfer", ours=speed, unit="MB/s", least=500.0)
+    assert figure.verdict == verdict
+    assert "| at least 500 MB/s |" in table([figure])

@@ -14,7 +14,17 @@ PACKAGES = sorted(path.parent for path in SOURCE.rglob("__init__.py"))
 MODULES = sorted(
     path for room in ("src", "demo", "tests", "bench", "fuzz") for path in (REPOSITORY / room).rglob("*.py")
 )
-CORE = ("metadata", "formats", "verification", "signing", "image_repository", "director", "timeserver", "vehicle")
+CORE = (
+    "metadata",
+    "formats",
+    "verification",
+    "signing",
+    "encryption",
+    "image_repository",
+    "director",
+    "timeserver",
+    "vehicle",
+)
 LONGEST_FILE = 400
 
 

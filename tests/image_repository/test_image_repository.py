@@ -12,7 +12,8 @@ from world import IMAGES, NOW, new_signer
 from uptane.formats.profile import Profile
 from uptane.image_repository.repository import ImageRepository
 from uptane.metadata.delegations import TARGETS_ROLE
-from uptane.metadata.errors import ImageRollbackError, ProvisioningError, StorageError
+from uptane.metadata.digests import Digests
+from uptane.metadata.errors import FormatError, ImageRollbackError, ProvisioningError, StorageError
 from uptane.metadata.identifiers import ImagePath, RoleName
 from uptane.metadata.root import Role, Root
 from uptane.metadata.snapshot import Snapshot
@@ -43,6 +44,16 @@ def test_an_image_is_stored_under_each_of_its_hashes_and_listed_with_the_next_pu
     assert [function for function, _ in image.file.digests] == ["sha256", "sha512"]
     for _, digest in image.file.digests:
         assert wait(fleet.image_store.read(f"a/{digest.hex()}.b.img")) == FRESH
+
+
+def test_amb_15_an_image_that_nobody_may_download_in_plain_is_listed_and_not_hosted(fleet: Fleet) -> None:
+    file = ImageFile(path=IMAGE, length=len(FRESH), digests=Digests.of(FRESH))
+    with pytest.raises(FormatError):
+        wait(fleet.images.add_image(BRAKES, file))
+    image = wait(fleet.images.add_image(IMAGE, file, custom=custom(3)))
+    wait(fleet.images.publish(fleet.now))
+    assert dict(fleet.targets().images) == {PATH: image} and image.file == file
+    assert fleet.image_store._files == {}
 
 
 @pytest.mark.standard("STD-5.3.1-6")

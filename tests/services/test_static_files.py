@@ -48,8 +48,9 @@ def port(servers: ServerThread, root: Path) -> int:
     return servers.start(StaticFiles(mounts({"metadata": TrustingFolder(root / "public" / "metadata")})), 0)
 
 
-def get(port: int, path: bytes, *, method: bytes = b"GET", host: bytes = b"127.0.0.1") -> bytes:
-    return say(port, method + b" " + path + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
+def get(port: int, path: bytes, *, method: bytes = b"GET", host: bytes = b"127.0.0.1", headers: bytes = b"") -> bytes:
+    head = method + b" " + path + b" HTTP/1.1\r\nHost: " + host + b"\r\n" + headers + b"Connection: close\r\n\r\n"
+    return say(port, head)
 
 
 def body_of(answer: bytes) -> bytes:
@@ -88,6 +89,59 @@ def test_head_tells_the_length_and_sends_no_body(port: int) -> None:
     assert status_of(answer) == 200
     assert b"content-length: %d" % len(LARGE) in answer
     assert body_of(answer) == b""
+
+
+SIZE = len(LARGE)
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "last"),
+    [
+        (b"bytes=0-0", 0, 0),
+        (b"bytes=1000-", 1000, SIZE - 1),
+        (b"bytes=%d-" % (SIZE - 1), SIZE - 1, SIZE - 1),
+        (b"bytes=70000-140000", 70_000, 140_000),
+        (b"bytes=5-999999999", 5, SIZE - 1),
+        (b"bytes=-3", SIZE - 3, SIZE - 1),
+        (b"bytes=-999999999", 0, SIZE - 1),
+        (b"Bytes=0-0", 0, 0),
+    ],
+)
+def test_a_range_of_bytes_is_served_as_asked(port: int, asked: bytes, first: int, last: int) -> None:
+    answer = get(port, b"/metadata/large", headers=b"Range: " + asked + b"\r\n")
+    assert status_of(answer) == 206
+    assert b"\r\ncontent-range: bytes %d-%d/%d\r\n" % (first, last, SIZE) in answer
+    assert b"\r\ncontent-length: %d\r\n" % (last - first + 1) in answer
+    assert body_of(answer) == LARGE[first : last + 1]
+
+
+@pytest.mark.parametrize("asked", [b"bytes=%d-" % SIZE, b"bytes=999999999-", b"bytes=-0"])
+def test_a_range_that_has_none_of_the_files_bytes_is_refused_with_the_length(port: int, asked: bytes) -> None:
+    answer = get(port, b"/metadata/large", headers=b"Range: " + asked + b"\r\n")
+    assert status_of(answer) == 416
+    assert b"\r\ncontent-range: bytes */%d\r\n" % SIZE in answer
+    assert status_of(get(port, b"/metadata/empty", headers=b"Range: bytes=0-\r\n")) == 416
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Range: bytes=5-4\r\n",
+        b"Range: bytes=-\r\n",
+        b"Range: bytes=a-b\r\n",
+        b"Range: bytes=0-0,2-2\r\n",
+        b"Range: lines=0-1\r\n",
+        b"Range: bytes=+1-2\r\n",
+        b"Range: bytes=99999999999999999999-\r\n",
+        b"Range: bytes=0-0\r\nRange: bytes=1-1\r\n",
+        b'Range: bytes=0-0\r\nIf-Range: "x"\r\n',
+    ],
+)
+def test_what_is_no_single_range_brings_the_whole_file(port: int, headers: bytes) -> None:
+    answer = get(port, b"/metadata/large", headers=headers)
+    assert status_of(answer) == 200
+    assert b"\r\naccept-ranges: bytes\r\n" in answer
+    assert body_of(answer) == LARGE
 
 
 @pytest.mark.standard("STD-5.2.7-5")

@@ -117,10 +117,79 @@ def test_an_image_that_is_not_kept_disappears_and_leaves_the_earlier_one(slots: 
     assert b"".join(slots.chunks("installed") or ()) == b"old"
 
 
+def grow(slots: ImageSlots, name: str, *pieces: bytes) -> bytes:
+    """Appends to an image that was cut off; gives what was there before."""
+    with slots.resume(name) as partial:
+        came = b"".join(partial.chunks())
+        for piece in pieces:
+            partial.write(piece)
+    return came
+
+
+def test_an_image_that_was_cut_off_is_continued_until_it_is_kept(slots: ImageSlots) -> None:
+    data = b"abc" * CHUNK
+    with pytest.raises(KeyError), slots.resume("a") as partial:
+        assert list(partial.chunks()) == []
+        partial.write(data[:CHUNK])
+        partial.write(data[CHUNK : 2 * CHUNK])
+        raise KeyError
+    assert slots.chunks("a") is None
+    with slots.resume("a") as partial:
+        assert b"".join(partial.chunks()) == data[: 2 * CHUNK]
+        partial.write(data[2 * CHUNK :])
+        assert slots.chunks("a") is None
+        partial.keep()
+        partial.keep()
+        with pytest.raises(StorageError):
+            partial.write(b"more")
+    assert b"".join(slots.chunks("a") or ()) == data
+    assert grow(slots, "a") == b""
+
+
+def test_an_image_that_was_cut_off_can_begin_again_and_replaces_an_earlier_one(slots: ImageSlots) -> None:
+    with slots.receive("a") as writer:
+        writer.write(b"old")
+        writer.keep()
+    grow(slots, "a", b"wrong")
+    with slots.resume("a") as partial:
+        partial.restart()
+        partial.write(b"ri")
+        partial.restart()
+        partial.write(b"right")
+    assert b"".join(slots.chunks("a") or ()) == b"old"
+    with slots.resume("a") as partial:
+        assert b"".join(partial.chunks()) == b"right"
+        partial.keep()
+    assert b"".join(slots.chunks("a") or ()) == b"right"
+
+
+def test_one_image_at_a_time_is_cut_off(slots: ImageSlots) -> None:
+    grow(slots, "a", b"of a")
+    assert grow(slots, "b", b"of b") == b""
+    assert grow(slots, "a") == b""
+
+
+def test_an_image_that_was_cut_off_is_forgotten_with_those_that_are_not_wanted(slots: ImageSlots) -> None:
+    grow(slots, "a", b"of a")
+    slots.keep_only(frozenset({"a", "b"}))
+    assert grow(slots, "a") == b"of a"
+    slots.keep_only(frozenset({"b"}))
+    assert grow(slots, "a") == b""
+
+
+def test_an_image_that_does_not_fit_onto_the_disk_leaves_no_part_of_it(slots: ImageSlots) -> None:
+    with pytest.raises(StorageError), slots.resume("a") as partial:
+        partial.write(b"begun")
+        raise StorageError("the disk is full")
+    assert grow(slots, "a") == b""
+
+
 @pytest.mark.parametrize("name", [*BAD, "A", "a/b", "a.b", "x" * 129])
 def test_a_bad_slot_name_is_refused(slots: ImageSlots, name: str) -> None:
     with pytest.raises(FormatError):
         slots.chunks(name)
+    with pytest.raises(FormatError), slots.resume(name):
+        pass
     with pytest.raises(FormatError), slots.receive(name):
         pass
 

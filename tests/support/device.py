@@ -12,8 +12,9 @@ from uptane.metadata.keys import KeyIdRule
 from uptane.metadata.targets import ImageFile
 from uptane.signing.signer import KeySigner
 from uptane.storage.memory import MemoryEcuStore, MemoryImageSlots
+from uptane.vehicle.ecu_state import EcuState
 from uptane.vehicle.installation import works
-from uptane.vehicle.memory import EcuMemory, EcuState
+from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import EcuStore, ImageSlots
 from uptane.vehicle.secondary import Secondary, SecondaryWorld
 

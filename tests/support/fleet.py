@@ -76,7 +76,7 @@ class Fleet:
         self.image_keys = {role: [self.new_key(kind) for _ in range(keys)] for role in Role}
         self.director_keys = {role: [self.new_key(kind) for _ in range(keys)] for role in Role}
         self.image_metadata = MemoryPublished()
-        self.image_store = MemoryImages()
+        self.image_store, self.hosted = MemoryImages(), MemoryImages()
         self.images = self.open_images()
         self.images.stage_root(new_root(self.image_keys, self.thresholds))
         wait(self.images.publish(self.now))

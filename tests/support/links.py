@@ -38,6 +38,18 @@ def wait(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
 
 
 @dataclass
+class Pieces:
+    """The bytes of an image from `start` on, in pieces."""
+
+    data: bytes
+    start: int
+    size: int = 7
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (self.data[i : i + self.size] for i in range(self.start, len(self.data), self.size))
+
+
+@dataclass
 class Mirror:
     """A host of images; `altered` replaces files by their plain or hashed name's ending, None removes one."""
 
@@ -50,16 +62,16 @@ class Mirror:
     chunk: int = 7
 
     @contextmanager
-    def stream(self, name: str, limit: int) -> Iterator[Iterator[bytes] | None]:
+    def stream(self, name: str, limit: int, start: int = 0) -> Iterator[Pieces | None]:
         self.calls.append(f"image {name.rpartition('.')[0].rpartition('.')[2]} from {self.name}")
         self.names.append(name)
         if self.name in self.down:
             raise UnreachableError(f"the mirror {self.name} does not answer")
-        data = wait(self.fleet.image_store.read(name))
+        data = wait(self.fleet.image_store.read(name)) or wait(self.fleet.hosted.read(name))
         for ending, other in self.altered.items():
             if name.endswith(ending):
                 data = other
-        yield None if data is None else (data[i : i + self.chunk] for i in range(0, len(data), self.chunk))
+        yield None if data is None else Pieces(data, 0, self.chunk)
 
 
 @dataclass

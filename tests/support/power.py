@@ -15,7 +15,7 @@ from uptane.storage.memory import MemoryEcuStore, MemoryImageSlots
 from uptane.vehicle.installation import stored_as
 from uptane.vehicle.installation_states import Phase
 from uptane.vehicle.memory import EcuMemory
-from uptane.vehicle.ports import ImageWriter
+from uptane.vehicle.ports import ImageWriter, PartialImage
 
 NEWER = b"newer head unit"
 
@@ -72,6 +72,11 @@ class FusedSlots(MemoryImageSlots):
         with super().receive(name) as writer:
             yield FusedWriter(self.fuse, writer)
 
+    @contextmanager
+    def resume(self, name: str) -> Iterator[PartialImage]:
+        with super().resume(name) as partial:
+            yield FusedPartial(self.fuse, partial)
+
     def keep_only(self, names: frozenset[str]) -> None:
         self.fuse.passes(lambda: super(FusedSlots, self).keep_only(names))
 
@@ -87,6 +92,23 @@ class FusedWriter(ImageWriter):
 
     def keep(self) -> None:
         self.fuse.passes(self.writer.keep)
+
+
+class FusedPartial(FusedWriter, PartialImage):
+    """An image that grows only where the fuse holds."""
+
+    def __init__(self, fuse: Fuse, partial: PartialImage) -> None:
+        super().__init__(fuse, partial)
+        self.partial = partial
+
+    def chunks(self) -> Iterator[bytes]:
+        return self.partial.chunks()
+
+    def write(self, chunk: bytes) -> None:
+        self.fuse.passes(lambda: self.partial.write(chunk))
+
+    def restart(self) -> None:
+        self.fuse.passes(self.partial.restart)
 
 
 class Bench:

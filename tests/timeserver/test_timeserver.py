@@ -73,9 +73,9 @@ def test_an_attestation_is_believed_by_who_asked_and_knows_the_key(
     profile: Profile, timeserver: Timeserver, signer: KeySigner
 ) -> None:
     raw = timeserver.attest([4, 5], NOW)
-    checked = verify_time(profile, raw, key=signer.key, nonces=[5], not_before=NOW)
-    assert checked.value.time == NOW
+    checked = verify_time(profile, raw, keys=[signer.key], nonces=[5], not_before=NOW)
+    assert checked.attestation.value.time == NOW
     with pytest.raises(BadTimeAttestationError):
-        verify_time(profile, raw, key=signer.key, nonces=[6], not_before=NOW)
+        verify_time(profile, raw, keys=[signer.key], nonces=[6], not_before=NOW)
     with pytest.raises(BadSignatureError):
-        verify_time(profile, raw, key=new_signer().key, nonces=[5], not_before=NOW)
+        verify_time(profile, raw, keys=[new_signer().key], nonces=[5], not_before=NOW)

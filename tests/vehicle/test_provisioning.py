@@ -21,9 +21,10 @@ from uptane.metadata.identifiers import HardwareIdentifier, PathPattern, Reposit
 from uptane.metadata.repository_map import MappedRepository, RepositoryKind, RepositoryMap
 from uptane.metadata.root import Role, Root
 from uptane.storage.memory import MemoryEcuStore
+from uptane.vehicle.ecu_state import EcuState
 from uptane.vehicle.installation import Installer
 from uptane.vehicle.installation_states import RUNNING, Installation, Phase
-from uptane.vehicle.memory import EcuMemory, EcuState, role_name
+from uptane.vehicle.memory import EcuMemory, role_name
 from uptane.vehicle.provisioning import Provisioning, provision
 
 

@@ -219,7 +219,7 @@ class Slowly:
         return found
 
     @contextmanager
-    def stream(self, name: str, limit: int) -> Iterator[Iterator[bytes] | None]:
+    def stream(self, name: str, limit: int, start: int = 0) -> Iterator[None]:
         raise SlowRetrievalError(f"{name} came at 1 byte per second")
         yield
 

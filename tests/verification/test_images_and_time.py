@@ -108,13 +108,14 @@ def attest(profile: Profile, *nonces: int, seconds: int = 0) -> bytes:
 
 
 def verify(profile: Profile, raw: bytes, *nonces: int) -> TimeAttestation:
-    return verify_time(profile, raw, key=TIMESERVER.key, nonces=nonces, not_before=NOW).value
+    return verify_time(profile, raw, keys=[TIMESERVER.key], nonces=nonces, not_before=NOW).attestation.value
 
 
 def test_a_time_that_answers_all_nonces_is_believed(profile: Profile) -> None:
     raw = attest(profile, 1, 2, 3, seconds=60)
     assert verify(profile, raw, 3, 1).time == NOW + timedelta(seconds=60)
-    assert verify_time(profile, raw, key=TIMESERVER.key, nonces={2}, not_before=NOW).raw == raw
+    verified = verify_time(profile, raw, keys=[TIMESERVER.key], nonces={2}, not_before=NOW)
+    assert (verified.attestation.raw, verified.key) == (raw, TIMESERVER.key)
 
 
 def test_the_same_time_again_is_believed(profile: Profile) -> None:
@@ -141,6 +142,16 @@ def test_time_never_goes_backwards(profile: Profile) -> None:
     with pytest.raises(BadTimeAttestationError) as refusal:
         verify(profile, attest(profile, 1, seconds=-1), 1)
     assert refusal.value.facts == {"expected": NOW, "offered": NOW - timedelta(seconds=1)}
+
+
+@pytest.mark.standard("STD-5.4.2.2-1")
+def test_any_of_several_keys_attests_and_is_named_by_what_it_signed(profile: Profile) -> None:
+    others = [new_signer().key, new_signer().key]
+    raw = attest(profile, 1)
+    for keys in ([*others, TIMESERVER.key], [TIMESERVER.key, *others]):
+        assert verify_time(profile, raw, keys=keys, nonces=[1], not_before=NOW).key == TIMESERVER.key
+    with pytest.raises(BadSignatureError):
+        verify_time(profile, raw, keys=others, nonces=[1], not_before=NOW)
 
 
 @pytest.mark.standard("STD-5.4-12", "STD-5-4", "STD-5.3-2", "STD-5.4.2.2-1")

@@ -1,5 +1,6 @@
 """The three services over folders and an SQL database: which concrete classes they are made of."""
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from uptane.director.check_images import UnsafeNoCatalog
 from uptane.director.dependencies import read_dependencies
 from uptane.director.director import Director
+from uptane.director.encrypting import ImageEncryption
 from uptane.director.ports import ImageCatalog
 from uptane.formats.profile import Profile
 from uptane.image_repository.repository import ImageRepository
@@ -65,6 +67,10 @@ async def director_over_folder(
     rules = folder / "dependencies.txt"
     dependencies = read_dependencies(rules.read_text(encoding="utf-8")) if rules.exists() else ()
     inventory = await open_inventory(folder / "inventory.sqlite")
+
+    def images(vehicle: VehicleIdentifier) -> ImageFolder:
+        return ImageFolder(folder / vehicle / "targets")
+
     director = Director(
         profile=profile,
         inventory=inventory,
@@ -72,10 +78,9 @@ async def director_over_folder(
         root=root,
         catalog=catalog,
         dependencies=dependencies,
+        encryption=ImageEncryption(hosted=images, random_bytes=secrets.token_bytes),
     )
-    return RunningDirector(
-        director=director, images=lambda vehicle: ImageFolder(folder / vehicle / "targets"), inventory=inventory
-    )
+    return RunningDirector(director=director, images=images, inventory=inventory)
 
 
 def folder_site(profile: Profile, folder: Path) -> StaticFiles:

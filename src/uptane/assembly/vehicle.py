@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from uptane.formats.profile import Profile
@@ -19,7 +20,9 @@ from uptane.transport.links import (
     RepositoriesOverHttp,
     TimeserverOverXmlRpc,
 )
+from uptane.transport.third_hosts import HostPolicy, ThirdHostsOverHttp
 from uptane.transport.xmlrpc_client import XmlRpcClient
+from uptane.vehicle.attested_time import UnsafeSystemClock
 from uptane.vehicle.installation import at_once, works
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.primary import Primary, World
@@ -63,24 +66,30 @@ def connect_primary(
     limits: TransferLimits = DEFAULT_LIMITS,
     say: Callable[[str], None] = lambda line: None,
     may_install: Callable[[Image], bool] = at_once,
+    unsafe_clock: UnsafeSystemClock | None = None,
     confirms: Callable[[ImageFile], bool] = works,
+    third_hosts: HostPolicy | None = None,
 ) -> Primary:
-    """A Primary whose repositories are those of its map, its Director and Timeserver at these URLs."""
-    clients = {
-        repository.name: RepositoryClient(repository.urls, limits=limits, name=repository.name, on_event=say)
-        for repository in memory.map.repositories
-    }
+    """A Primary whose repositories are those of its map, its Director and Timeserver at these URLs.
+
+    Every mirror of a repository is asked for an image by itself, so that one goes on where another broke off. With
+    `unsafe_clock`, the Timeserver is never asked.
+    """
+    urls = {repository.name: repository.urls for repository in memory.map.repositories}
+    client = partial(RepositoryClient, limits=limits, on_event=say)
+    mirrors = [(name, url) for name in (memory.director, memory.image_repository) for url in urls[name]]
     timeserver = XmlRpcClient(timeserver_url, peer="Timeserver")
     world = World(
-        repositories=RepositoriesOverHttp(clients),
-        mirrors=[ImagesOverHttp(clients[name]) for name in (memory.director, memory.image_repository)],
+        repositories=RepositoriesOverHttp({name: client(urls[name], name=name) for name in urls}),
+        mirrors=[ImagesOverHttp(client([url], name=name)) for name, url in mirrors],
         director=connect_director(director_url, memory.profile),
-        timeserver=TimeserverOverXmlRpc(timeserver, memory.profile),
+        timeserver=TimeserverOverXmlRpc(timeserver, memory.profile) if unsafe_clock is None else unsafe_clock,
         slots=slots,
         new_nonce=new_nonce,
         say=say,
         may_install=may_install,
         confirms=confirms,
+        third_hosts=None if third_hosts is None else ThirdHostsOverHttp(third_hosts, limits=limits, on_event=say),
     )
     return Primary(memory, signer, world, refetch_images=refetch_images)
 
@@ -93,12 +102,19 @@ def connect_secondary(
     primary_url: str,
     say: Callable[[str], None] = lambda line: None,
     may_install: Callable[[Image], bool] = at_once,
+    unsafe_clock: UnsafeSystemClock | None = None,
     confirms: Callable[[ImageFile], bool] = works,
 ) -> Secondary:
-    """A Secondary whose Primary is at this URL."""
+    """A Secondary whose Primary is at this URL; with `unsafe_clock` it takes no times from there."""
     link = PrimaryOverXmlRpc(XmlRpcClient(primary_url, peer="Primary"), memory.profile)
     world = SecondaryWorld(
-        primary=link, slots=slots, new_nonce=new_nonce, say=say, may_install=may_install, confirms=confirms
+        primary=link,
+        slots=slots,
+        new_nonce=new_nonce,
+        say=say,
+        may_install=may_install,
+        confirms=confirms,
+        unsafe_clock=unsafe_clock,
     )
     return Secondary(memory, signer, world)
 

@@ -72,7 +72,7 @@ class TimeserverConsole:
             moment = now().replace(microsecond=0)
             timeserver = self._timeserver(name)
             raw = timeserver.attest(nonces, moment)
-            verify_time(timeserver.profile, raw, key=key, nonces=nonces, not_before=moment)
+            verify_time(timeserver.profile, raw, keys=[key], nonces=nonces, not_before=moment)
 
     @command
     def listen(self, use_new_keys: bool = False) -> None:

@@ -2,34 +2,38 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from uptane.director.check_images import UnsafeNoCatalog, check_fits
+from uptane.director.assigning import put_on_record
+from uptane.director.check_images import UnsafeNoCatalog
 from uptane.director.deciding import PlanRules
 from uptane.director.dependencies import Dependency
-from uptane.director.installed import installed_files, outstanding
+from uptane.director.encrypting import ImageEncryption, assign_encrypted
+from uptane.director.inquiries import Inquiries, require_ecu
 from uptane.director.issuing import Issued, Occasion, issue
 from uptane.director.manifest_intake import take_in_manifest
 from uptane.director.manifest_policy import DEFAULT_POLICY, ManifestPolicy
-from uptane.director.planning import assignment_of, plan_targets
+from uptane.director.planning import assignment_of
 from uptane.director.ports import (
-    Alert,
-    EcuRecord,
     ImageCatalog,
     InventoryDatabase,
-    InventoryTransaction,
-    StoredReport,
-    VehicleRecord,
 )
-from uptane.director.registration import register_ecu, register_vehicle
+from uptane.director.registration import register_ecu, register_vehicle, replace_ecu
+from uptane.encryption.keys import EncryptionKey
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import UnknownEcuError, UnknownVehicleError, UptaneError
+from uptane.formats.timeserver_keys import keeping_timeserver_keys, with_timeserver_keys
+from uptane.metadata.errors import (
+    FormatError,
+    ProvisioningError,
+    UnknownVehicleError,
+    UptaneError,
+)
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, KeyId, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import Root
-from uptane.metadata.targets import Image, ImageFile
+from uptane.metadata.targets import Image
 from uptane.signing.ports import MetadataStore
 from uptane.signing.publish import Lifetimes, Published, Publisher
 from uptane.signing.signer import Signer
@@ -55,7 +59,7 @@ class Answer:
     withheld: UptaneError | None = None
 
 
-class Director:
+class Director(Inquiries):
     """The Director.
 
     Every role of every vehicle's metadata names the vehicle, so vehicles may share keys (AMB-13).
@@ -70,6 +74,7 @@ class Director:
         stock: images that may be directed where a dependency asks for them; see `deciding.PlanRules`.
         lifetimes: until when new metadata is valid.
         policy: what follows when a genuine manifest lacks ECUs or tells wrong times.
+        encryption: what it needs to encrypt images; without it, it encrypts none.
     """
 
     def __init__(
@@ -84,14 +89,15 @@ class Director:
         stock: Iterable[Image] = (),
         lifetimes: Lifetimes = DEFAULT_LIFETIMES,
         policy: ManifestPolicy = DEFAULT_POLICY,
+        encryption: ImageEncryption | None = None,
     ) -> None:
-        self._profile = profile
-        self._inventory = inventory
+        super().__init__(inventory, profile)
         self._metadata = metadata
         self._root = root
         self._rules = PlanRules(catalog=catalog, dependencies=tuple(dependencies), stock=tuple(stock))
         self._lifetimes = lifetimes
         self._policy = policy
+        self._encryption = encryption
         self._keyring: dict[KeyId, Signer] = {}
         self._locks: defaultdict[VehicleIdentifier, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -125,6 +131,35 @@ class Director:
             unsafe_shared_key=self._profile.unsafe_shared_keys,
         )
 
+    async def replace_ecu(
+        self,
+        vehicle: VehicleIdentifier,
+        old: EcuIdentifier,
+        *,
+        ecu: EcuIdentifier,
+        key: PublicKey,
+        now: datetime,
+        hardware_id: HardwareIdentifier | None = None,
+    ) -> bool:
+        """An operator replaces a part of a vehicle; see `registration.replace_ecu`.
+
+        What is published then names the new ECU in the place of the old one. Where that fails as in `publish`, the
+        replacement is on record all the same.
+        """
+        async with self._locks[vehicle]:
+            carried_over = await replace_ecu(
+                self._inventory,
+                vehicle=vehicle,
+                old=old,
+                ecu=ecu,
+                key=key,
+                now=now,
+                hardware_id=hardware_id,
+                unsafe_shared_key=self._profile.unsafe_shared_keys,
+            )
+            await self._issue(vehicle, now)
+        return carried_over
+
     async def receive_manifest(
         self, vehicle: VehicleIdentifier, primary: EcuIdentifier, raw: bytes, now: datetime
     ) -> CheckedManifest:
@@ -155,17 +190,13 @@ class Director:
             withheld=issued.withheld,
         )
 
-    async def require_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier) -> None:
-        """Raises UnknownVehicleError or UnknownEcuError unless the ECU is registered for that vehicle."""
-        async with self._inventory.transaction() as transaction:
-            await _require_ecu(transaction, vehicle, ecu)
-
     async def assign(
         self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, image: Image, install_order: int | None = None
     ) -> None:
         """An ECU shall have this image, from the next publication on, in place of an earlier one.
 
-        One name is one image: ECUs of the vehicle that were assigned another image of that name get this one too.
+        One name is one image: ECUs of the vehicle that were assigned another image of that name get this one too. This
+        ECU gets it in plain, whatever it had before; an encrypted form of another ECU stays encrypted.
 
         Args:
             vehicle, ecu, image: the assignment.
@@ -176,18 +207,68 @@ class Director:
             UnknownVehicleError, UnknownEcuError: not in the inventory.
             FormatError: the profile cannot say that; nothing is changed.
             HardwareMismatchError: the image is for other hardware; nothing is changed.
+            UptaneError: another ECU is assigned an older image of that name, encrypted; nothing is changed.
         """
         async with self._inventory.transaction() as transaction:
-            await _require_ecu(transaction, vehicle, ecu)
-            for other in await transaction.assignments(vehicle):
-                if other.path == image.file.path and other.ecu != ecu:
-                    await transaction.assign(assignment_of(vehicle, other.ecu, image, other.install_order))
-            await transaction.assign(assignment_of(vehicle, ecu, image, install_order))
-            ecus = await transaction.ecus(vehicle)
-            planned = plan_targets(await transaction.assignments(vehicle), ecus)
-            self._profile.check_writable(planned.images)
-            having = planned.images[image.file.path].custom.ecus
-            check_fits(image, [record for record in ecus if record.ecu in having])
+            await require_ecu(transaction, vehicle, ecu)
+            wanted = [assignment_of(vehicle, ecu, image, install_order)]
+            await put_on_record(transaction, self._profile, vehicle, image, wanted)
+
+    async def set_encryption_key(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, key: EncryptionKey) -> None:
+        """Puts on record what images are encrypted for, in place of an earlier key (STD-5.4.1-8).
+
+        What was encrypted before stays as it is: assign it again.
+
+        Raises:
+            UnknownVehicleError, UnknownEcuError: not in the inventory.
+            SpoofingError: it is the key with which the ECU signs.
+        """
+        async with self._inventory.transaction() as transaction:
+            record = await require_ecu(transaction, vehicle, ecu)
+            key.require_separate(record.key, ecu)
+            await transaction.set_encryption_key(vehicle, ecu, key)
+
+    async def assign_encrypted(
+        self,
+        vehicle: VehicleIdentifier,
+        ecus: Iterable[EcuIdentifier],
+        image: Image,
+        data: bytes,
+        install_order: int | None = None,
+    ) -> None:
+        """These ECUs shall have this image, and get it encrypted, from the next publication on (STD-5.3.2.1-15).
+
+        It is encrypted once: with a new key that is wrapped for each ECU, or with the symmetric key that all of them
+        hold.
+
+        Args:
+            vehicle, ecus, image, install_order: as for `assign`.
+            data: the bytes of the image, in plain.
+
+        Raises:
+            UnknownVehicleError, UnknownEcuError, FormatError, HardwareMismatchError, UptaneError: as for `assign`.
+            ProvisioningError: an ECU has no encryption key on record, or this Director is not set up to encrypt.
+            UptaneError: the ECUs hold different symmetric keys.
+            LengthMismatchError, BadHashError, EndlessDataError: the bytes are not those of the image.
+            StorageError: the encrypted image could not be stored.
+        """
+        if self._encryption is None:
+            raise ProvisioningError(
+                "this Director is not set up to encrypt images", next_step="Give it an ImageEncryption."
+            )
+        named = tuple(dict.fromkeys(ecus))
+        for ecu in named:
+            await self.require_ecu(vehicle, ecu)
+        await assign_encrypted(
+            self._inventory,
+            self._profile,
+            self._encryption,
+            vehicle=vehicle,
+            ecus=named,
+            image=image,
+            data=data,
+            install_order=install_order,
+        )
 
     async def clear_assignments(self, vehicle: VehicleIdentifier) -> None:
         """No ECU of the vehicle shall have anything, from the next publication on."""
@@ -204,10 +285,12 @@ class Director:
     async def change_keys(self, root: Root, now: datetime) -> None:
         """Publishes a new Root for every vehicle, signed by its own and the present root keys.
 
+        The Timeserver's keys stay as they are named where the new Root says nothing of them.
+
         Raises:
             UptaneError: the first of the failures; every other vehicle has got its new Root.
         """
-        self._root = root
+        self._root = root = keeping_timeserver_keys(root, self._root)
         failures: list[UptaneError] = []
         for vehicle in await self.vehicles():
             async with self._locks[vehicle]:
@@ -218,50 +301,23 @@ class Director:
         if failures:
             raise failures[0]
 
-    async def vehicles(self) -> Sequence[VehicleIdentifier]:
-        """Every vehicle, sorted."""
-        async with self._inventory.transaction() as transaction:
-            return await transaction.vehicles()
+    async def change_timeserver_keys(self, keys: Sequence[PublicKey], now: datetime) -> None:
+        """Publishes a new Root for every vehicle that names these keys of the Timeserver, in place of others.
 
-    async def vehicle(self, vehicle: VehicleIdentifier) -> VehicleRecord:
-        """The record of a vehicle; UnknownVehicleError."""
-        async with self._inventory.transaction() as transaction:
-            record = await transaction.vehicle(vehicle)
-        if record is None:
-            raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
-        return record
+        ECUs that follow Root believe no other key from then on. In an orderly change both keys are named until the
+        Timeserver signs with the new one; a stolen key is left out at once.
 
-    async def ecu(self, ecu: EcuIdentifier) -> EcuRecord:
-        """The record of an ECU; UnknownEcuError."""
-        async with self._inventory.transaction() as transaction:
-            record = await transaction.ecu(ecu)
-        if record is None:
-            raise UnknownEcuError(f"ECU {ecu} is not known to the Director", ecu=ecu)
-        return record
+        Args:
+            keys: 1 to 8, any of which may sign.
+            now: UTC.
 
-    async def installed(self, vehicle: VehicleIdentifier) -> Mapping[EcuIdentifier, ImageFile]:
-        """What each ECU runs, as far as it has reported; UnknownVehicleError."""
-        await self.vehicle(vehicle)
-        async with self._inventory.transaction() as transaction:
-            return installed_files(self._profile, await transaction.ecus(vehicle))
-
-    async def outstanding(self, vehicle: VehicleIdentifier) -> Sequence[EcuIdentifier]:
-        """The ECUs that are not known to have their assigned image; UnknownVehicleError."""
-        installed = await self.installed(vehicle)
-        async with self._inventory.transaction() as transaction:
-            return outstanding(await transaction.assignments(vehicle), installed)
-
-    async def reports(self, ecu: EcuIdentifier, limit: int = 100) -> Sequence[StoredReport]:
-        """The newest accepted reports of an ECU, newest first; UnknownEcuError."""
-        record = await self.ecu(ecu)
-        async with self._inventory.transaction() as transaction:
-            return await transaction.reports(record.vehicle, ecu, limit)
-
-    async def alerts(self, vehicle: VehicleIdentifier, limit: int = 100) -> Sequence[Alert]:
-        """What an operator should know of a vehicle, newest first; UnknownVehicleError."""
-        await self.vehicle(vehicle)
-        async with self._inventory.transaction() as transaction:
-            return await transaction.alerts(vehicle, limit)
+        Raises:
+            FormatError: no key, or too many, or the profile cannot name any.
+            UptaneError: as `change_keys`.
+        """
+        if self._profile.unsafe_root_through_snapshot:
+            raise FormatError(f"in {self._profile.name} Root has no place for the Timeserver's keys", field="root")
+        await self.change_keys(with_timeserver_keys(self._root, keys), now)
 
     async def _issue(
         self,
@@ -287,18 +343,5 @@ class Director:
             profile=self._profile,
             keyring=self._keyring,
             lifetimes=self._lifetimes,
-            vehicle=vehicle,
-        )
-
-
-async def _require_ecu(transaction: InventoryTransaction, vehicle: VehicleIdentifier, ecu: EcuIdentifier) -> None:
-    if await transaction.vehicle(vehicle) is None:
-        raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
-    record = await transaction.ecu(ecu)
-    if record is None or record.vehicle != vehicle:
-        raise UnknownEcuError(
-            f"ECU {ecu} is not registered for vehicle {vehicle}",
-            next_step="Start it first: ds.clean_slate(ecu_serial=...) registers a Secondary.",
-            ecu=ecu,
             vehicle=vehicle,
         )

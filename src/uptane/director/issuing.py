@@ -8,6 +8,7 @@ from uptane.director.alerts import tell
 from uptane.director.check_images import check_images
 from uptane.director.deciding import Decision, PlanRules, VehicleView, decide
 from uptane.director.ports import Alert, InventoryDatabase
+from uptane.formats.timeserver_keys import keeping_timeserver_keys
 from uptane.metadata.delegations import TARGETS_ROLE
 from uptane.metadata.errors import UnknownVehicleError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
@@ -63,7 +64,7 @@ async def issue(
         now: UTC; expiry times are counted from it.
         rules: what the plan has to keep to.
         first_root: the Root of a vehicle that has none yet.
-        root: a new Root.
+        root: a new Root; it names the Timeserver's keys of the one before it where it names none.
         occasion: why.
 
     Raises:
@@ -82,6 +83,9 @@ async def issue(
         view = await VehicleView.read(transaction, vehicle)
     if before is None:
         root = first_root if root is None else root
+    elif root is not None:
+        # What a vehicle's ECUs were told stays true although this Director may have been restarted without knowing it.
+        root = keeping_timeserver_keys(root, before.root.payload)
     withheld: UptaneError | None = None
     standing = None if before is None else before.targets.get(TARGETS_ROLE)
     if occasion is Occasion.NEW_ROOT and standing is not None:

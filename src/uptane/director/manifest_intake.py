@@ -8,6 +8,7 @@ from uptane.director.alerts import tell
 from uptane.director.installed import confirm
 from uptane.director.manifest_policy import DEFAULT_POLICY, ManifestPolicy
 from uptane.director.ports import EcuRecord, InventoryDatabase, InventoryTransaction, StoredReport
+from uptane.director.registration import refuse_retired
 from uptane.formats.profile import Profile
 from uptane.metadata.errors import UnknownVehicleError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
@@ -40,7 +41,8 @@ async def take_in_manifest(
 
     Raises:
         UnknownVehicleError: no such vehicle.
-        SecurityError: a check failed; see `check_manifest` and `ManifestPolicy`. Nothing was stored.
+        SecurityError: a check failed; see `check_manifest` and `ManifestPolicy`; or the sender was taken out of its
+            vehicle. Nothing was stored.
     """
     envelope = profile.format.decode(VehicleVersionManifest, raw)
     async with inventory.transaction() as transaction:
@@ -48,6 +50,8 @@ async def take_in_manifest(
         if record is None:
             raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
         ecus = {ecu.ecu: ecu for ecu in await transaction.ecus(vehicle)}
+        if primary not in ecus and (stranger := await transaction.ecu(primary)) is not None:
+            refuse_retired(stranger)
         checked = check_manifest(
             envelope,
             profile=profile,

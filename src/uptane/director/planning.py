@@ -6,23 +6,34 @@ from functools import lru_cache
 
 from uptane.director.ports import Assignment, Directed, EcuRecord
 from uptane.formats.canonical_json import compact, decode_strict
-from uptane.formats.json_images import read_image, write_image
+from uptane.formats.json_images import read_encrypted, read_image, write_encrypted, write_image
 from uptane.metadata.errors import UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
 from uptane.metadata.install_order import with_install_order
 from uptane.metadata.root import NOT_PUBLISHED_YET
-from uptane.metadata.targets import DirectedImages, EcuAssignment, Image, Targets
+from uptane.metadata.targets import DirectedImages, EcuAssignment, EncryptedImage, Image, Targets
 
 NO_ORDER: Mapping[EcuIdentifier, int] = {}
 
 
 def assignment_of(
-    vehicle: VehicleIdentifier, ecu: EcuIdentifier, image: Image, install_order: int | None = None
+    vehicle: VehicleIdentifier,
+    ecu: EcuIdentifier,
+    image: Image,
+    install_order: int | None = None,
+    encrypted: EncryptedImage | None = None,
 ) -> Assignment:
-    """The record that an ECU shall have an image."""
+    """The record that an ECU shall have an image, in plain or in an encrypted form."""
     bare = replace(image, custom=replace(image.custom, ecus={}))
     text = compact(write_image(bare))
-    return Assignment(vehicle=vehicle, ecu=ecu, path=image.file.path, image=text, install_order=install_order)
+    return Assignment(
+        vehicle=vehicle,
+        ecu=ecu,
+        path=image.file.path,
+        image=text,
+        install_order=install_order,
+        encrypted=None if encrypted is None else compact(write_encrypted(encrypted)),
+    )
 
 
 def plan_targets(
@@ -44,7 +55,7 @@ def plan_targets(
         path = assignment.path
         image = image_of(path, assignment.image)
         number = order.get(assignment.ecu) if assignment.install_order is None else assignment.install_order
-        entry = _entry_of(hardware.get(assignment.ecu), number)
+        entry = _entry_of(hardware.get(assignment.ecu), number, assignment.encrypted)
         if path not in parts:
             parts[path] = image, {assignment.ecu: entry}
             continue
@@ -84,6 +95,7 @@ def image_of(path: ImagePath, text: bytes) -> Image:
 
 
 @lru_cache(maxsize=4096)
-def _entry_of(hardware: HardwareIdentifier | None, order: int | None) -> EcuAssignment:
-    entry = EcuAssignment(hardware_id=hardware)
+def _entry_of(hardware: HardwareIdentifier | None, order: int | None, encrypted: bytes | None) -> EcuAssignment:
+    form = None if encrypted is None else read_encrypted(decode_strict(encrypted))
+    entry = EcuAssignment(hardware_id=hardware, encrypted=form)
     return entry if order is None else with_install_order(entry, order)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from uptane.encryption.keys import EncryptionKey
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
-from uptane.metadata.targets import Image
+from uptane.metadata.targets import Image, ImageFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,9 @@ class EcuRecord:
         report: the last accepted report, byte for byte; None before the first.
         report_received: when it was accepted first, UTC.
         shares_key: whether other ECUs may register the same key (`unsafe_shared_keys`).
+        retired: since when it is not part of the vehicle any more, UTC; None while it is. Its identifier and its key
+            stay on record, so that neither comes back, and so does its history.
+        encryption_key: what images are encrypted for, where it has such a key; other ECUs may have the same.
     """
 
     vehicle: VehicleIdentifier
@@ -52,6 +56,8 @@ class EcuRecord:
     report: bytes | None = None
     report_received: datetime | None = None
     shares_key: bool = False
+    retired: datetime | None = None
+    encryption_key: EncryptionKey | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +69,7 @@ class Assignment:
         path: the image.
         image: the entry of Targets metadata for it, as its JSON text without the ECU map: opaque here.
         install_order: when the ECU shall install it, see `metadata.install_order`; None where nobody said.
+        encrypted: the encrypted form that this ECU gets, as its JSON text; None where it gets the image in plain.
     """
 
     vehicle: VehicleIdentifier
@@ -70,6 +77,7 @@ class Assignment:
     path: ImagePath
     image: bytes
     install_order: int | None = None
+    encrypted: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,19 +151,31 @@ class InventoryTransaction(Protocol):
         ...
 
     async def ecus(self, vehicle: VehicleIdentifier) -> Sequence[EcuRecord]:
-        """The vehicle's ECUs, sorted by identifier."""
+        """The vehicle's ECUs that are not retired, sorted by identifier."""
         ...
 
     async def ecu(self, ecu: EcuIdentifier) -> EcuRecord | None:
-        """An ECU of any vehicle."""
+        """An ECU of any vehicle, also a retired one."""
         ...
 
     async def ecu_of_key(self, key: PublicKey) -> EcuRecord | None:
-        """An ECU that registered this key material, if any."""
+        """An ECU that registered this key material, if any, also a retired one."""
         ...
 
     async def add_ecu(self, record: EcuRecord) -> None:
         """Raises AlreadyRegisteredError when the ECU, or its key, or a Primary of the vehicle, exists."""
+        ...
+
+    async def retire_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, now: datetime) -> None:
+        """Takes an ECU out of its vehicle, with its assignment and what it was directed.
+
+        Raises:
+            UnknownVehicleError, UnknownEcuError: no such ECU is part of that vehicle.
+        """
+        ...
+
+    async def set_encryption_key(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, key: EncryptionKey) -> None:
+        """Sets what images are encrypted for; raises UnknownVehicleError or UnknownEcuError."""
         ...
 
     async def add_report(self, record: EcuRecord, stored: StoredReport) -> None:
@@ -200,6 +220,14 @@ class InventoryDatabase(Protocol):
 
     def transaction(self) -> AbstractAsyncContextManager[InventoryTransaction]:
         """Commits at the end of the context, rolls back on an error."""
+        ...
+
+
+class HostedImages(Protocol):
+    """The images that a Director hosts for one vehicle."""
+
+    async def add(self, path: ImagePath, data: bytes) -> ImageFile:
+        """Makes an image available under its name and its hashes, whole or not at all; raises StorageError."""
         ...
 
 

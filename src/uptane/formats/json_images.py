@@ -125,19 +125,23 @@ def _write_assignment(assignment: EcuAssignment) -> Raw:
     if assignment.hardware_id is not None:
         members["hardware_id"] = str(assignment.hardware_id)
     if assignment.encrypted is not None:
-        encrypted = assignment.encrypted
-        described: dict[str, Json] = write_file(encrypted.file) | {
-            "filename": str(encrypted.file.path),
-            "method": encrypted.method,
-            "nonce": encrypted.nonce.hex(),
-        }
-        if encrypted.wrapped_key is not None:
-            described["wrapped_key"] = {
-                "method": encrypted.wrapped_key.method,
-                "value": encrypted.wrapped_key.value.hex(),
-            }
-        members["encrypted_image"] = add_extensions(described, encrypted.extensions)
+        members["encrypted_image"] = write_encrypted(assignment.encrypted)
     return Raw(compact(add_extensions(members, assignment.extensions)))
+
+
+def write_encrypted(encrypted: EncryptedImage) -> dict[str, Json]:
+    """The members of an encrypted form of an image."""
+    described: dict[str, Json] = write_file(encrypted.file) | {
+        "filename": str(encrypted.file.path),
+        "method": encrypted.method,
+        "nonce": encrypted.nonce.hex(),
+    }
+    if encrypted.wrapped_key is not None:
+        described["wrapped_key"] = {
+            "method": encrypted.wrapped_key.method,
+            "value": encrypted.wrapped_key.value.hex(),
+        }
+    return add_extensions(described, encrypted.extensions)
 
 
 class LazyImages(Mapping[ImagePath, Image]):
@@ -211,12 +215,13 @@ def _read_assignment(value: Json) -> EcuAssignment:
     encrypted = fields.optional("encrypted_image", dict)
     return EcuAssignment(
         hardware_id=None if hardware is None else HardwareIdentifier(hardware),
-        encrypted=None if encrypted is None else _read_encrypted(encrypted),
+        encrypted=None if encrypted is None else read_encrypted(encrypted),
         extensions=fields.rest(),
     )
 
 
-def _read_encrypted(value: Json) -> EncryptedImage:
+def read_encrypted(value: Json) -> EncryptedImage:
+    """The inverse of `write_encrypted`; raises FormatError."""
     fields = Fields(value, "encrypted image")
     wrapped = fields.optional("wrapped_key", dict)
     key = None

@@ -75,7 +75,7 @@ class ImageRepository:
     async def add_image(
         self,
         path: ImagePath,
-        data: bytes,
+        data: bytes | ImageFile,
         *,
         custom: Custom = NO_CUSTOM,
         role: RoleName = TARGETS_ROLE,
@@ -84,7 +84,8 @@ class ImageRepository:
         """Stores an image and lists it in a role with the next publication, in place of an earlier one.
 
         Args:
-            path, data, custom: the image and what is said of it.
+            path, data, custom: the image and what is said of it. An image that nobody may download in plain, as a
+                Director hosts it encrypted, is given as name, length and hashes; it is listed and not stored (AMB-15).
             role: the role that lists it.
             unsafe_lower_release: takes a lower release counter, which ECUs that had the higher one never install.
 
@@ -92,7 +93,7 @@ class ImageRepository:
             ProvisioningError: no chain of delegations leads to that role for that path and hardware (STD-5.3.1-5).
             ImageRollbackError: the release counter is lower than that of the image it takes the place of, or missing
                 where that one has one (STD-5.2.3.1.1-4).
-            FormatError: the profile cannot carry this name or custom data; nothing is listed.
+            FormatError: the profile cannot carry this name or custom data, or the names differ; nothing is listed.
             StorageError: the image could not be stored; nothing is listed.
         """
         async with self._lock:
@@ -107,7 +108,10 @@ class ImageRepository:
                 )
             if not unsafe_lower_release:
                 _check_counter(path, custom, targets)
-            image = Image(file=await self.store_image(path, data), custom=custom)
+            file = data if isinstance(data, ImageFile) else await self.store_image(path, data)
+            if file.path != path:
+                raise FormatError(f"{file.path} cannot be listed as {path}", field="image path")
+            image = Image(file=file, custom=custom)
             self._profile.check_writable({path: image})
             self._pending[role] = replace(targets, images=dict(targets.images) | {path: image})
             return image

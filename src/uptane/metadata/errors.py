@@ -23,10 +23,12 @@
     │   ├── ImageRollbackError        E-ROLLBACK-IMAGE a lower release counter
     │   ├── BadHashError              E-HASH           the image's hash differs
     │   ├── LengthMismatchError       E-LENGTH         the image's length differs
+    │   ├── DecryptionError           E-DECRYPT        an encrypted image that this ECU cannot decrypt
     │   ├── BadTimeAttestationError   E-TIME           a time that cannot be trusted
     │   ├── SpoofingError             E-SPOOF          an identity that is not the sender's
     │   ├── IdentityError             E-IDENTITY       a certificate, or a front's word of one, that names no vehicle
-    │   └── NoIdentityError           E-NO-IDENTITY    no certificate where a vehicle's is needed
+    │   ├── NoIdentityError           E-NO-IDENTITY    no certificate where a vehicle's is needed
+    │   └── UntrustedHostError        E-HOST           a URL of a host that images are not fetched from
     ├── UnreachableError              E-NET            a server or ECU does not answer as it should
     ├── UnknownVehicleError           E-UNKNOWN-VEHICLE
     ├── UnknownEcuError               E-UNKNOWN-ECU
@@ -228,6 +230,14 @@ class LengthMismatchError(SecurityError):
     attack = Attack.ARBITRARY_SOFTWARE
 
 
+class DecryptionError(SecurityError):
+    """An encrypted image, or its wrapped key, is not for this ECU, was altered, or is encrypted in an unknown way."""
+
+    code = "E-DECRYPT"
+    attack = Attack.ARBITRARY_SOFTWARE
+    default_next_step = "Have the Director encrypt the image for the key that the ECU has."
+
+
 class BadTimeAttestationError(SecurityError):
     """A time attestation that is forged, stale, or not an answer to our nonce."""
 
@@ -254,6 +264,12 @@ class NoIdentityError(SecurityError):
 
     code = "E-NO-IDENTITY"
     default_next_step = "Connect with the vehicle's client certificate."
+
+
+class UntrustedHostError(SecurityError):
+    """The Director gives a URL whose host the vehicle was not told to fetch from; it was not followed."""
+
+    code = "E-HOST"
 
 
 class UnreachableError(UptaneError):

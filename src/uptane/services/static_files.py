@@ -11,10 +11,11 @@ from typing import BinaryIO, Protocol, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from uptane.services.asgi import FIXED_HEADERS, LOOPBACK_NAMES, Answer, Receive, Scope, Send, host_is_allowed
+from uptane.services.byte_ranges import UnsatisfiableRange, asked_range
 from uptane.services.problems import refusal
 
-CHUNK = 64 * 1024
-"""Bytes read from a file at a time: few trips to the thread, little memory for each client."""
+CHUNK = 256 * 1024
+"""Bytes read from a file at a time: few trips to the thread, and little memory for each client."""
 
 CHUNK_SECONDS = 30.0
 """Seconds that a client may take to accept one chunk before the connection is closed."""
@@ -66,7 +67,7 @@ def mounts_by_vehicle(folders_of: Callable[[str], Mapping[str, PublishedFiles] |
 
 
 class StaticFiles:
-    """Serves GET and HEAD of published files; everything else does not exist.
+    """Serves GET, also of a range of bytes, and HEAD of published files; everything else does not exist.
 
     Args:
         resolve: where a path leads; called in a worker thread, so it may look at the disk.
@@ -92,7 +93,7 @@ class StaticFiles:
             await refusal(HTTPStatus.NOT_FOUND, "No file is published there.").send(send)
             return
         try:
-            await _send_file(file, send, with_body=scope["method"] == "GET")
+            await _send_file(file, scope, send)
         finally:
             file.close()
 
@@ -147,11 +148,28 @@ def _open_regular(path: Path) -> BinaryIO | None:
     return os.fdopen(descriptor, "rb", buffering=0)
 
 
-async def _send_file(file: BinaryIO, send: Send, *, with_body: bool) -> None:
+async def _send_file(file: BinaryIO, scope: Scope, send: Send) -> None:
     length = os.fstat(file.fileno()).st_size
-    head = ((b"content-type", b"application/octet-stream"), (b"content-length", str(length).encode()))
-    await send({"type": "http.response.start", "status": 200, "headers": [*head, *FIXED_HEADERS]})
-    left = length if with_body else 0
+    try:
+        asked = asked_range(scope, length)
+    except UnsatisfiableRange:
+        whole = ((b"content-range", f"bytes */{length}".encode()),)
+        why = "The file ends before that range."
+        await refusal(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, why, headers=whole).send(send)
+        return
+    part = range(length) if asked is None else asked
+    head = [(b"content-type", b"application/octet-stream"), (b"content-length", str(len(part)).encode())]
+    head.append((b"accept-ranges", b"bytes"))
+    if asked is not None:
+        head.append((b"content-range", f"bytes {part.start}-{part.stop - 1}/{length}".encode()))
+    status = HTTPStatus.OK if asked is None else HTTPStatus.PARTIAL_CONTENT
+    await send({"type": "http.response.start", "status": status, "headers": [*head, *FIXED_HEADERS]})
+    await _send_part(file, part if scope["method"] == "GET" else range(0), send)
+
+
+async def _send_part(file: BinaryIO, part: range, send: Send) -> None:
+    file.seek(part.start)
+    left = len(part)
     while left:
         chunk = await asyncio.to_thread(file.read, min(CHUNK, left))
         if not chunk:

@@ -10,7 +10,8 @@ from typing import Self
 from uptane.metadata.errors import FormatError, StorageError
 from uptane.storage.atomic_files import OPERATING_SYSTEM, FileLayer, Folder, NewFile, storage_errors
 from uptane.storage.names import word
-from uptane.vehicle.ports import ImageSlots, ImageWriter
+from uptane.storage.partial_images import PARTIAL, PartialFile
+from uptane.vehicle.ports import ImageSlots, ImageWriter, PartialImage
 
 CHUNK = 64 * 1024
 """Bytes in a piece of an image that is read: large enough to be fast, small enough for any ECU."""
@@ -23,7 +24,8 @@ class ImageSlotFolder(ImageSlots):
     """`ImageSlots` in a folder that belongs to one process at a time.
 
     Args:
-        root: the folder; made, for its owner only, where it is missing. What a crash left unfinished is removed.
+        root: the folder; made, for its owner only, where it is missing. What a crash left unfinished is removed, but
+            for an image that can be resumed.
         layer: the file operations.
 
     Raises:
@@ -61,6 +63,33 @@ class ImageSlotFolder(ImageSlots):
         with self._folder.new_file(FILE_MODE) as new:
             yield _Writer(self._folder, name, new)
 
+    @contextmanager
+    def resume(self, name: str) -> Iterator[PartialImage]:
+        """Opens an image that was cut off, or a new one; leaving the context keeps what came.
+
+        Raises:
+            StorageError: the disk is full or fails; an earlier image of that name is untouched, and what came of this
+                one is removed, so that the ECU has room for its memory.
+            FormatError: not a name of lower-case letters, digits, `_` and `-`.
+        """
+        word(name)
+        for other in self._folder.names():
+            if other.endswith(PARTIAL) and other != name + PARTIAL:
+                self._remove(other.removesuffix(PARTIAL), other)
+        partial = None
+        try:
+            partial = PartialFile(self._folder, name, FILE_MODE)
+            yield partial
+        except StorageError:
+            if partial is not None:
+                partial.close()
+            with suppress(StorageError):
+                self._folder.remove(name + PARTIAL)
+            raise
+        finally:
+            if partial is not None:
+                partial.pause()
+
     def chunks(self, name: str) -> Iterator[bytes] | None:
         """The bytes of an image in pieces of at most CHUNK bytes, or None when there is none.
 
@@ -70,11 +99,16 @@ class ImageSlotFolder(ImageSlots):
         return None if file is None else _Chunks(self._folder, name, file)
 
     def keep_only(self, names: frozenset[str]) -> None:
-        """Removes every image that is not named. Files that are no image slots are left alone."""
-        for name in self._folder.names():
-            with suppress(FormatError):
-                if word(name) not in names:
-                    self._folder.remove(name)
+        """Removes every image that is not named, also one that was cut off. Files that are neither are left alone."""
+        for file in self._folder.names():
+            name = file.removesuffix(PARTIAL)
+            if name not in names:
+                self._remove(name, file)
+
+    def _remove(self, name: str, file: str) -> None:
+        with suppress(FormatError):
+            word(name)
+            self._folder.remove(file)
 
 
 class _Writer(ImageWriter):

@@ -19,7 +19,7 @@ def storable_vehicle(record: VehicleRecord) -> VehicleRecord:
 def storable_ecu(record: EcuRecord) -> EcuRecord:
     """The record with its time in UTC; raises StorageError for what no database can keep."""
     _check_counter("report counter", record.report_counter)
-    return replace(record, report_received=_utc(record.report_received))
+    return replace(record, report_received=_utc(record.report_received), retired=_utc(record.retired))
 
 
 def storable_report(stored: StoredReport) -> StoredReport:

@@ -10,7 +10,7 @@ from uptane.signing.ports import MetadataStore
 from uptane.storage.folders import check_publication, described, hashed_names
 from uptane.storage.image_slots import CHUNK
 from uptane.storage.names import components, single, word
-from uptane.vehicle.ports import EcuStore, ImageSlots, ImageWriter
+from uptane.vehicle.ports import EcuStore, ImageSlots, ImageWriter, PartialImage
 
 
 class MemoryEcuStore(EcuStore):
@@ -45,11 +45,24 @@ class MemoryImageSlots(ImageSlots):
 
     def __init__(self) -> None:
         self._images: dict[str, bytes] = {}
+        self._partial: tuple[str, bytearray] = "", bytearray()
 
     @contextmanager
     def receive(self, name: str) -> Iterator[ImageWriter]:
         """Opens a new image; leaving the context without `keep()` drops what was written."""
         yield _MemoryWriter(self._images, word(name))
+
+    @contextmanager
+    def resume(self, name: str) -> Iterator[PartialImage]:
+        """Opens an image that was cut off, or a new one; leaving the context keeps what came."""
+        if self._partial[0] != word(name):
+            self._partial = name, bytearray()
+        partial = _MemoryPartial(self._images, name, self._partial[1])
+        try:
+            yield partial
+        except StorageError:
+            partial.restart()
+            raise
 
     def chunks(self, name: str) -> Iterator[bytes] | None:
         """The bytes of an image in pieces of at most CHUNK bytes, or None when there is none."""
@@ -59,15 +72,17 @@ class MemoryImageSlots(ImageSlots):
         return (data[start : start + CHUNK] for start in range(0, len(data), CHUNK))
 
     def keep_only(self, names: frozenset[str]) -> None:
-        """Removes every image that is not named."""
+        """Removes every image that is not named, also one that was cut off."""
         for name in self._images.keys() - names:
             del self._images[name]
+        if self._partial[0] not in names:
+            self._partial = "", bytearray()
 
 
 class _MemoryWriter(ImageWriter):
-    def __init__(self, images: dict[str, bytes], name: str) -> None:
+    def __init__(self, images: dict[str, bytes], name: str, data: bytearray | None = None) -> None:
         self._images, self._name = images, name
-        self._data = bytearray()
+        self._data = bytearray() if data is None else data
         self._kept = False
 
     def write(self, chunk: bytes) -> None:
@@ -81,6 +96,22 @@ class _MemoryWriter(ImageWriter):
         if not self._kept:
             self._images[self._name] = bytes(self._data)
             self._kept = True
+
+
+class _MemoryPartial(_MemoryWriter, PartialImage):
+    def chunks(self) -> Iterator[bytes]:
+        """What came so far, in pieces of at most CHUNK bytes."""
+        came = bytes(self._data)
+        return (came[start : start + CHUNK] for start in range(0, len(came), CHUNK))
+
+    def restart(self) -> None:
+        """Throws away what came so far."""
+        self._data.clear()
+
+    def keep(self) -> None:
+        """Stores the image under its name, replacing an earlier one of that name; again is fine."""
+        super().keep()
+        self._data.clear()
 
 
 class MemoryPublished(MetadataStore):

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from uptane.director.ports import Alert, Assignment, Directed, EcuRecord, StoredReport, VehicleRecord
+from uptane.encryption.keys import EncryptionKey
 from uptane.metadata.errors import StorageError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
@@ -109,15 +111,16 @@ class MemoryTransaction:
         self.state.vehicles[record.vehicle] = record
 
     async def ecus(self, vehicle: VehicleIdentifier) -> Sequence[EcuRecord]:
-        """The vehicle's ECUs, sorted by identifier."""
-        return sorted((ecu for ecu in self.state.ecus.values() if ecu.vehicle == vehicle), key=lambda ecu: ecu.ecu)
+        """The vehicle's ECUs that are not retired, sorted by identifier."""
+        found = [ecu for ecu in self.state.ecus.values() if ecu.vehicle == vehicle and ecu.retired is None]
+        return sorted(found, key=lambda ecu: ecu.ecu)
 
     async def ecu(self, ecu: EcuIdentifier) -> EcuRecord | None:
-        """An ECU of any vehicle."""
+        """An ECU of any vehicle, also a retired one."""
         return self.state.ecus.get(ecu)
 
     async def ecu_of_key(self, key: PublicKey) -> EcuRecord | None:
-        """An ECU that registered this key material, if any."""
+        """An ECU that registered this key material, if any, also a retired one."""
         holders = sorted(ecu.ecu for ecu in self.state.ecus.values() if ecu.key.material == key.material)
         return self.state.ecus[holders[0]] if holders else None
 
@@ -129,6 +132,18 @@ class MemoryTransaction:
             raise rules.ecu_exists(record, holder)
         await self._require_own_key_and_role(record)
         self.state.ecus[record.ecu] = record
+
+    async def retire_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, now: datetime) -> None:
+        """Takes an ECU out of its vehicle; raises UnknownVehicleError or UnknownEcuError."""
+        self._require_ecu(vehicle, ecu)
+        self.state.ecus[ecu] = rules.storable_ecu(replace(self.state.ecus[ecu], retired=now))
+        self.state.assignments.pop((vehicle, ecu), None)
+        self.state.directed.pop((vehicle, ecu), None)
+
+    async def set_encryption_key(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, key: EncryptionKey) -> None:
+        """Sets what images are encrypted for; raises UnknownVehicleError or UnknownEcuError."""
+        self._require_ecu(vehicle, ecu)
+        self.state.ecus[ecu] = replace(self.state.ecus[ecu], encryption_key=key)
 
     async def add_report(self, record: EcuRecord, stored: StoredReport) -> None:
         """Replaces the ECU's record and appends to its history.
@@ -193,7 +208,7 @@ class MemoryTransaction:
     def _require_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier) -> None:
         self._require_vehicle(vehicle)
         known = self.state.ecus.get(ecu)
-        if known is None or known.vehicle != vehicle:
+        if known is None or known.vehicle != vehicle or known.retired is not None:
             raise rules.unknown_ecu(vehicle, ecu)
 
     async def _require_own_key_and_role(self, record: EcuRecord) -> None:

@@ -74,6 +74,11 @@ class Exchange:
         """The media type, in lower case, without parameters."""
         return self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
+    @property
+    def content_range(self) -> str:
+        """Which bytes of the file a partial answer says that it has; empty where it does not."""
+        return self._response.headers.get("content-range", "").strip()
+
     def chunks(self, limit: int) -> Iterator[bytes]:
         """The body in pieces as they arrive.
 

@@ -8,12 +8,9 @@ from urllib.parse import quote, urlsplit
 
 import httpx2
 
-from uptane.metadata.errors import EndlessDataError, FormatError, SlowRetrievalError, UnreachableError
-from uptane.transport.exchange import Exchange, Request, exchange
+from uptane.metadata.errors import FormatError, UnreachableError
+from uptane.transport.file_download import Body, FileClient
 from uptane.transport.limits import TransferLimits
-
-NOT_THERE = frozenset({403, 404})
-"""Statuses that say that there is no such file; some object stores answer 403 for one (STD-5.4.4.3-2)."""
 
 FoundT = TypeVar("FoundT")
 
@@ -45,10 +42,8 @@ class RepositoryClient:
         if not base_urls:
             raise FormatError(f"the repository {name} has no mirror", field="urls")
         self._base_urls = [_base_url(url) for url in base_urls]
-        self._limits = limits
-        self._name = name
-        self._tls = tls
-        self._say = on_event or (lambda line: None)
+        server = f"the repository {name}"
+        self._files = FileClient(limits=limits, server=server, say=on_event or (lambda line: None), tls=tls)
 
     def fetch(self, path: str, limit: int) -> bytes | None:
         """A file of at most `limit` bytes, from the first mirror that gives it whole.
@@ -75,27 +70,32 @@ class RepositoryClient:
 
     def _fetch(self, relative: str, limit: int) -> bytes | None:
         def attempt(base: str) -> bytes | None:
-            with self._download(base + relative, limit, f"an upper limit of {limit}") as chunks:
+            with self._files.open(base + relative, limit, f"an upper limit of {limit}") as chunks:
                 return None if chunks is None else b"".join(chunks)
 
         return self._first(attempt)
 
     @contextmanager
-    def stream(self, path: str, limit: int) -> Iterator[Iterator[bytes] | None]:
+    def stream(self, path: str, limit: int, start: int = 0) -> Iterator[Body | None]:
         """The bytes of a file in pieces, from the first mirror that has it; see `fetch`.
 
         Args:
             path: relative, with `/` between components, not percent-encoded.
             limit: bytes that the file is expected to have.
+            start: how many of them are there already; the body begins with the next one, or with the first one where
+                the mirror cannot continue.
 
         Raises:
             UnreachableError, EndlessDataError, SlowRetrievalError: on opening or while iterating. A body that breaks
                 off is not continued from another mirror.
+            FormatError, LengthMismatchError: the answer is not the rest of a file of `limit` bytes.
         """
         relative = _encoded(path)
         with ExitStack() as stack:
             yield self._first(
-                lambda base: stack.enter_context(self._download(base + relative, limit, f"the expected {limit}"))
+                lambda base: stack.enter_context(
+                    self._files.open(base + relative, limit, f"the expected {limit}", start)
+                )
             )
 
     def _first(self, attempt: Callable[[str], FoundT | None]) -> FoundT | None:
@@ -111,41 +111,6 @@ class RepositoryClient:
         if len(troubles) == len(self._base_urls):
             raise troubles[-1]
         return None
-
-    @contextmanager
-    def _download(self, url: str, limit: int, out_of: str) -> Iterator[Iterator[bytes] | None]:
-        self._say(f"Downloading: {url}")
-
-        def unreachable(why: str) -> UnreachableError:
-            self._say(f"Could not download URL: {url} ({why})")
-            return UnreachableError(
-                f"{url} cannot be fetched: {why}",
-                next_step=f"Is the server of the repository {self._name} running?",
-                url=url,
-                repository=self._name,
-            )
-
-        request = Request(method="GET", url=url, headers={})
-        with exchange(request, self._limits, unreachable, tls=self._tls) as answer:
-            if answer.status in NOT_THERE:
-                self._say(f"Could not download URL: {url} (there is no such file)")
-                answer.skip_body()
-                yield None
-            elif answer.status != 200:
-                raise unreachable(f"the server answers with HTTP status {answer.status}")
-            else:
-                yield self._told(answer, url, limit, out_of)
-
-    def _told(self, answer: Exchange, url: str, limit: int, out_of: str) -> Iterator[bytes]:
-        received = 0
-        try:
-            for chunk in answer.chunks(limit):
-                received += len(chunk)
-                yield chunk
-        except (EndlessDataError, SlowRetrievalError) as error:
-            self._say(f"Could not download URL: {url} ({error.attack})")
-            raise
-        self._say(f"Downloaded {received} bytes out of {out_of} bytes.")
 
 
 def _base_url(url: str) -> str:

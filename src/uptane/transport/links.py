@@ -7,6 +7,7 @@ from uptane.formats.call_values import from_call, to_call
 from uptane.formats.profile import Profile
 from uptane.metadata.errors import FormatError, UnreachableError
 from uptane.metadata.identifiers import EcuIdentifier, RepositoryName, VehicleIdentifier
+from uptane.transport.file_download import Body
 from uptane.transport.http_client import RepositoryClient
 from uptane.transport.xmlrpc_client import XmlRpcClient
 
@@ -29,10 +30,10 @@ class ImagesOverHttp:
         self._client = client
 
     @contextmanager
-    def stream(self, name: str, limit: int) -> Iterator[Iterator[bytes] | None]:
+    def stream(self, name: str, limit: int, start: int = 0) -> Iterator[Body | None]:
         """See `vehicle.ports.ImageSource`."""
-        with self._client.stream(f"targets/{name}", limit) as chunks:
-            yield chunks
+        with self._client.stream(f"targets/{name}", limit, start) as body:
+            yield body
 
 
 class DirectorOverXmlRpc:

@@ -26,6 +26,9 @@ KEEP_ALIVE_SECONDS = 2.0
 MAX_CONNECTIONS = 32
 """Connections at once, over all peers of one process."""
 
+READ_PIECE = 256 * 1024
+"""Bytes asked for at a time, if the HTTP library asks for fewer: each piece costs it as much as copying that many."""
+
 TLS_CONTEXTS = 8
 """Clients of this process at once: one for each certificate that it shows, and one more while it is exchanged."""
 
@@ -96,7 +99,7 @@ class _WatchedStream(httpcore2.NetworkStream):
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        pace = _current.get()
+        pace, max_bytes = _current.get(), max(max_bytes, READ_PIECE)
         return self._inner.read(max_bytes, timeout) if pace is None else pace.read(self._inner, max_bytes, timeout)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:

@@ -2,15 +2,16 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from uptane.formats.canonical_json import Json, compact, decode_strict
-from uptane.formats.json_fields import Fields, read_time, write_time
-from uptane.formats.json_images import read_file, write_file
+from uptane.encryption.keys import DecryptionKey
+from uptane.formats.canonical_json import decode_strict
+from uptane.formats.json_fields import Fields, read_time
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import BadTimeAttestationError, FormatError, ProvisioningError
+from uptane.formats.timeserver_keys import read_timeserver_keys, timeserver_keys_of, write_timeserver_keys
+from uptane.metadata.errors import BadTimeAttestationError, ProvisioningError
 from uptane.metadata.identifiers import (
     EcuIdentifier,
     HardwareIdentifier,
@@ -20,10 +21,9 @@ from uptane.metadata.identifiers import (
 )
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.repository_map import RepositoryKind, RepositoryMap
-from uptane.metadata.root import Role
-from uptane.metadata.targets import ImageFile
+from uptane.metadata.root import Role, Root
 from uptane.metadata.version_report import MAX_ATTACKS_BYTES
-from uptane.vehicle.installation_states import RUNNING, Installation, Phase
+from uptane.vehicle.ecu_state import EcuState
 from uptane.vehicle.ports import EcuStore
 from uptane.verification.match_images import EcuFacts
 from uptane.verification.steps import Commit, Keep
@@ -38,6 +38,20 @@ CYCLES_WITHOUT_TIME = 100
 """Update cycles after which an ECU without a newly attested time takes no new metadata, unless it was made with another
 number: the Standard says "sufficiently recent" and no more (STD-5.4-2, AMB-5)."""
 
+LONGEST_LEAP_DAYS = 30
+"""Days by which an attestation may lead beyond the last good cycle without metadata that vouches for it, unless the ECU
+was made with another number: longer than a car is parked as a rule, and the most that a stolen key can deny (TH-24)."""
+
+UNSAFE_CLOCK = "unsafe system clock"
+"""The source of a time that nobody attested."""
+
+TIMESERVER_KEYS = "keys/timeserver"
+"""Where the keys are kept that Root has named; before the first, the one that the ECU was made with counts."""
+
+
+DECRYPTION_KEY = "key/decryption"
+"""Where the secret is kept with which an ECU decrypts its images."""
+
 
 class VerificationKind(StrEnum):
     """How an ECU verifies metadata; it is made for one way, and a Primary always for the first (STD-5.4-9, -10)."""
@@ -47,111 +61,6 @@ class VerificationKind(StrEnum):
     """The Director's Root and Targets."""
     PARTIAL_PINNED = "partial with pinned keys"
     """The Director's Targets, under the keys of the Root that the ECU was made with, for good (AMB-17)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EcuState:
-    """The small values that change.
-
-    Args:
-        counter: of the last report that was made, or that a Primary may make next; begins at the provisioning time in
-            microseconds.
-        manifest_counter: of the last vehicle manifest that was made, or that may be made next; on a Primary.
-        time, previous_time: the last two verified times, UTC.
-        cycles_without_time: update cycles since a time was attested; counted no further than it matters.
-        nonce: what the next time attestation must answer.
-        installed: the image that runs.
-        release_counter: the highest release counter ever installed; None before the first.
-        attacks: descriptions of attacks seen and not yet reported.
-        installation: how far an installation has come, and the slot of the image that runs.
-    """
-
-    counter: int
-    manifest_counter: int
-    time: datetime
-    previous_time: datetime
-    nonce: int
-    installed: ImageFile
-    release_counter: int | None = None
-    cycles_without_time: int = 0
-    attacks: tuple[str, ...] = ()
-    installation: Installation = RUNNING
-
-    def encode(self) -> bytes:
-        """The state as JSON."""
-        members: dict[str, Json] = {
-            "counter": self.counter,
-            "manifest_counter": self.manifest_counter,
-            "time": write_time(self.time),
-            "previous_time": write_time(self.previous_time),
-            "cycles_without_time": self.cycles_without_time,
-            "nonce": self.nonce,
-            "installed": _write(self.installed),
-            "release_counter": self.release_counter,
-            "attacks": list(self.attacks),
-            "installation": _write_installation(self.installation),
-        }
-        return compact({name: value for name, value in members.items() if value is not None})
-
-    @classmethod
-    def decode(cls, raw: bytes) -> "EcuState":
-        """The inverse of `encode`; raises FormatError."""
-        fields = Fields(decode_strict(raw), "ECU state")
-        return cls(
-            counter=fields.take("counter", int),
-            manifest_counter=fields.take("manifest_counter", int),
-            time=read_time(fields.take("time", str), "time"),
-            previous_time=read_time(fields.take("previous_time", str), "previous_time"),
-            cycles_without_time=fields.optional("cycles_without_time", int) or 0,
-            nonce=fields.take("nonce", int),
-            installed=_read(fields.take("installed", dict)),
-            release_counter=fields.optional("release_counter", int),
-            attacks=fields.texts("attacks", str),
-            installation=_read_installation(fields.take("installation", dict)),
-        )
-
-
-def _write(file: ImageFile) -> dict[str, Json]:
-    return {"path": str(file.path), **write_file(file)}
-
-
-def _read(members: dict[str, Json]) -> ImageFile:
-    file = Fields(members, "image")
-    path = file.take("path", str)
-    return read_file(path, file.members)
-
-
-def _write_installation(installation: Installation) -> dict[str, Json]:
-    candidate, failed = installation.candidate, installation.failed
-    members: dict[str, Json] = {
-        "phase": installation.phase.value,
-        "active": installation.active,
-        "candidate": None if candidate is None else _write(candidate),
-        "counter": installation.counter,
-        "failed": None if failed is None else _write(failed),
-        "failures": installation.failures,
-    }
-    return {name: value for name, value in members.items() if value is not None}
-
-
-def _read_installation(members: dict[str, Json]) -> Installation:
-    fields = Fields(members, "installation")
-    candidate, failed = fields.optional("candidate", dict), fields.optional("failed", dict)
-    return Installation(
-        phase=_phase(fields.take("phase", str)),
-        active=fields.take("active", str),
-        candidate=None if candidate is None else _read(candidate),
-        counter=fields.optional("counter", int),
-        failed=None if failed is None else _read(failed),
-        failures=fields.take("failures", int),
-    )
-
-
-def _phase(text: str) -> Phase:
-    try:
-        return Phase(text)
-    except ValueError as error:
-        raise FormatError(f"an installation cannot be {text!r}", field="phase") from error
 
 
 class EcuMemory:
@@ -180,12 +89,19 @@ class EcuMemory:
         self.image_patterns = _patterns(identity)
         self.storage_limited = identity.optional("storage_limited", bool) or False
         self.cycles_without_time = identity.optional("cycles_without_time", int) or CYCLES_WITHOUT_TIME  # never 0
+        days = identity.optional("longest_leap_days", int)
+        self.longest_leap = timedelta(days=LONGEST_LEAP_DAYS if days is None else days)
+        made_at = identity.optional("made_at", str)
+        self.made_at = datetime.min.replace(tzinfo=UTC) if made_at is None else read_time(made_at, "made_at")
+        self.judges_by_leap = False
         self.verification = _kind(identity.optional("verification", str))
         self.map: RepositoryMap = profile.format.decode_map(self.require("map"))
         require_basic(self.map, self.ecu)
         self.director = self.map.of_kind(RepositoryKind.DIRECTOR).name
         self.image_repository = self.map.of_kind(RepositoryKind.IMAGE).name
-        self.timeserver_key: PublicKey = profile.format.decode_key(self.require("key/timeserver"))
+        self._first_timeserver_key = profile.format.decode_key(self.require("key/timeserver"))
+        decryption_key = store.read(DECRYPTION_KEY)
+        self.decryption_key = None if decryption_key is None else DecryptionKey.decode(decryption_key)
         for repository in self.repositories:
             # Other roles may be gone for good reason: a new Root makes the ECU forget those whose keys have changed.
             self.require(role_name(repository, Role.ROOT))
@@ -196,6 +112,12 @@ class EcuMemory:
         full = self.verification is VerificationKind.FULL
         return (self.director, self.image_repository) if full else (self.director,)
 
+    @property
+    def timeserver_keys(self) -> tuple[PublicKey, ...]:
+        """The keys that attest times: those that the Director's Root named last, or the one the ECU was made with."""
+        raw = self.read(TIMESERVER_KEYS)
+        return (self._first_timeserver_key,) if raw is None else read_timeserver_keys(raw)
+
     def require_full_verification(self) -> None:
         """Raises ProvisioningError where the ECU is made for less: a Primary never is (STD-3.2.2.1-1)."""
         if self.verification is not VerificationKind.FULL:
@@ -204,6 +126,11 @@ class EcuMemory:
                 next_step="Provision it with the metadata of both repositories.",
                 ecu=self.ecu,
             )
+
+    def require_separate_keys(self, signing_key: PublicKey) -> None:
+        """Raises SpoofingError where the ECU was made to decrypt with the key with which it signs (STD-5.4.1-8)."""
+        if self.decryption_key is not None:
+            self.decryption_key.encryption_key.require_separate(signing_key, self.ecu)
 
     def require(self, name: str) -> bytes:
         """A value that must be there; ProvisioningError otherwise."""
@@ -284,6 +211,8 @@ class EcuMemory:
     def _check_time_is_recent(self) -> None:
         """New metadata is judged by a recent time only: by an old one, whatever is kept back stays valid (TH-26)."""
         state = self.state
+        if self.judges_by_leap:
+            return
         if state.cycles_without_time > self.cycles_without_time:
             raise BadTimeAttestationError(
                 f"ECU {self.ecu} has had no attested time in more than {self.cycles_without_time} update cycles, since "
@@ -295,14 +224,21 @@ class EcuMemory:
     def keep(self, step: Keep) -> None:
         """Makes a Root durable, beside its predecessors, which a Secondary may still need.
 
+        A Director's Root brings the Timeserver's keys with it. It is kept whatever the time is, since without it an ECU
+        could not verify any time again, and a chain of Roots only leads forward.
+
         Raises:
             BadTimeAttestationError: the ECU has had no new time for too long.
+            FormatError: what a Director's Root calls the Timeserver's keys are none.
         """
-        self._check_time_is_recent()
+        if step.repository != self.director:
+            self._check_time_is_recent()
         changes: dict[str, bytes | None] = {
             role_name(step.repository, Role.ROOT): step.raw,
             root_name(step.repository, step.version): step.raw,
         }
+        if step.repository == self.director:
+            changes |= named_timeserver_keys(self.profile.format.decode(Root, step.raw).payload)
         self.write(changes | {role_name(step.repository, role): None for role in step.drop})
 
     def commit(self, step: Commit) -> None:
@@ -320,6 +256,12 @@ def require_basic(asked: RepositoryMap, ecu: EcuIdentifier) -> None:
             next_step="Give it a map of these two, with one mapping of `*` to both.",
             ecu=ecu,
         )
+
+
+def named_timeserver_keys(root: Root) -> dict[str, bytes | None]:
+    """What to keep of a Root that names the Timeserver's keys; nothing of one that does not, which changes nothing."""
+    keys = timeserver_keys_of(root)
+    return {TIMESERVER_KEYS: write_timeserver_keys(keys)} if keys else {}
 
 
 def _patterns(identity: Fields) -> tuple[PathPattern, ...]:

@@ -42,6 +42,18 @@ class ImageWriter(Protocol):
         ...
 
 
+class PartialImage(ImageWriter, Protocol):
+    """An image on its way in whose bytes outlive a cut: what came so far stays, until it is whole or thrown away."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """What came so far, from its first byte; to be read before anything is written. A cut may have altered it."""
+        ...
+
+    def restart(self) -> None:
+        """Throws away what came so far."""
+        ...
+
+
 class ImageSlots(Protocol):
     """Where an ECU keeps image files. A name is a hash in hexadecimal, or a fixed word such as `installed`."""
 
@@ -49,24 +61,59 @@ class ImageSlots(Protocol):
         """Opens a new image; leaving the context without `keep()` drops what was written."""
         ...
 
+    def resume(self, name: str) -> AbstractContextManager[PartialImage]:
+        """Opens an image that was cut off, or a new one; leaving the context keeps what came.
+
+        There is one such image at a time: another one that was cut off is thrown away, and so is this one when the
+        disk fails or is full.
+        """
+        ...
+
     def chunks(self, name: str) -> Iterator[bytes] | None:
         """The bytes of an image in pieces, or None when there is none."""
         ...
 
     def keep_only(self, names: frozenset[str]) -> None:
-        """Removes every image that is not named."""
+        """Removes every image that is not named, also one that was cut off."""
+        ...
+
+
+class ImageBody(Protocol):
+    """The bytes of an image from a mirror."""
+
+    @property
+    def start(self) -> int:
+        """The position in the image of the first of them."""
+        ...
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The bytes in pieces as they arrive."""
         ...
 
 
 class ImageSource(Protocol):
     """A mirror that hosts images."""
 
-    def stream(self, name: str, limit: int) -> AbstractContextManager[Iterator[bytes] | None]:
-        """The bytes of `targets/NAME`, at most `limit`; None where the mirror does not have it.
+    def stream(self, name: str, limit: int, start: int = 0) -> AbstractContextManager[ImageBody | None]:
+        """The bytes of `targets/NAME`, which has `limit` of them; None where the mirror does not have it.
+
+        Args:
+            name: of the image, as it is stored.
+            limit: bytes; more are refused.
+            start: how many are there already. The body begins there, or at 0 where the mirror cannot continue.
 
         Raises:
             UnreachableError, EndlessDataError, SlowRetrievalError: on opening or while iterating.
+            FormatError, LengthMismatchError: it offers something else than the rest of such an image.
         """
+        ...
+
+
+class ThirdHosts(Protocol):
+    """Hosts that are neither repository, and which the vehicle was told that it may fetch images from."""
+
+    def source(self, url: str) -> ImageSource:
+        """The image at a URL that the Director gives (M-38); raises UntrustedHostError where it is not followed."""
         ...
 
 

@@ -11,16 +11,18 @@ from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.metadata.version_report import EcuVersionReport
 from uptane.signing.sign import sign
 from uptane.signing.signer import Signer
+from uptane.vehicle.attested_time import AttestedTime, UnsafeSystemClock
+from uptane.vehicle.decryption import delivered, in_plain
 from uptane.vehicle.downloads import download
+from uptane.vehicle.ecu_state import EcuState
 from uptane.vehicle.installation import Installer, at_once, holds, slot_of, stored, works
-from uptane.vehicle.memory import EcuMemory, EcuState
-from uptane.vehicle.ports import DirectorLink, ImageSlots, ImageSource, TimeLink
+from uptane.vehicle.memory import EcuMemory
+from uptane.vehicle.ports import DirectorLink, ImageSlots, ImageSource, ThirdHosts, TimeLink
 from uptane.vehicle.secondaries import Secondaries
-from uptane.vehicle.version_reports import describe, report_of
+from uptane.vehicle.version_reports import describe, report_of, require_clock_in_reports
 from uptane.verification.full_verification import VerifiedBundle, full_verification
 from uptane.verification.match_images import EcuFacts
 from uptane.verification.steps import Fetcher, run
-from uptane.verification.verify_time import verify_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,9 @@ class World:
     Args:
         repositories: metadata of both repositories.
         mirrors: hosts of images, in the order they are asked.
-        director, timeserver: the services.
+        third_hosts: where an image is fetched from as well if the Director gives a URL there; None for nowhere else.
+        director, timeserver: the services; a clock in place of the Timeserver is an explicit choice, which leaves
+            Secondaries without attestations.
         slots: where images are kept.
         new_nonce: gives 31 cryptographically random bits.
         say: is told what happens, line by line.
@@ -42,12 +46,13 @@ class World:
     repositories: Fetcher
     mirrors: Sequence[ImageSource]
     director: DirectorLink
-    timeserver: TimeLink
+    timeserver: TimeLink | UnsafeSystemClock
     slots: ImageSlots
     new_nonce: Callable[[], int]
     say: Callable[[str], None] = field(default=lambda line: None)
     may_install: Callable[[Image], bool] = at_once
     confirms: Callable[[ImageFile], bool] = works
+    third_hosts: ThirdHosts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,17 +81,24 @@ class Primary:
             for the demonstration, where attackers alter image files after they were delivered.
 
     Raises:
-        ProvisioningError: the memory is that of an ECU with partial verification.
+        ProvisioningError: the memory is that of an ECU with partial verification, or a clock is used whose use the
+            format's reports could not tell.
+        SpoofingError: it is to decrypt with the key with which it signs.
     """
 
     def __init__(self, memory: EcuMemory, signer: Signer, world: World, *, refetch_images: bool = False) -> None:
         memory.require_full_verification()
+        memory.require_separate_keys(signer.key)
         self.memory = memory
         self.secondaries = Secondaries(memory, world.slots)
         self._signer = signer
         self._world = world
         self._refetch_images = refetch_images
         self._reserved: tuple[int, int] | None = None
+        self._time = AttestedTime(memory, world.new_nonce)
+        self._attestation: dict[str, bytes] = {}
+        if isinstance(world.timeserver, UnsafeSystemClock):
+            require_clock_in_reports(memory)
         self._installer = Installer(memory, world.slots, world.confirms)
 
     @property
@@ -133,6 +145,8 @@ class Primary:
             yield
         except SecurityError as error:
             self._note(error)
+            if (doubt := self._time.doubt(error)) is not None:
+                self._note(doubt)
             raise
 
     def _note(self, error: SecurityError) -> None:
@@ -176,28 +190,30 @@ class Primary:
 
     def load_time(self) -> None:
         """Step 2: a fresh time attestation over our nonce and those of the Secondaries."""
-        nonces = [self.memory.state.nonce, *self.secondaries.nonces()]
-        raw = self._world.timeserver.attest(nonces)
-        before = self.memory.state
-        attested = verify_time(
-            self.memory.profile, raw, key=self.memory.timeserver_key, nonces=nonces, not_before=before.time
-        )
+        timeserver = self._world.timeserver
+        if isinstance(timeserver, UnsafeSystemClock):
+            self._time.read(timeserver)
+            self._attestation = {}
+        else:
+            nonces = [self.memory.state.nonce, *self.secondaries.nonces()]
+            raw = timeserver.attest(nonces)
+            self._time.take(raw, nonces, lambda: self._world.repositories)
+            self._attestation = {"attestation": raw}
+        if not self._time.is_leap:
+            self._keep_time()
+
+    def _keep_time(self) -> None:
         with self.memory.lock:
             # The counters of the next manifest are made durable with it: on a disk, a write costs more than the rest.
             held = self.memory.state
-            state = self.memory.change(
-                {"attestation": raw},
-                time=attested.value.time,
-                previous_time=before.time,
-                nonce=self._world.new_nonce(),
-                counter=held.counter + 1,
-                manifest_counter=held.manifest_counter + 1,
+            state = self._time.keep(
+                self._attestation, counter=held.counter + 1, manifest_counter=held.manifest_counter + 1
             )
             self._reserved = state.counter, state.manifest_counter
 
     def verify_metadata(self) -> VerifiedBundle:
         """Step 3: full verification of both repositories for every ECU of the vehicle."""
-        memory, now = self.memory, self.memory.state.time
+        memory, now = self.memory, self._time.now
         ecus = {memory.ecu: memory.facts} | {ecu: EcuFacts() for ecu in self.secondaries.known()}
         procedure = full_verification(
             director=memory.context(memory.director, now),
@@ -207,22 +223,38 @@ class Primary:
             ecus=ecus,
             knows_whole_vehicle=True,
         )
-        return run(procedure, self._world.repositories, memory)
+        bundle = run(procedure, self._world.repositories, memory)
+        if self._time.is_leap:
+            self._keep_time()
+        self._time.was_good()
+        return bundle
 
     def download_images(self, bundle: VerifiedBundle) -> tuple[ImageFile, ...]:
-        """Step 4: downloads and verifies every image that is not there yet, every byte of it (STD-5.4.2.4)."""
+        """Step 4: downloads and verifies every image that is not there yet, every byte of it (STD-5.4.2.4).
+
+        An image that is encrypted for an ECU is verified as it is, since only that ECU can read it.
+        """
         slots, fetched = self._world.slots, {}
-        wanted = {slot_of(image): image for image in bundle.images.values()}
+        wanted = {slot_of(image): image for image in _delivered(bundle)}
         for slot, image in sorted(wanted.items()):
             if not self._refetch_images and holds(slots, slot, image.file):
                 continue
-            download(image, self._world.mirrors, slots, self.memory.profile, say=self._world.say, note=self._note)
+            download(
+                image.file,
+                self._world.mirrors,
+                slots,
+                self.memory.profile,
+                url=image.custom.url,
+                third_hosts=self._world.third_hosts,
+                say=self._world.say,
+                note=self._note,
+            )
             fetched[slot] = image.file
         return tuple(fetched.values())
 
     def _forget_other_images(self, bundle: VerifiedBundle) -> None:
         """Frees what no Secondary can ask for any more, once the new bundle has taken the place of the old one."""
-        wanted = frozenset(slot_of(image) for image in bundle.images.values())
+        wanted = frozenset(map(slot_of, _delivered(bundle)))
         self._world.slots.keep_only(wanted | self._installer.names | self.secondaries.stored_names())
 
     def install_own(self, bundle: VerifiedBundle) -> ImageFile | None:
@@ -244,8 +276,15 @@ class Primary:
             say(f"{image.file.path} is verified and waits until the conditions for its installation hold.")
             return None
         if not installer.is_written(image):
-            installer.write(image, stored(self._world.slots, slot_of(image), image.file))
+            coming = delivered(image, self.memory.ecu)
+            chunks = stored(self._world.slots, slot_of(coming), coming.file)
+            installer.write(image, in_plain(self.memory, image, chunks))
         if not installer.activate(image):
             say(f"{image.file.path} did not confirm that it works: the image before it runs again.")
             return None
         return image.file
+
+
+def _delivered(bundle: VerifiedBundle) -> list[Image]:
+    """The images in the form in which each ECU gets its own."""
+    return [delivered(image, ecu) for ecu, image in bundle.images.items()]

@@ -16,6 +16,7 @@ from uptane.metadata.root import Role
 from uptane.metadata.targets import Image, ImageFile, Targets
 from uptane.metadata.version_report import EcuVersionReport, check_nonce
 from uptane.vehicle.blocks import Backups, BlockReader
+from uptane.vehicle.decryption import delivered
 from uptane.vehicle.distribution import bundle_of, partial_bundle_of
 from uptane.vehicle.installation import slot_of
 from uptane.vehicle.memory import EcuMemory, role_name
@@ -69,8 +70,8 @@ class Secondaries:
             key: its public key in the vehicle's format; without one its reports cannot be accepted yet.
 
         Raises:
-            SpoofingError: another key was registered for it, the key is that of another Secondary, or it is the
-                Primary.
+            SpoofingError: another key was registered for it, the key is that of another Secondary, it is the Primary,
+                or it or its key was retired.
             UptaneError: there are MAX_SECONDARIES already.
             FormatError: not a key.
         """
@@ -81,6 +82,7 @@ class Secondaries:
         with self._memory.lock:
             if ecu == self._memory.ecu:
                 raise SpoofingError(f"ECU {ecu} is the Primary itself", ecu=ecu)
+            self._refuse_retired(ecu, offered)
             self._require_own_key(ecu, offered)
             known = self._memory.read(_key_name(ecu))
             if known is None and len(self.known()) >= MAX_SECONDARIES:
@@ -108,6 +110,35 @@ class Secondaries:
                     next_step="Make a key for this ECU alone.",
                     ecu=ecu,
                     owner=other,
+                )
+
+    def retire_secondary(self, ecu: EcuIdentifier) -> None:
+        """A workshop has taken a Secondary out: its key, report and nonce are forgotten, and it does not come back.
+
+        Attacks that it reported and the Director has not got yet are told by the Primary. No door offers this; whoever
+        takes its place registers as every Secondary does.
+
+        Raises:
+            UnknownEcuError: not ours.
+        """
+        with self._memory.lock:
+            self._require(ecu)
+            if not self._memory.profile.unsafe_unverified_reports:
+                self._keep_attacks(ecu)
+            gone: dict[str, bytes | None] = dict.fromkeys(self._memory.names(f"secondary/{ecu}/"))
+            self._memory.write(gone | {_retired_name(ecu): self._memory.require(_key_name(ecu))})
+            self._images = {other: image for other, image in self._images.items() if other != ecu}
+
+    def _refuse_retired(self, ecu: EcuIdentifier, offered: bytes) -> None:
+        for name in self._memory.names(_retired_name("")):
+            same_key = offered and not self._memory.profile.unsafe_shared_keys and self._memory.read(name) == offered
+            if same_key or name == _retired_name(ecu):
+                retired = name.removeprefix(_retired_name(""))
+                raise SpoofingError(
+                    f"Secondary {retired} was taken out of this vehicle, and does not come back as {ecu}",
+                    next_step="Give a part that is built in again a new identifier and a new key.",
+                    ecu=ecu,
+                    owner=retired,
                 )
 
     def known(self) -> tuple[EcuIdentifier, ...]:
@@ -231,13 +262,13 @@ class Secondaries:
     def update_exists_for_ecu(self, ecu: EcuIdentifier) -> bool:
         """Whether a verified image is here for this Secondary."""
         self._require(ecu)
-        image = self._images.get(ecu)
+        image = self._delivered(ecu)
         return image is not None and self._slots.chunks(slot_of(image)) is not None
 
     def get_image(self, ecu: EcuIdentifier) -> tuple[str, bytes] | None:
-        """Name and bytes of the image for this Secondary, or None."""
+        """Name and bytes of the image for this Secondary, or None; encrypted where the Director says so."""
         self._require(ecu)
-        image = self._images.get(ecu)
+        image = self._delivered(ecu)
         chunks = None if image is None else self._slots.chunks(slot_of(image))
         return None if image is None or chunks is None else (str(image.file.path), b"".join(chunks))
 
@@ -248,7 +279,7 @@ class Secondaries:
             UnreachableError: the image for this Secondary is another one now, or none.
         """
         self._require(ecu)
-        image = self._images.get(ecu)
+        image = self._delivered(ecu)
         if image is None or slot_of(image) != name:
             raise UnreachableError(
                 f"the Primary has another image for ECU {ecu} than {name}, or none", next_step="Run the cycle again."
@@ -276,6 +307,10 @@ class Secondaries:
         raw = self._memory.read(_report_name(ecu))
         return None if raw is None else self._decode(raw).payload.installed
 
+    def _delivered(self, ecu: EcuIdentifier) -> Image | None:
+        image = self._images.get(ecu)
+        return None if image is None else delivered(image, ecu)
+
 
 def _not_yet(what: str) -> UnreachableError:
     return UnreachableError(
@@ -293,6 +328,10 @@ def _report_name(ecu: EcuIdentifier) -> str:
 
 def _nonce_name(ecu: EcuIdentifier) -> str:
     return f"secondary/{ecu}/nonce"
+
+
+def _retired_name(ecu: str) -> str:
+    return f"retired/{ecu}"
 
 
 def _delivered_name(ecu: EcuIdentifier) -> str:

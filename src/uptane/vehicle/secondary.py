@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from uptane.metadata.errors import (
+    BadSignatureError,
     BadTimeAttestationError,
     RepositoryMismatchError,
     SecurityError,
@@ -12,15 +13,15 @@ from uptane.metadata.errors import (
     UptaneError,
 )
 from uptane.metadata.targets import Image, ImageFile
-from uptane.metadata.time_attestation import TimeAttestation
 from uptane.signing.signer import Signer
+from uptane.vehicle.attested_time import AttestedTime, UnsafeSystemClock
 from uptane.vehicle.blocks import in_blocks
+from uptane.vehicle.decryption import delivered, in_plain
 from uptane.vehicle.installation import Installer, at_once, slot_of, stored, stored_as, works
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import ImageSlots, PrimaryLink
 from uptane.vehicle.secondary_verification import verification_of
-from uptane.vehicle.version_reports import SignedReport, describe, make_report
-from uptane.verification.verify_time import verify_time
+from uptane.vehicle.version_reports import SignedReport, describe, make_report, require_clock_in_reports
 
 
 class Outcome(StrEnum):
@@ -53,6 +54,9 @@ class SecondaryWorld:
     """The ways from a Secondary to its Primary, to its own flash memory, and to what it is part of.
 
     See `primary.World`, also for `may_install` and `confirms`.
+
+    Args:
+        unsafe_clock: a clock of its own in place of the attestations of its Primary.
     """
 
     primary: PrimaryLink
@@ -60,6 +64,7 @@ class SecondaryWorld:
     new_nonce: Callable[[], int]
     say: Callable[[str], None] = field(default=lambda line: None)
     may_install: Callable[[Image], bool] = at_once
+    unsafe_clock: UnsafeSystemClock | None = None
     confirms: Callable[[ImageFile], bool] = works
 
 
@@ -70,14 +75,21 @@ class Secondary:
         memory: its provisioned memory.
         signer: its key.
         world: the way to its Primary.
+
+    Raises:
+        SpoofingError: it is to decrypt with the key with which it signs.
     """
 
     def __init__(self, memory: EcuMemory, signer: Signer, world: SecondaryWorld) -> None:
+        memory.require_separate_keys(signer.key)
         self.memory = memory
         self._signer = signer
         self._world = world
         self._verification = verification_of(memory)
         self._bundle = b""
+        self._time = AttestedTime(memory, world.new_nonce)
+        if world.unsafe_clock is not None:
+            require_clock_in_reports(memory)
         self._installer = Installer(memory, world.slots, world.confirms)
 
     @property
@@ -97,6 +109,8 @@ class Secondary:
         except UptaneError as error:
             if isinstance(error, SecurityError):
                 self.memory.note_attack(describe(error))
+                if (doubt := self._time.doubt(error)) is not None:
+                    self.memory.note_attack(describe(doubt))
             self._try_to_report()
             raise
         self._try_to_report()
@@ -150,11 +164,13 @@ class Secondary:
         """Overwrites the only image, of which the Primary keeps a copy (STD-5.4.3.3-8, AMB-14)."""
         if not self._world.may_install(image):
             return _deferred(image, "verified metadata, and the Primary stores the image")
+        primary, ecu = self._world.primary, self.memory.ecu
+        name = slot_of(delivered(image, ecu))
+        chunks = in_plain(self.memory, image, in_blocks(lambda offset: primary.image_block(ecu, name, offset)))
         if not self._installer.is_lost:
             self._back_up()
-        primary, ecu, name = self._world.primary, self.memory.ecu, slot_of(image)
         try:
-            self._installer.write(image, in_blocks(lambda offset: primary.image_block(ecu, name, offset)))
+            self._installer.write(image, chunks)
         except UptaneError:
             self._try_to_restore()
             raise
@@ -206,6 +222,8 @@ class Secondary:
     def load_time(self) -> None:
         """Step 1: takes over the attested time if it answers our nonce; otherwise the last trusted time stands.
 
+        How far it may lead, and how the Timeserver's key is followed, is said in `AttestedTime`.
+
         An attestation without our nonce is ordinary: the Primary has not asked again since we reported. One that
         answers our nonce with a time in the past is noted as an attack. After too many cycles without a new time, no
         new metadata is kept (`EcuMemory.keep`).
@@ -213,48 +231,55 @@ class Secondary:
         Raises:
             BadSignatureError: the attestation is forged. It is noted, and the cycle ends.
         """
-        raw = self._world.primary.time_attestation(self.memory.ecu)
-        state = self.memory.state
-        try:
-            attested = verify_time(
-                self.memory.profile,
-                raw,
-                key=self.memory.timeserver_key,
-                nonces=[state.nonce],
-                not_before=state.time,
-            )
-        except BadTimeAttestationError as error:
-            self._world.say(f"The time stays {state.time:%Y-%m-%dT%H:%M:%SZ}: {error.what}.")
-            if state.nonce in self.memory.profile.format.decode(TimeAttestation, raw).payload.nonces:
-                self.memory.note_attack(describe(error))
+        if self._world.unsafe_clock is not None:
+            self._time.read(self._world.unsafe_clock)
+        elif not self._take_attestation():
             self.memory.miss_time()
             return
-        self.memory.change(
-            time=attested.value.time,
-            previous_time=state.time,
-            nonce=self._world.new_nonce(),
-            cycles_without_time=0,
-        )
+        if not self._time.is_leap:
+            self._time.keep()
+
+    def _take_attestation(self) -> bool:
+        raw, state = self._world.primary.time_attestation(self.memory.ecu), self.memory.state
+        try:
+            self._time.take(raw, [state.nonce], lambda: self._verification.opened(self._ask()))
+        except (BadSignatureError, BadTimeAttestationError) as error:
+            is_old = state.nonce not in self._time.answered(raw)
+            # A Primary that has not asked since Root took a key away still has an attestation by that key.
+            if isinstance(error, BadSignatureError) and not (is_old and self._time.key_is_gone):
+                raise
+            self._world.say(f"The time stays {state.time:%Y-%m-%dT%H:%M:%SZ}: {error.what}.")
+            if not is_old:
+                self.memory.note_attack(describe(error))
+            return False
+        return True
+
+    def _ask(self) -> bytes:
+        return self._verification.ask(self._world.primary)
 
     def verify_metadata(self) -> Image | None:
         """Step 2: verification of what the Primary gave us; our own image, or None."""
-        self._bundle = self._verification.ask(self._world.primary)
-        return self._verification.verify(self._bundle)
+        self._bundle = self._ask()
+        image = self._verification.verify(self._bundle, self._time.now)
+        if self._time.is_leap:
+            self._time.keep()
+        self._time.was_good()
+        return image
 
     def receive_image(self, image: Image) -> None:
         """Steps 3 and 4: takes the image from the Primary into the slot that does not run, and verifies it there."""
         received = self._world.primary.image(self.memory.ecu)
         if received is None:
             raise UnreachableError(f"requested image {image.file.path} from Primary but received none")
-        name, data = received
-        if name != image.file.path:
+        (name, data), expected = received, delivered(image, self.memory.ecu).file.path
+        if name != expected:
             raise RepositoryMismatchError(
-                f"received image {name!r} from Primary, expected {image.file.path!s}",
-                expected=image.file.path,
+                f"received image {name!r} from Primary, expected {expected!s}",
+                expected=expected,
                 offered=name,
             )
         try:
-            self._installer.write(image, [data])
+            self._installer.write(image, in_plain(self.memory, image, [data]))
         except SecurityError:
             self._refuse_if_outdated()
             raise
@@ -262,7 +287,7 @@ class Secondary:
 
     def _refuse_if_outdated(self) -> None:
         """An image that differs is no attack where the Primary has finished another cycle since we asked."""
-        if self._verification.ask(self._world.primary) != self._bundle:
+        if self._ask() != self._bundle:
             raise UnreachableError(
                 "the Primary has newer metadata and images than this cycle began with",
                 next_step="Run the update cycle again.",

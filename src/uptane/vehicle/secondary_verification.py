@@ -1,5 +1,6 @@
 """How a Secondary verifies what its Primary hands over: all of it, or the Director's part where it is too weak."""
 
+from datetime import datetime
 from typing import Protocol
 
 from uptane.metadata.root import Role
@@ -30,8 +31,16 @@ class Verification(Protocol):
         """Gets the metadata that it needs."""
         ...
 
-    def verify(self, received: bytes) -> Image | None:
-        """Verifies it and gives the ECU's own image, if it is to have one; raises SecurityError, UnreachableError."""
+    def opened(self, received: bytes) -> Fetcher:
+        """What it got, as a source of files; raises SecurityError."""
+        ...
+
+    def verify(self, received: bytes, now: datetime) -> Image | None:
+        """Verifies it by a time and gives the ECU's own image, if it is to have one.
+
+        Raises:
+            SecurityError, UnreachableError: it is refused, or not complete.
+        """
         ...
 
 
@@ -52,9 +61,13 @@ class FullVerification:
         """The bundle of both repositories."""
         return primary.metadata(self._memory.ecu)
 
-    def verify(self, received: bytes) -> Image | None:
+    def opened(self, received: bytes) -> Fetcher:
+        """The files of the bundle."""
+        return Bundle(received, self._memory.profile)
+
+    def verify(self, received: bytes, now: datetime) -> Image | None:
         """See `full_verification`."""
-        memory, now = self._memory, self._memory.state.time
+        memory = self._memory
         procedure = full_verification(
             director=memory.context(memory.director, now),
             director_held=memory.held(memory.director),
@@ -63,7 +76,7 @@ class FullVerification:
             ecus={memory.ecu: memory.facts},
             knows_whole_vehicle=False,
         )
-        return run(procedure, Bundle(received, memory.profile), memory).images.get(memory.ecu)
+        return run(procedure, self.opened(received), memory).images.get(memory.ecu)
 
 
 class PartialVerification:
@@ -78,19 +91,20 @@ class PartialVerification:
         """The Director's Roots and Targets, or Targets alone."""
         return primary.partial_metadata(self._memory.ecu)
 
-    def verify(self, received: bytes) -> Image | None:
+    def verify(self, received: bytes, now: datetime) -> Image | None:
         """See `partial_verification`."""
-        return run(self._procedure(), self._opened(received), self._memory).image
+        return run(self._procedure(now), self.opened(received), self._memory).image
 
-    def _opened(self, received: bytes) -> Fetcher:
+    def opened(self, received: bytes) -> Fetcher:
+        """The files of the bundle, or Targets alone."""
         profile = self._memory.profile
         if profile.unsafe_partial_without_root:
             return BareTargets(received, self._memory.director, profile)
         return Bundle(received, profile)
 
-    def _procedure(self) -> Procedure[VerifiedTargets]:
+    def _procedure(self, now: datetime) -> Procedure[VerifiedTargets]:
         memory = self._memory
-        director, held = memory.context(memory.director, memory.state.time), memory.held(memory.director)
+        director, held = memory.context(memory.director, now), memory.held(memory.director)
         if memory.verification is VerificationKind.PARTIAL:
             return partial_verification(director=director, held=held, ecu=memory.ecu, facts=memory.facts)
         return partial_verification_under(

@@ -4,14 +4,19 @@ import unicodedata
 from dataclasses import dataclass
 
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import SecurityError
+from uptane.metadata.errors import ProvisioningError, SecurityError
+from uptane.metadata.extensions import NO_EXTENSIONS, Extensions
 from uptane.metadata.version_report import MAX_ATTACKS_BYTES, EcuVersionReport
 from uptane.signing.sign import sign
 from uptane.signing.signer import Signer
-from uptane.vehicle.memory import SEPARATOR, EcuMemory, EcuState
+from uptane.vehicle.ecu_state import EcuState
+from uptane.vehicle.memory import SEPARATOR, UNSAFE_CLOCK, EcuMemory
 
 MAX_DESCRIPTION_BYTES = 300
 """Bytes of UTF-8 in the description of one attack, so that a report has room for several."""
+
+CLOCK_SAYS_SO = Extensions((("time_source", f'"{UNSAFE_CLOCK}"'.encode()),))
+"""In the report of an ECU whose time nobody attested; the value is JSON text, as in every extension."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +59,20 @@ def report_of(memory: EcuMemory, signer: Signer, state: EcuState, extra_attack: 
         previous_time=state.previous_time,
         counter=None if bare else state.counter,
         nonce=None if bare else state.nonce,
+        extensions=CLOCK_SAYS_SO if state.time_source == UNSAFE_CLOCK else NO_EXTENSIONS,
     )
     raw = sign(memory.profile, report, [signer])
     return SignedReport(raw=raw, nonce=state.nonce, attacks=state.attacks)
+
+
+def require_clock_in_reports(memory: EcuMemory) -> None:
+    """Raises ProvisioningError where a report has no place to tell that its time is that of a system clock."""
+    if memory.profile.unsafe_no_report_counter:
+        raise ProvisioningError(
+            f"in {memory.profile.name} ECU {memory.ecu} could not report that its time is that of a system clock",
+            next_step="Ask a Timeserver.",
+            ecu=memory.ecu,
+        )
 
 
 def _writable(text: str, profile: Profile) -> str:

@@ -18,8 +18,18 @@ class ImageCheck:
         self._received = 0
         self._hashes = {name: hashlib.new(name) for name, _ in file.digests}
 
+    @property
+    def received(self) -> int:
+        """How many bytes were counted."""
+        return self._received
+
     def update(self, chunk: bytes) -> None:
         """Takes the next bytes; raises EndlessDataError as soon as there are more than listed."""
+        self.count(chunk)
+        self.hash(chunk)
+
+    def count(self, chunk: bytes) -> None:
+        """The first half of `update`, which may raise; for those who hash while they do something else."""
         self._received += len(chunk)
         if self._received > self._file.length:
             raise EndlessDataError(
@@ -27,6 +37,9 @@ class ImageCheck:
                 image=self._file.path,
                 expected=self._file.length,
             )
+
+    def hash(self, chunk: bytes) -> None:
+        """The second half of `update`, for the same bytes in the same order."""
         for running in self._hashes.values():
             running.update(chunk)
 

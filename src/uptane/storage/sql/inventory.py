@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from uptane.director.ports import Alert, Assignment, Directed, EcuRecord, StoredReport, VehicleRecord
+from uptane.encryption.keys import EncryptionKey
 from uptane.metadata.errors import FormatError, StorageError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
@@ -116,16 +119,16 @@ class SqlTransaction:
             raise rules.unknown_vehicle(record.vehicle)
 
     async def ecus(self, vehicle: VehicleIdentifier) -> Sequence[EcuRecord]:
-        """The vehicle's ECUs, sorted by identifier."""
-        query = select(ecus).where(ecus.c.vehicle == str(vehicle)).order_by(ecus.c.ecu)
-        return await self._all(query, rows.ecu_record)
+        """The vehicle's ECUs that are not retired, sorted by identifier."""
+        query = select(ecus).where(ecus.c.vehicle == str(vehicle), ecus.c.retired.is_(None))
+        return await self._all(query.order_by(ecus.c.ecu), rows.ecu_record)
 
     async def ecu(self, ecu: EcuIdentifier) -> EcuRecord | None:
-        """An ECU of any vehicle."""
+        """An ECU of any vehicle, also a retired one."""
         return await self._one(select(ecus).where(ecus.c.ecu == str(ecu)), rows.ecu_record)
 
     async def ecu_of_key(self, key: PublicKey) -> EcuRecord | None:
-        """An ECU that registered this key material, if any."""
+        """An ECU that registered this key material, if any, also a retired one."""
         query = select(ecus).where(ecus.c.key_material == key.material).order_by(ecus.c.ecu).limit(1)
         return await self._one(query, rows.ecu_record)
 
@@ -138,6 +141,23 @@ class SqlTransaction:
                 raise rules.ecu_exists(record, holder)
             raise await self._conflict(record)
 
+    async def retire_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, now: datetime) -> None:
+        """Takes an ECU out of its vehicle; raises UnknownVehicleError or UnknownEcuError."""
+        row = rows.ecu_row(rules.storable_ecu(replace(await self._require_ecu(vehicle, ecu), retired=now)))
+        here = [table.c.vehicle == str(vehicle) for table in (ecus, assignments, directed)]
+        of_ecu = [table.c.ecu == str(ecu) for table in (ecus, assignments, directed)]
+        await self._write(
+            update(ecus).where(here[0], of_ecu[0]).values(row),
+            delete(assignments).where(here[1], of_ecu[1]),
+            delete(directed).where(here[2], of_ecu[2]),
+        )
+
+    async def set_encryption_key(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, key: EncryptionKey) -> None:
+        """Sets what images are encrypted for; raises UnknownVehicleError or UnknownEcuError."""
+        await self._require_ecu(vehicle, ecu)
+        here = and_(ecus.c.vehicle == str(vehicle), ecus.c.ecu == str(ecu))
+        await self._write(update(ecus).where(here).values(rows.encryption_row(key)))
+
     async def add_report(self, record: EcuRecord, stored: StoredReport) -> None:
         """Replaces the ECU's record and appends to its history.
 
@@ -146,10 +166,10 @@ class SqlTransaction:
             AlreadyRegisteredError: the counter is in the history (`conflict` is `report`), or as `add_ecu` does.
         """
         record, stored = rules.storable_ecu(record), rules.storable_report(stored)
-        here = and_(ecus.c.vehicle == str(record.vehicle), ecus.c.ecu == str(record.ecu))
+        here = and_(ecus.c.vehicle == str(record.vehicle), ecus.c.ecu == str(record.ecu), ecus.c.retired.is_(None))
         replacement = update(ecus).where(here).values(rows.ecu_row(record))
         entry = insert(reports).values(rows.report_row(record, stored))
-        if await self._write(replacement, entry) is None:
+        if not await self._write(replacement, entry, needs_row=True):
             await self._require_ecu(record.vehicle, record.ecu)
             raise await self._conflict(record, stored)
 
@@ -168,8 +188,8 @@ class SqlTransaction:
         row = rows.assignment_row(assignment)
         if await self._write(_replace_assignment(row)):
             return
+        await self._require_ecu(assignment.vehicle, assignment.ecu)
         if await self._write(insert(assignments).values(row)) is None:
-            await self._require_ecu(assignment.vehicle, assignment.ecu)
             # Another transaction has assigned an image since the first attempt.
             await self._write(_replace_assignment(row))
 
@@ -206,11 +226,12 @@ class SqlTransaction:
         if await self.vehicle(vehicle) is None:
             raise rules.unknown_vehicle(vehicle)
 
-    async def _require_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier) -> None:
+    async def _require_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier) -> EcuRecord:
         await self._require_vehicle(vehicle)
         known = await self.ecu(ecu)
-        if known is None or known.vehicle != vehicle:
+        if known is None or known.vehicle != vehicle or known.retired is not None:
             raise rules.unknown_ecu(vehicle, ecu)
+        return known
 
     async def _conflict(self, record: EcuRecord, stored: StoredReport | None = None) -> UptaneError:
         """Which constraint has refused `record`, asked of the records, as databases name them differently."""
@@ -240,12 +261,19 @@ class SqlTransaction:
                 database=self._database,
             ) from error
 
-    async def _write(self, *statements: Executable) -> int | None:
-        """Runs the statements as one; the rows that the first one touched, or None when a constraint refuses."""
+    async def _write(self, *statements: Executable, needs_row: bool = False) -> int | None:
+        """Runs the statements as one; the rows that the first one touched, or None when a constraint refuses.
+
+        With `needs_row`, the others are left out where the first one finds no row.
+        """
+        touched: list[int] = []
         with self._border():
             try:
                 async with self._connection.begin_nested():
-                    touched = [(await self._connection.execute(statement)).rowcount for statement in statements]
+                    for statement in statements:
+                        touched.append((await self._connection.execute(statement)).rowcount)
+                        if needs_row and not touched[0]:
+                            break
             except IntegrityError:
                 return None
             return touched[0]

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from uptane.director.ports import Alert, Assignment, Directed, EcuRecord, StoredReport, VehicleRecord
+from uptane.encryption.keys import EncryptionKey, EncryptionKeyType
 from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, KeyId, VehicleIdentifier
 from uptane.metadata.keys import KeyType, PublicKey
@@ -34,7 +35,7 @@ def vehicle_record(row: RowMapping) -> VehicleRecord:
 
 
 def ecu_row(record: EcuRecord) -> Row:
-    """The row of an ECU: of its key the public part, which is all there is of it."""
+    """The row of an ECU: of its signing key the public part, which is all there is of it."""
     return {
         "vehicle": str(record.vehicle),
         "ecu": str(record.ecu),
@@ -48,7 +49,26 @@ def ecu_row(record: EcuRecord) -> Row:
         "report_counter": record.report_counter,
         "report": record.report,
         "report_received": record.report_received,
+        "retired": record.retired,
+        **encryption_row(record.encryption_key),
     }
+
+
+def encryption_row(key: EncryptionKey | None) -> Row:
+    """The part of an ECU's row that holds what images are encrypted for: a secret, where that is a symmetric key."""
+    return {
+        "encryption_type": None if key is None else key.key_type.value,
+        "encryption_material": None if key is None else key.material,
+    }
+
+
+def _encryption_key(row: RowMapping) -> EncryptionKey | None:
+    kind = row["encryption_type"]
+    if kind is None:
+        return None
+    if kind not in set(EncryptionKeyType):
+        raise FormatError(f"unknown type of a key for encryption: {kind!r}", field="encryption key")
+    return EncryptionKey(key_type=EncryptionKeyType(kind), material=row["encryption_material"])
 
 
 def ecu_record(row: RowMapping) -> EcuRecord:
@@ -70,6 +90,8 @@ def ecu_record(row: RowMapping) -> EcuRecord:
         report=row["report"],
         report_received=row["report_received"],
         shares_key=row["sole_key"] is None,
+        retired=row["retired"],
+        encryption_key=_encryption_key(row),
     )
 
 
@@ -103,6 +125,7 @@ def assignment_row(assignment: Assignment) -> Row:
         "path": str(assignment.path),
         "image": assignment.image,
         "install_order": assignment.install_order,
+        "encrypted": assignment.encrypted,
     }
 
 
@@ -114,6 +137,7 @@ def assignment_of(row: RowMapping) -> Assignment:
         path=ImagePath(row["path"]),
         image=row["image"],
         install_order=row["install_order"],
+        encrypted=row["encrypted"],
     )
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    and_,
     insert,
     inspect,
     select,
@@ -25,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from uptane.metadata.errors import StorageError
 from uptane.storage.sql.engine import database_name, storage_errors
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised whenever a table changes."""
 
 
@@ -79,6 +80,9 @@ ecus = Table(
     Column("report_counter", BigInteger, nullable=False),
     Column("report", LargeBinary),
     Column("report_received", UtcTime),
+    Column("retired", UtcTime),
+    Column("encryption_type", _NAME),
+    Column("encryption_material", LargeBinary),
     ForeignKeyConstraint(["vehicle"], ["vehicles.vehicle"]),
 )
 
@@ -86,8 +90,8 @@ Index(
     "one_primary_per_vehicle",
     ecus.c.vehicle,
     unique=True,
-    sqlite_where=ecus.c.is_primary.is_(True),
-    postgresql_where=ecus.c.is_primary.is_(True),
+    sqlite_where=and_(ecus.c.is_primary.is_(True), ecus.c.retired.is_(None)),
+    postgresql_where=and_(ecus.c.is_primary.is_(True), ecus.c.retired.is_(None)),
 )
 
 reports = Table(
@@ -110,6 +114,7 @@ assignments = Table(
     Column("path", _NAME, nullable=False),
     Column("image", LargeBinary, nullable=False),
     Column("install_order", Integer),
+    Column("encrypted", LargeBinary),
     ForeignKeyConstraint(["vehicle", "ecu"], ["ecus.vehicle", "ecus.ecu"]),
 )
 
