@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 from uptane.assembly.device_package import DIRECTOR, IMAGE_REPOSITORY, DeviceSettings
 from uptane.assembly.vehicle import DEFAULT_LIMITS, EcuFolder, new_nonce
@@ -14,14 +15,17 @@ from uptane.metadata.targets import ImageFile
 from uptane.signing.signer import KeySigner
 from uptane.storage.image_slots import ImageSlotFolder
 from uptane.storage.key_files import KeyFolder
+from uptane.storage.tls_credentials import VehicleCredentials
 from uptane.transport.device_api import (
     DeviceApiClient,
     DeviceRepositories,
     DirectorOfDeviceApi,
-    ImagesOfDeviceApi,
     TimeOfDeviceApi,
+    first_contact,
 )
 from uptane.transport.http_client import RepositoryClient
+from uptane.transport.links import ImagesOverHttp
+from uptane.transport.tls import client_tls
 from uptane.vehicle.installation_states import RUNNING
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import EcuStore
@@ -45,7 +49,8 @@ def open_device(settings: DeviceSettings, say: Callable[[str], None] = lambda li
     disk.path.mkdir(exist_ok=True, mode=0o700)
     key = KeyFolder(settings.folder / "keys").load_or_generate(ECU_KEY)
     signer = KeySigner(key, settings.profile.format.key_id_rule)
-    api = DeviceApiClient(settings.server, limits=DEFAULT_LIMITS)
+    tls = client_tls(authorities=settings.factory / "authority.pem", credentials=_credentials(settings))
+    api = DeviceApiClient(settings.server, limits=DEFAULT_LIMITS, tls=tls)
     with disk.state() as store, disk.slots() as slots:
         if store.read("identity") is None:
             DirectorOfDeviceApi(api).register_ecus(settings.ecu, {settings.ecu: (signer.key, settings.hardware_id)})
@@ -53,13 +58,13 @@ def open_device(settings: DeviceSettings, say: Callable[[str], None] = lambda li
         memory = EcuMemory(store, settings.profile)
         clients = {
             repository.name: RepositoryClient(
-                repository.urls, limits=DEFAULT_LIMITS, name=repository.name, on_event=say
+                repository.urls, limits=DEFAULT_LIMITS, name=repository.name, on_event=say, tls=tls
             )
             for repository in memory.map.repositories
         }
         world = World(
             repositories=DeviceRepositories(memory.director, clients, settings.profile.format.extension),
-            mirrors=[ImagesOfDeviceApi(clients[memory.image_repository])],
+            mirrors=[ImagesOverHttp(clients[IMAGE_REPOSITORY])],
             director=DirectorOfDeviceApi(api),
             timeserver=TimeOfDeviceApi(api),
             slots=slots,
@@ -67,6 +72,17 @@ def open_device(settings: DeviceSettings, say: Callable[[str], None] = lambda li
             say=say,
         )
         yield Primary(memory, signer, world)
+
+
+def _credentials(settings: DeviceSettings) -> Path:
+    """The file of the vehicle's certificate, asked for with the token of the factory at first contact."""
+    credentials = VehicleCredentials(settings.folder / "credentials", settings.vehicle)
+    if credentials.certificate() is None:
+        tls = client_tls(authorities=settings.factory / "authority.pem")
+        api = DeviceApiClient(settings.server, limits=DEFAULT_LIMITS, tls=tls)
+        token = (settings.factory / "token").read_text(encoding="ascii").strip()
+        credentials.keep(first_contact(api, settings.vehicle, token, credentials.request()))
+    return credentials.file
 
 
 def _provision(settings: DeviceSettings, store: EcuStore, slots: ImageSlotFolder) -> None:

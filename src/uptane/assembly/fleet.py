@@ -1,5 +1,7 @@
 """What operators do on the servers' own machine; each gives what it did, as a JSON object."""
 
+import secrets
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,11 @@ from uptane.metadata.delegations import TARGETS_ROLE
 from uptane.metadata.errors import ImageNotListedError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
 from uptane.metadata.targets import Custom, MustMatch
+from uptane.storage.certificate_authority import CertificateAuthority
+from uptane.storage.sql.enrolment import SqlEnrolment
+
+TOKEN_LIFETIME = timedelta(days=1)
+"""How long a first contact may wait."""
 
 
 async def add_vehicle(
@@ -26,7 +33,13 @@ async def add_vehicle(
         profile=systems.settings.profile,
     )
     await systems.director.add_new_vehicle(device.vehicle, utc_now())
-    write_device(device, await factory_files(systems, device))
+    token = secrets.token_urlsafe(32)
+    await SqlEnrolment(systems.engine).add_token(device.vehicle, token, utc_now() + TOKEN_LIFETIME)
+    authority = CertificateAuthority.in_folder(
+        systems.settings.place(systems.settings.certificates.folder), now=utc_now()
+    )
+    files = {"token": token.encode(), "authority.pem": authority.certificate}
+    write_device(device, files | await factory_files(systems, device))
     return {"vehicle": vin, "ecu": ecu, "package": str(device.folder)}
 
 

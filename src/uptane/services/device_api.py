@@ -1,4 +1,4 @@
-"""The HTTP API for vehicles: paths that existing Uptane clients use. Who asks is settled before anything else."""
+"""The HTTP API for vehicles: paths that existing Uptane clients use. `Identified` stands before it."""
 
 import hashlib
 import json
@@ -23,6 +23,7 @@ from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, Vehic
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.services.asgi import FIXED_HEADERS, Application, Receive, Scope, Send
+from uptane.services.identity import identity_of
 from uptane.services.problems import problem, refusal
 from uptane.services.request_body import BodyRefused, read_body
 from uptane.timeserver.timeserver import Timeserver
@@ -37,9 +38,6 @@ BODY_SECONDS = 30.0
 """Seconds in which a body must be here."""
 
 METADATA_TYPE = {"der": "application/octet-stream", "json": "application/json"}
-
-Identify = Callable[[Scope], Awaitable[VehicleIdentifier]]
-"""Says which vehicle sent a request; raises UptaneError where none did, or none that may."""
 
 
 class Reader(Protocol):
@@ -57,12 +55,10 @@ class Common:
     Args:
         profile: the format of everything.
         clock: the server's time, UTC.
-        identify: whose request it is.
     """
 
     profile: Profile
     clock: Callable[[], datetime]
-    identify: Identify
 
     @property
     def media_type(self) -> str:
@@ -74,17 +70,17 @@ def director_routes(common: Common, director: Director, metadata: Callable[[Vehi
     """Registration, manifests, and each vehicle's own metadata."""
 
     async def file(request: Request) -> Response:
-        return await _file(common, request, metadata(await common.identify(request.scope)))
+        return await _file(common, request, metadata(identity_of(request.scope).vehicle))
 
     async def manifest(request: Request) -> Response:
-        vehicle = await common.identify(request.scope)
+        vehicle = identity_of(request.scope).vehicle
         raw = await _body(request, MAX_MANIFEST_BYTES)
         claimed = common.profile.format.decode(VehicleVersionManifest, raw).payload
         await director.answer_manifest(vehicle, claimed.primary, raw, common.clock())
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=_fixed())
 
     async def register(request: Request) -> Response:
-        vehicle = await common.identify(request.scope)
+        vehicle = identity_of(request.scope).vehicle
         for ecu in _registrations(decode_strict(await _body(request, MAX_SMALL_BODY))):
             await director.register_ecu(
                 vehicle=vehicle, ecu=ecu.ecu, key=ecu.key, is_primary=ecu.is_primary, hardware_id=ecu.hardware_id
@@ -108,11 +104,11 @@ def repository_routes(common: Common, metadata: Reader, images: Application) -> 
     """
 
     async def file(request: Request) -> Response:
-        await common.identify(request.scope)
+        identity_of(request.scope)
         return await _file(common, request, metadata)
 
     async def image(scope: Scope, receive: Receive, send: Send) -> None:
-        await common.identify(scope)
+        identity_of(scope)
         await images(scope, receive, send)
 
     return [
@@ -126,7 +122,7 @@ def timeserver_routes(common: Common, timeserver: Timeserver) -> list[Route]:
     """Signed times."""
 
     async def attest(request: Request) -> Response:
-        await common.identify(request.scope)
+        identity_of(request.scope)
         fields = Fields(decode_strict(await _body(request, MAX_SMALL_BODY)), "request for a time")
         nonces = [_integer(value) for value in fields.take("nonces", list)]
         fields.nothing_else()

@@ -1,8 +1,8 @@
 """The ports of a Primary over the HTTP API for vehicles, `services/device_api.py`."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import ssl
+from collections.abc import Mapping, Sequence
 
 from uptane.formats.canonical_json import Json, decode_strict
 from uptane.formats.profiles import PROFILES
@@ -24,11 +24,13 @@ class DeviceApiClient:
     Args:
         url: where, without a path.
         limits: of each transfer.
+        tls: as `transport.tls.client_tls` makes it.
     """
 
-    def __init__(self, url: str, *, limits: TransferLimits) -> None:
+    def __init__(self, url: str, *, limits: TransferLimits, tls: ssl.SSLContext | None) -> None:
         self._url = url.rstrip("/")
         self._limits = limits
+        self._tls = tls
 
     def send(self, method: str, path: str, body: bytes, content_type: str = "application/json") -> bytes:
         """Sends a body and gives the answer.
@@ -43,7 +45,7 @@ class DeviceApiClient:
             return UnreachableError(f"{url} cannot be reached: {why}", next_step="Does the server run?", url=url)
 
         request = Request(method=method, url=url, headers={"content-type": content_type}, content=body)
-        with exchange(request, self._limits, unreachable) as answer:
+        with exchange(request, self._limits, unreachable, tls=self._tls) as answer:
             raw = b"".join(answer.chunks(MAX_ANSWER))
             if 200 <= answer.status < 300:
                 return raw
@@ -86,19 +88,6 @@ class DeviceRepositories:
         if repository == self._director or role in set(Role):
             return client.fetch_named(name, limit)
         return client.fetch(f"delegations/{name}", limit)
-
-
-class ImagesOfDeviceApi:
-    """Images under `targets/` of the Image repository's URL."""
-
-    def __init__(self, client: RepositoryClient) -> None:
-        self._client = client
-
-    @contextmanager
-    def stream(self, name: str, limit: int) -> Iterator[Iterator[bytes] | None]:
-        """See `vehicle.ports.ImageSource`."""
-        with self._client.stream(f"targets/{name}", limit) as chunks:
-            yield chunks
 
 
 class DirectorOfDeviceApi:

@@ -39,14 +39,14 @@ class SqlEnrolment:
                 await connection.execute(insert(tokens).values(row))
 
     async def redeem(
-        self, vehicle: VehicleIdentifier, token: str, now: datetime, fingerprint: bytes, expires: datetime
+        self, vehicle: VehicleIdentifier, token: str, now: datetime, fingerprint: str, expires: datetime
     ) -> bool:
         """Uses a token up and puts the certificate on record that it was given for; False for no such token.
 
         Args:
             vehicle, token: as they came.
             now: UTC.
-            fingerprint: SHA-256 of the certificate.
+            fingerprint: of the certificate; see `VehicleCertificate`.
             expires: of the certificate.
         """
         with storage_errors(self._database):
@@ -70,7 +70,7 @@ class SqlEnrolment:
                 here = (certificates.c.vehicle == str(vehicle), certificates.c.revoked.is_(False))
                 return (await connection.execute(update(certificates).where(*here).values(revoked=True))).rowcount
 
-    async def revoked(self) -> frozenset[bytes]:
+    async def revoked(self) -> frozenset[str]:
         """The fingerprints of all revoked certificates that have not expired by themselves."""
         with storage_errors(self._database):
             async with self._engine.connect() as connection:

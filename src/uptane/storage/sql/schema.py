@@ -163,7 +163,7 @@ certificates = Table(
     "certificates",
     tables,
     Column("vehicle", _NAME, primary_key=True),
-    Column("fingerprint", LargeBinary, primary_key=True, unique=True),
+    Column("fingerprint", _NAME, primary_key=True, unique=True),
     Column("expires", UtcTime, nullable=False),
     Column("revoked", Boolean, nullable=False),
     ForeignKeyConstraint(["vehicle"], ["vehicles.vehicle"]),
