@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -19,6 +18,9 @@ from uptane.signing.signer import KeySigner
 from uptane.storage.folders import ImageFolder, PublishedFolder
 from uptane.storage.image_catalog import VerifiedImageCatalog
 from uptane.storage.key_files import KeyFolder
+from uptane.storage.object_images import ImageObjects
+from uptane.storage.objects import PublishedObjects
+from uptane.storage.places import Place, open_place
 from uptane.storage.sql.inventory import SqlInventory, open_inventory
 from uptane.storage.sql.metadata import SqlPublished
 from uptane.timeserver.timeserver import Timeserver
@@ -46,12 +48,20 @@ class Systems:
     director: Director
     image_repository: ImageRepository
     timeserver: Timeserver
-    image_metadata: PublishedFolder
-    images: ImageFolder
+    image_metadata: PublishedFolder | PublishedObjects
+    images: ImageFolder | ImageObjects
 
     def director_metadata(self, vehicle: VehicleIdentifier) -> SqlPublished:
         """What the Director publishes for a vehicle."""
         return SqlPublished(self.engine, vehicle)
+
+
+def storage_of(settings: Settings) -> Place:
+    """Where the Image repository publishes."""
+    url = settings.storage.url
+    return open_place(
+        url if "://" in url else settings.place(url), unsafe_plain_http=settings.storage.unsafe_plain_http
+    )
 
 
 def utc_now() -> datetime:
@@ -105,14 +115,14 @@ async def open_systems(settings: Settings) -> AsyncIterator[Systems]:
 
 async def _systems(settings: Settings, inventory: SqlInventory) -> Systems:
     profile = settings.profile
-    folder = settings.place(settings.storage.url)
-    metadata, images = PublishedFolder(folder / "metadata"), ImageFolder(folder / "targets")
+    place = storage_of(settings)
+    metadata, images = place.metadata("metadata"), place.images("targets")
     repository = ImageRepository(profile=profile, metadata=metadata, images=images)
     repository.add_signers(signers_of(settings, IMAGE_REPOSITORY).values())
     first = await metadata.read(profile.metadata_name(Role.ROOT, 1))
     if first is None:
         raise ProvisioningError(
-            f"the Image repository in {folder} has published nothing",
+            f"the Image repository in {settings.storage.url} has published nothing",
             next_step="Make servers with: uptane init FOLDER.",
         )
     keys, engine = signers_of(settings, DIRECTOR), inventory.engine
@@ -138,14 +148,14 @@ async def _systems(settings: Settings, inventory: SqlInventory) -> Systems:
 
 async def initialise(settings: Settings) -> None:
     """Makes keys, the database's tables, and the first metadata of the Image repository; what is there stays."""
-    for folder in {Path(settings.database_url).parent, settings.place(settings.storage.url)}:
-        if "://" not in str(folder):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in (settings.database_url, settings.storage.url):
+        if "://" not in name:
+            settings.place(name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     make_keys(settings)
     inventory = await open_inventory(settings.database_url)
     await inventory.dispose()
-    folder = settings.place(settings.storage.url)
-    metadata, images = PublishedFolder(folder / "metadata"), ImageFolder(folder / "targets")
+    place = storage_of(settings)
+    metadata, images = place.metadata("metadata"), place.images("targets")
     repository = ImageRepository(profile=settings.profile, metadata=metadata, images=images)
     keys = signers_of(settings, IMAGE_REPOSITORY)
     repository.add_signers(keys.values())

@@ -39,10 +39,13 @@ class Storage(_Section):
     """Where published metadata and images of the Image repository are.
 
     Args:
-        url: a folder, relative to the settings, or `s3://BUCKET/PREFIX` and the like.
+        url: a folder, relative to the settings, or `s3://BUCKET/PREFIX` and the like. What else object storage needs
+            is in the environment, such as `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
+        unsafe_plain_http: whether object storage may be reached without TLS.
     """
 
     url: str = "data/image-repository"
+    unsafe_plain_http: bool = False
 
 
 class Keys(_Section):
@@ -174,7 +177,7 @@ format = "{form}"                 # of all metadata: der or json; it cannot be c
 url = "{database}"                # a file for SQLite, or postgresql://USER:PASSWORD@HOST/NAME
 
 [storage]
-url = "data/image-repository"     # what the Image repository publishes
+url = "{storage}"                 # what the Image repository publishes: a folder, or s3://BUCKET/PREFIX
 
 [keys]
 folder = "keys"                   # the online keys; move root keys away once vehicles have been made
@@ -191,17 +194,18 @@ poll_seconds = 3600               # how long a vehicle waits between two cycles,
 """
 
 
-def write_settings(folder: Path, *, form: str, database: str, names: tuple[str, ...], port: int) -> None:
+def write_settings(folder: Path, *, form: str, database: str, storage: str, names: tuple[str, ...], port: int) -> None:
     """Writes `uptane.toml`, readable by its owner alone as it may hold a password.
 
     Raises:
         SettingsError: there are settings already, or a value would break the file.
     """
     file = folder / FILE_NAME
-    if any(set(value) & set('"\\\n') for value in (database, *names)):
+    if any(set(value) & set('"\\\n') for value in (database, storage, *names)):
         raise SettingsError("a quotation mark, backslash or line end cannot be part of a setting", field="database")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    text = _TEMPLATE.format(form=form, database=database, names=", ".join(f'"{name}"' for name in names), port=port)
+    listed = ", ".join(f'"{name}"' for name in names)
+    text = _TEMPLATE.format(form=form, database=database, storage=storage, names=listed, port=port)
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:

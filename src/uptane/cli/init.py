@@ -11,6 +11,7 @@ def init(
     *,
     format: Literal["der", "json"] = "der",
     database: str = "data/inventory.sqlite",
+    storage: str = "data/image-repository",
     name: Annotated[tuple[str, ...], Parameter(negative=())] = ("localhost", "127.0.0.1"),
     port: int = 8443,
 ) -> None:
@@ -24,6 +25,7 @@ def init(
         folder: where; made when it is missing.
         format: the format of all metadata.
         database: a file name, or postgresql://USER:PASSWORD@HOST/NAME.
+        storage: where the Image repository publishes: a folder, or s3://BUCKET/PREFIX.
         name: host names and addresses by which vehicles reach the servers.
         port: where vehicles connect.
     """
@@ -32,7 +34,7 @@ def init(
     from uptane.assembly.production import initialise
     from uptane.assembly.settings import load_settings, write_settings
 
-    write_settings(folder, form=format, database=database, names=name, port=port)
+    write_settings(folder, form=format, database=database, storage=storage, names=name, port=port)
     settings = load_settings(folder)
     asyncio.run(initialise(settings))
     print(f"Made {folder}. Next: uptane serve {folder}")
