@@ -143,7 +143,7 @@ def new_image(number: int) -> Draft:
     return Draft(targets={"targets": targets(image(f"{number}.img", str(number).encode()))})  # type: ignore[dict-item]
 
 
-@pytest.mark.standard("STD-5.3.2-4", "STD-5.2.5-3")
+@pytest.mark.standard("STD-5.3.2-4")
 @pytest.mark.parametrize("rotating", [False, True])
 def test_a_repository_goes_on_after_a_crash_at_any_write_and_its_clients_never_see_a_half(
     profile: Profile, rotating: bool
