@@ -33,8 +33,7 @@ async def add_vehicle(
         profile=systems.settings.profile,
     )
     await systems.director.add_new_vehicle(device.vehicle, utc_now())
-    token = secrets.token_urlsafe(32)
-    await SqlEnrolment(systems.engine).add_token(device.vehicle, token, utc_now() + TOKEN_LIFETIME)
+    token = (await new_token(systems, vin))["token"]
     authority = CertificateAuthority.in_folder(
         systems.settings.place(systems.settings.certificates.folder), now=utc_now()
     )
@@ -66,3 +65,72 @@ async def set_assignment(systems: Systems, vin: str, ecu: str, image: str) -> di
         )
     await systems.director.assign(VehicleIdentifier(vin), EcuIdentifier(ecu), listed[path])
     return {"vehicle": vin, "ecu": ecu, "image": image}
+
+
+async def new_token(systems: Systems, vin: str) -> dict[str, Any]:
+    """Makes a token for the next first contact of a vehicle; an earlier one is worth nothing any more."""
+    token = secrets.token_urlsafe(32)
+    await SqlEnrolment(systems.engine).add_token(VehicleIdentifier(vin), token, utc_now() + TOKEN_LIFETIME)
+    return {"vehicle": vin, "token": token, "hours": int(TOKEN_LIFETIME.total_seconds() // 3600)}
+
+
+async def revoke_vehicle(systems: Systems, vin: str) -> dict[str, Any]:
+    """Revokes the certificates and tokens of a vehicle; its records stay."""
+    vehicle = VehicleIdentifier(vin)
+    await systems.director.vehicle(vehicle)
+    return {"vehicle": vin, "revoked": await SqlEnrolment(systems.engine).revoke(vehicle)}
+
+
+async def list_vehicles(systems: Systems) -> dict[str, Any]:
+    """Every vehicle."""
+    return {"vehicles": [str(vehicle) for vehicle in await systems.director.vehicles()]}
+
+
+async def show_vehicle(systems: Systems, vin: str) -> dict[str, Any]:
+    """A vehicle, its ECUs with what they run and shall have, and its newest alerts."""
+    director, vehicle = systems.director, VehicleIdentifier(vin)
+    record = await director.vehicle(vehicle)
+    installed = await director.installed(vehicle)
+    assigned = await director.assigned(vehicle)
+    ecus = [
+        {
+            "ecu": str(ecu.ecu),
+            "primary": ecu.is_primary,
+            "hardware": None if ecu.hardware_id is None else str(ecu.hardware_id),
+            "runs": str(installed[ecu.ecu].path) if ecu.ecu in installed else None,
+            "shall_have": assigned.get(ecu.ecu),
+        }
+        for ecu in await director.ecus(vehicle)
+    ]
+    received = record.manifest_received
+    alerts = [
+        f"{alert.time:%Y-%m-%dT%H:%M:%SZ} {alert.code}: {alert.text}" for alert in await director.alerts(vehicle, 10)
+    ]
+    return {
+        "vehicle": vin,
+        "last_manifest": None if received is None else f"{received:%Y-%m-%dT%H:%M:%SZ}",
+        "ecus": ecus,
+        "alerts": alerts,
+    }
+
+
+async def list_images(systems: Systems) -> dict[str, Any]:
+    """Every image that a role of the Image repository lists."""
+    published = await systems.image_repository.published()
+    listed = [
+        {
+            "name": str(path),
+            "role": str(role),
+            "length": image.file.length,
+            "release": image.custom.must_match.release_counter,
+        }
+        for role, envelope in sorted(published.targets.items())
+        for path, image in sorted(envelope.payload.images.items())
+    ]
+    return {"images": listed}
+
+
+async def clear_assignments(systems: Systems, vin: str) -> dict[str, Any]:
+    """No ECU of the vehicle shall have anything."""
+    await systems.director.clear_assignments(VehicleIdentifier(vin))
+    return {"vehicle": vin}

@@ -66,6 +66,7 @@ def connect_primary(
     refetch_images: bool = False,
     ask: AskImageRepositories = AskImageRepositories.WHEN_NEEDED,
     unsafe_refuse_single_images: bool = False,
+    send_diffs: bool = False,
     limits: TransferLimits = DEFAULT_LIMITS,
     say: Callable[[str], None] = lambda line: None,
     may_install: Callable[[Image], bool] = at_once,
@@ -101,6 +102,7 @@ def connect_primary(
         refetch_images=refetch_images,
         ask=ask,
         unsafe_refuse_single_images=unsafe_refuse_single_images,
+        send_diffs=send_diffs,
     )
 
 

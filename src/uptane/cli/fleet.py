@@ -89,6 +89,110 @@ def assignment_set(vin: str, ecu: str, image: str, *, servers: Servers = Path(),
     _tell(said, f"{ecu} of {vin} shall have {image}.", json_output)
 
 
+def vehicle_token(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
+    """Make a token for a vehicle's next first contact, such as after its certificate was revoked.
+
+    Example: uptane vehicle token VIN123
+
+    Args:
+        vin: the vehicle's identifier.
+        servers: the folder of `uptane init`.
+        json_output: print one JSON object.
+    """
+    from uptane.assembly.fleet import new_token
+
+    said = _run(servers, lambda systems: new_token(systems, vin))
+    _tell(said, f"{said['token']}", json_output)
+
+
+def vehicle_revoke(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
+    """Revoke the certificates of a vehicle; servers learn it within seconds.
+
+    Example: uptane vehicle revoke VIN123
+
+    Args:
+        vin: the vehicle's identifier.
+        servers: the folder of `uptane init`.
+        json_output: print one JSON object.
+    """
+    from uptane.assembly.fleet import revoke_vehicle
+
+    said = _run(servers, lambda systems: revoke_vehicle(systems, vin))
+    _tell(said, f"{said['revoked']} certificates of {vin} are revoked.", json_output)
+
+
+def vehicle_list(*, servers: Servers = Path(), json_output: AsJson = False) -> None:
+    """List every vehicle.
+
+    Example: uptane vehicle list
+
+    Args:
+        servers: the folder of `uptane init`.
+        json_output: print one JSON object.
+    """
+    from uptane.assembly.fleet import list_vehicles
+
+    said = _run(servers, list_vehicles)
+    _tell(said, "\n".join(said["vehicles"]) or "There is no vehicle.", json_output)
+
+
+def vehicle_show(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
+    """Show a vehicle: its ECUs, what they run and shall have, and the newest alerts.
+
+    Example: uptane vehicle show VIN123
+
+    Args:
+        vin: the vehicle's identifier.
+        servers: the folder of `uptane init`.
+        json_output: print one JSON object.
+    """
+    from uptane.assembly.fleet import show_vehicle
+
+    said = _run(servers, lambda systems: show_vehicle(systems, vin))
+    lines = [f"{said['vehicle']}, last manifest {said['last_manifest'] or 'never'}"]
+    for ecu in said["ecus"]:
+        kind = "Primary" if ecu["primary"] else "Secondary"
+        lines.append(
+            f"  {ecu['ecu']} ({kind}) runs {ecu['runs'] or '?'}, shall have {ecu['shall_have'] or 'nothing new'}"
+        )
+    _tell(said, "\n".join([*lines, *(f"  ! {alert}" for alert in said["alerts"])]), json_output)
+
+
+def image_list(*, servers: Servers = Path(), json_output: AsJson = False) -> None:
+    """List every image of the Image repository.
+
+    Example: uptane image list
+
+    Args:
+        servers: the folder of `uptane init`.
+        json_output: print one JSON object.
+    """
+    from uptane.assembly.fleet import list_images
+
+    said = _run(servers, list_images)
+    lines = [
+        f"{image['name']} ({image['length']} bytes, release {image['release']}, by {image['role']})"
+        for image in said["images"]
+    ]
+    _tell(said, "\n".join(lines) or "There is no image.", json_output)
+
+
+def assignment_clear(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
+    """Take back what a vehicle's ECUs were assigned.
+
+    Example: uptane assignment clear VIN123
+
+    Args:
+        vin: the vehicle's identifier.
+        servers: the folder of `uptane init`.
+        json_output: print one JSON object.
+    """
+    from uptane.assembly.fleet import clear_assignments
+
+    said = _run(servers, lambda systems: clear_assignments(systems, vin))
+    _tell(said, f"No ECU of {vin} shall have anything new.", json_output)
+
+
 def _run(servers: Path, work: "Callable[[Systems], Coroutine[Any, Any, dict[str, Any]]]") -> dict[str, Any]:
     import asyncio
 

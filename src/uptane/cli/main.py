@@ -29,15 +29,21 @@ app.command("uptane.cli.serve:serve", name="serve", help="Run production servers
 
 vehicle = App(name="vehicle", help="Vehicles: on the servers, and as programs.")
 vehicle.command("uptane.cli.fleet:vehicle_add", name="add", help="Register a vehicle and make its folder.")
+vehicle.command("uptane.cli.fleet:vehicle_list", name="list", help="List every vehicle.")
+vehicle.command("uptane.cli.fleet:vehicle_show", name="show", help="Show a vehicle and its ECUs.")
+vehicle.command("uptane.cli.fleet:vehicle_token", name="token", help="Make a token for a first contact.")
+vehicle.command("uptane.cli.fleet:vehicle_revoke", name="revoke", help="Revoke a vehicle's certificates.")
 vehicle.command("uptane.cli.vehicle_run:vehicle_run", name="run", help="Run a Primary.")
 app.command(vehicle)
 
 image = App(name="image", help="Images of the Image repository.")
 image.command("uptane.cli.fleet:image_add", name="add", help="Add an image and publish.")
+image.command("uptane.cli.fleet:image_list", name="list", help="List every image.")
 app.command(image)
 
 assignment = App(name="assignment", help="What ECUs shall have.")
 assignment.command("uptane.cli.fleet:assignment_set", name="set", help="Give an ECU an image.")
+assignment.command("uptane.cli.fleet:assignment_clear", name="clear", help="Take back what ECUs were assigned.")
 app.command(assignment)
 
 metadata = App(name="metadata", help="Look at metadata files.")

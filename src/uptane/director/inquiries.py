@@ -51,6 +51,20 @@ class Inquiries:
             raise unknown_vehicle(vehicle)
         return record
 
+    async def ecus(self, vehicle: VehicleIdentifier) -> Sequence[EcuRecord]:
+        """The ECUs that are part of a vehicle, by identifier; UnknownVehicleError."""
+        async with self._inventory.transaction() as transaction:
+            if await transaction.vehicle(vehicle) is None:
+                raise unknown_vehicle(vehicle)
+            return [record for record in await transaction.ecus(vehicle) if record.retired is None]
+
+    async def assigned(self, vehicle: VehicleIdentifier) -> Mapping[EcuIdentifier, str]:
+        """The name of the image that each ECU shall have; UnknownVehicleError."""
+        async with self._inventory.transaction() as transaction:
+            if await transaction.vehicle(vehicle) is None:
+                raise unknown_vehicle(vehicle)
+            return {each.ecu: str(each.path) for each in await transaction.assignments(vehicle)}
+
     async def ecu(self, ecu: EcuIdentifier) -> EcuRecord:
         """The record of an ECU; UnknownEcuError."""
         async with self._inventory.transaction() as transaction:

@@ -10,8 +10,10 @@ from uptane.director.manifest_policy import DEFAULT_POLICY, ManifestPolicy
 from uptane.director.ports import EcuRecord, InventoryDatabase, InventoryTransaction, StoredReport
 from uptane.director.registration import refuse_retired
 from uptane.formats.profile import Profile
+from uptane.metadata.envelope import Envelope
 from uptane.metadata.errors import SecurityError, UnknownVehicleError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
+from uptane.metadata.manifest_diff import applied, diff_of
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.verification.check_manifest import CheckedManifest, KnownEcu, check_manifest
 
@@ -31,7 +33,8 @@ async def take_in_manifest(
 ) -> CheckedManifest:
     """Stores a manifest and its new reports (STD-5.3.2.1-1 to -11).
 
-    Where manifests carry no counter, one that holds nothing new is checked and changes nothing.
+    A diff is taken for the whole manifest that it and the last whole one stand for; that one stays on record. Where
+    manifests carry no counter, one that holds nothing new is checked and changes nothing.
 
     Args:
         vehicle, primary: who the sender says that it is.
@@ -41,6 +44,7 @@ async def take_in_manifest(
 
     Raises:
         UnknownVehicleError: no such vehicle.
+        UnknownBaseError: a diff of another manifest; the vehicle sends the whole one then (STD-5.4.2.1-4).
         SecurityError: a check failed; see `check_manifest` and `ManifestPolicy`; or the sender was taken out of its
             vehicle. Nothing was stored but an alert.
     """
@@ -65,11 +69,12 @@ async def _take_in(
         record = await transaction.vehicle(vehicle)
         if record is None:
             raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
+        whole = _whole(envelope, record.manifest, profile)
         ecus = {ecu.ecu: ecu for ecu in await transaction.ecus(vehicle)}
         if primary not in ecus and (stranger := await transaction.ecu(primary)) is not None:
             refuse_retired(stranger)
         checked = check_manifest(
-            envelope,
+            whole,
             profile=profile,
             vehicle=vehicle,
             primary=primary,
@@ -77,13 +82,18 @@ async def _take_in(
             counter=record.manifest_counter,
             last=record.manifest,
         )
-        repeated = [report for report in envelope.payload.reports if report.payload.ecu in checked.repeated]
+        repeated = [report for report in whole.payload.reports if report.payload.ecu in checked.repeated]
         judged = policy.under(profile).judge(checked, repeated, now)
         checked = judged.manifest
         if checked.counter == record.manifest_counter:
             return checked
         await transaction.update_vehicle(
-            replace(record, manifest_counter=checked.counter, manifest=raw, manifest_received=now)
+            replace(
+                record,
+                manifest_counter=checked.counter,
+                manifest=raw if whole is envelope else record.manifest,
+                manifest_received=now,
+            )
         )
         for fresh in checked.fresh:
             payload, report = fresh.envelope.payload, fresh.envelope.raw
@@ -95,6 +105,16 @@ async def _take_in(
         await confirm(transaction, vehicle, [fresh.envelope.payload for fresh in checked.fresh])
         await tell(transaction, vehicle, judged.alerts)
         return checked
+
+
+def _whole(
+    envelope: Envelope[VehicleVersionManifest], last: bytes | None, profile: Profile
+) -> Envelope[VehicleVersionManifest]:
+    """The manifest, or what a diff stands for: the signature is over the diff, the checks are of the whole."""
+    if diff_of(envelope.payload) is None:
+        return envelope
+    base = None if last is None else profile.format.decode(VehicleVersionManifest, last).payload
+    return replace(envelope, payload=applied(envelope.payload, base))
 
 
 async def _known(transaction: InventoryTransaction, ecu: EcuRecord, profile: Profile) -> KnownEcu:

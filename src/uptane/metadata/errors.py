@@ -31,6 +31,7 @@
     │   └── UntrustedHostError        E-HOST           a URL of a host that images are not fetched from
     ├── UnreachableError              E-NET            a server or ECU does not answer as it should
     ├── UnknownVehicleError           E-UNKNOWN-VEHICLE
+    ├── UnknownBaseError          E-BASE           a diff of a manifest that is not there
     ├── UnknownEcuError               E-UNKNOWN-ECU
     ├── AlreadyRegisteredError        E-REGISTERED
     ├── UnsatisfiableError            E-DEPENDENCY     no set of images fulfils what they require of each other
@@ -284,6 +285,13 @@ class UnknownVehicleError(UptaneError):
 
     code = "E-UNKNOWN-VEHICLE"
     default_next_step = "Register it first: dd.add_new_vehicle(vin) in the services window."
+
+
+class UnknownBaseError(UptaneError):
+    """A diff of a vehicle manifest that the Director does not have, so that only a whole one tells it all."""
+
+    code = "E-BASE"
+    default_next_step = "Send the whole manifest."
 
 
 class UnknownEcuError(UptaneError):

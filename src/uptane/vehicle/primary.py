@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from uptane.metadata.errors import SecurityError, UnreachableError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier
+from uptane.metadata.manifest_diff import as_diff, diff_of
 from uptane.metadata.targets import Image, ImageFile
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.metadata.version_report import EcuVersionReport
@@ -85,6 +86,7 @@ class Primary:
         ask: whether the Image repositories are asked in cycles that bring nothing new.
         unsafe_refuse_single_images: keep the good images of a bundle in which others are refused (AMB-8). They may have
             been meant to go together, and an attacker can choose which part of an update the vehicle gets.
+        send_diffs: send the reports that have changed since the last whole manifest; the archived formats cannot.
 
     Raises:
         ProvisioningError: the memory is that of an ECU with partial verification, or a clock is used whose use the
@@ -101,6 +103,7 @@ class Primary:
         refetch_images: bool = False,
         ask: AskImageRepositories = AskImageRepositories.WHEN_NEEDED,
         unsafe_refuse_single_images: bool = False,
+        send_diffs: bool = False,
     ) -> None:
         memory.require_full_verification()
         require_separate_keys(memory, signer.key)
@@ -111,6 +114,8 @@ class Primary:
         self._refetch_images = refetch_images
         self._ask = ask
         self._unsafe_refuse_single_images = unsafe_refuse_single_images
+        self._send_diffs = send_diffs and not memory.profile.unsafe_no_report_counter
+        self._base: VehicleVersionManifest | None = None
         self._reserved: tuple[int, int] | None = None
         self._time = AttestedTime(memory, world.new_nonce)
         self._attestation: dict[str, bytes] = {}
@@ -157,6 +162,10 @@ class Primary:
         except UnreachableError:
             raise
         except UptaneError as error:
+            if diff_of(self._decoded(manifest)) is not None:
+                self._base = None
+                self._world.say(f"The Director did not take the diff, and gets the whole manifest: {error}")
+                return self._offer(self.make_manifest())
             self._world.say(f"The Director refused the vehicle manifest: {error}")
             return error
         self._accepted(manifest)
@@ -176,7 +185,11 @@ class Primary:
         self.memory.note_attack(describe(error))
 
     def make_manifest(self) -> bytes:
-        """A signed vehicle version manifest of the latest report of every ECU, the Primary's own among them."""
+        """A signed vehicle version manifest of the latest report of every ECU, the Primary's own among them.
+
+        With `send_diffs`, and once the Director has accepted a whole one, it leaves out the reports that have not
+        changed since (STD-5.4.2.1-3).
+        """
         with self.memory.lock:
             self._installer.settle()
             state = self._next_counters()
@@ -189,7 +202,11 @@ class Primary:
                 reports=tuple(reports),
                 counter=None if self.memory.profile.unsafe_no_report_counter else state.manifest_counter,
             )
-            return sign(self.memory.profile, manifest, [self._signer])
+            diff = None if self._base is None else as_diff(manifest, self._base)
+            return sign(self.memory.profile, manifest if diff is None else diff, [self._signer])
+
+    def _decoded(self, manifest: bytes) -> VehicleVersionManifest:
+        return self.memory.profile.format.decode(VehicleVersionManifest, manifest).payload
 
     def _next_counters(self) -> EcuState:
         """The state with counters that are durable and were never used: those that a cycle reserved, or new ones."""
@@ -206,7 +223,10 @@ class Primary:
         self._accepted(raw)
 
     def _accepted(self, manifest: bytes) -> None:
-        reports = self.memory.profile.format.decode(VehicleVersionManifest, manifest).payload.reports
+        accepted = self._decoded(manifest)
+        if self._send_diffs and diff_of(accepted) is None:
+            self._base = accepted
+        reports = accepted.reports
         told = "".join(report.payload.attacks_detected for report in reports if report.payload.ecu == self.memory.ecu)
         self.memory.forget_attacks(tuple(attack for attack in self.memory.state.attacks if attack in told))
         self.secondaries.delivered(report for report in reports if report.payload.ecu != self.memory.ecu)
