@@ -15,6 +15,7 @@ from requirements import REPOSITORY, load, names_in
 
 from uptane.metadata import errors
 from uptane.metadata.errors import UptaneError
+from uptane.services.device_api import director_routes, first_contact_routes, repository_routes, timeserver_routes
 from uptane.services.director_app import director_methods
 from uptane.services.primary_app import primary_methods
 from uptane.services.timeserver_app import timeserver_methods
@@ -69,6 +70,19 @@ def _in_xml(value: object) -> str:
 def test_no_table_of_methods_names_one_that_is_not_there() -> None:
     named = re.findall(r"^\| `([a-z_]+)` \|", POUF, re.MULTILINE)
     assert sorted(named) == sorted(name for methods in DOORS.values() for name in methods)
+
+
+def test_every_route_of_the_device_api_is_listed() -> None:
+    routes = [
+        *director_routes(ANYTHING, ANYTHING, ANYTHING),
+        *repository_routes(ANYTHING, ANYTHING, ANYTHING),
+        *timeserver_routes(ANYTHING, ANYTHING),
+        *first_contact_routes(ANYTHING),
+    ]
+    offered = {
+        f"`{method} {route.path}`" for route in routes for method in (getattr(route, "methods", {"GET"}) - {"HEAD"})
+    }
+    assert {row[0] for row in _rows("request", "body")} == offered
 
 
 def test_every_code_of_an_error_is_listed_once_with_its_attack() -> None:
