@@ -57,6 +57,7 @@ def test_an_image_that_the_image_repository_lists_reaches_the_vehicle(car: Vehic
     assert car.running() == FRESH
 
 
+@pytest.mark.standard("STD-5.2.3.1-1")
 def test_an_image_that_nobody_signed_is_not_directed(car: Vehicle) -> None:
     """An intruder in the Director's database assigns an image of his own."""
     error = refuses(car, ImageNotListedError, lambda: car.fleet.direct(image(PATH, EVIL)))

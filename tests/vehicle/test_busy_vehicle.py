@@ -48,12 +48,13 @@ def test_an_update_counts_although_its_report_cannot_be_delivered(car: Vehicle) 
     assert wait(car.fleet.director.ecu(TCU)).report_counter == car.secondary.memory.state.counter
 
 
-def test_an_image_of_a_newer_cycle_is_no_attack(car: Vehicle) -> None:
+@pytest.mark.parametrize("name", [PATH, "other.img"])
+def test_an_image_of_a_newer_cycle_is_no_attack(car: Vehicle, name: str) -> None:
     car.fleet.release(PATH, FRESH)
     car.primary.update_cycle()
     offered = car.secondary.verify_metadata()
     assert offered is not None
-    car.fleet.release(PATH, b"Fresher firmware image")
+    car.fleet.release(name, b"Fresher firmware image")
     car.primary.update_cycle()
     with pytest.raises(UnreachableError):
         car.secondary.receive_image(offered)

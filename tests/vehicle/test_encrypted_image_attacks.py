@@ -31,6 +31,7 @@ from uptane.metadata.attacks import Attack
 from uptane.metadata.errors import (
     BadHashError,
     DecryptionError,
+    EndlessDataError,
     LengthMismatchError,
     RepositoryMismatchError,
     SecurityError,
@@ -144,6 +145,16 @@ def test_an_encrypted_image_of_a_length_that_the_image_cannot_have_is_refused(pr
     with refused(car, DecryptionError):
         release_encrypted(car.fleet)
         redirect(car.fleet, file=host(car.fleet, bytes(length)))
+
+
+@pytest.mark.standard("STD-5.2.3.1.1-7")
+def test_a_thief_of_the_directors_keys_does_not_fill_the_disk_of_a_primary(profile: Profile) -> None:
+    """The length of an encrypted form is the Director's word alone; both repositories sign for that of the image."""
+    car = encrypted_vehicle(profile)
+    release_encrypted(car.fleet)
+    redirect(car.fleet, file=host(car.fleet, bytes(len(FIRMWARE) + 5000)))
+    with car.primary_refuses(EndlessDataError, undo=lambda: release_encrypted(car.fleet, FRESH)):
+        pass
 
 
 @pytest.mark.standard("STD-5.2.3.1.1-8")

@@ -178,6 +178,61 @@ def test_the_power_fails_while_the_new_image_is_tried(car: Vehicle, ecu: str, go
     assert device.running() == FRESH
 
 
+@ECUS
+@pytest.mark.standard("STD-5.4.4-5")
+def test_an_image_that_takes_the_ecu_down_with_it_is_taken_back_after_a_few_starts(car: Vehicle, ecu: str) -> None:
+    device, memory = who(car, ecu)
+    starts: list[str] = []
+
+    def crash(file: ImageFile) -> bool:
+        starts.append(file.path)
+        raise PowerCut
+
+    device.confirms = crash
+    with pytest.raises(PowerCut):
+        car.cycle()
+    for _ in range(MAX_TRIALS - 1):
+        with pytest.raises(PowerCut):
+            car.restart_primary() if ecu == PRIMARY else car.tcu.start()
+    car.restart_primary()
+    car.tcu.start()
+    assert len(starts) == MAX_TRIALS
+    assert device.running() == FACTORY
+    assert who(car, ecu)[1].state.installation.phase is Phase.RUNNING
+    car.cycle()
+    assert len(starts) == MAX_TRIALS, "it is not started again"
+    assert memory.state.release_counter is None
+
+
+@ECUS
+def test_what_an_image_raises_is_a_no(car: Vehicle, ecu: str) -> None:
+    device, _ = who(car, ecu)
+
+    def silent(file: ImageFile) -> bool:
+        raise TimeoutError("it said nothing in its time")
+
+    device.confirms = silent
+    car.cycle()
+    assert device.running() == FACTORY
+
+
+def test_starts_of_another_image_do_not_count(car: Vehicle) -> None:
+    car.tcu.device.confirms = lambda file: False
+    for number in range(MAX_TRIALS + 1):
+        car.fleet.release(f"try {number}.img", b"try %d" % number, custom=custom(5))
+        car.cycle()
+        assert car.secondary.memory.state.installation.failures == 1
+
+
+def test_an_image_that_waited_counts_with_the_release_that_it_is_directed_with_when_it_starts(car: Vehicle) -> None:
+    car.tcu.device.may_install = False
+    car.cycle()
+    car.fleet.release(PATH, FRESH, custom=custom(9))
+    car.tcu.device.may_install = True
+    car.cycle()
+    assert (car.running(), car.secondary.memory.state.release_counter) == (FRESH, 9)
+
+
 def test_what_waits_survives_a_restart_and_is_not_transferred_again(car: Vehicle) -> None:
     car.tcu.device.may_install = False
     car.cycle()

@@ -71,6 +71,7 @@ def test_provisioning_without_a_repository_is_refused(profile: Profile, what: Pr
 
 
 @pytest.mark.standard("STD-5.4.4.2-1")
+@pytest.mark.standard("STD-5.2.6-5")
 @pytest.mark.parametrize(
     "asked",
     [

@@ -22,6 +22,7 @@ from uptane.metadata.errors import (
     BadTimeAttestationError,
     ExpiredMetadataError,
     FormatError,
+    UnreachableError,
     UptaneError,
 )
 from uptane.metadata.extensions import Extensions
@@ -140,6 +141,34 @@ def test_a_root_whose_timeserver_keys_are_none_is_refused_as_a_whole(profile: Pr
     stage = Stage(profile, reader)
     with stage.refuses(FormatError, None):
         stage.forge(DIRECTOR, Role.ROOT, extensions=Extensions((("timeserver_keys", b"[]"),)))
+
+
+@FOLLOWERS
+def test_while_images_cannot_be_had_a_secondary_gets_no_time_that_its_roots_do_not_vouch_for(
+    profile: Profile, kind: VerificationKind
+) -> None:
+    """The Primary knows the new key already; its Secondaries get Root with the next bundle, after the images."""
+    car = Vehicle(Fleet(profile), verification=kind)
+    car.cycle()
+    before = car.secondary.memory.state.time
+    new = car.fleet.new_key()
+    name_keys(car.fleet, new)
+    sign_with(car.fleet, new)
+    car.fleet.release(PATH, FRESH)
+    car.fleet.later(minutes=5)
+    car.links.down |= {"mirror 1", "mirror 2"}
+    for _ in range(2):
+        with pytest.raises(UnreachableError):
+            car.primary.update_cycle()
+        car.secondary.update_cycle()
+    assert car.secondary.memory.state.attacks == ()
+    assert car.secondary.memory.state.time == before
+    car.links.restore()
+    car.cycle()
+    assert (car.running(), car.secondary.memory.state.time) == (FRESH, car.fleet.now)
+    assert car.secondary.memory.state.time_source == new.key.key_id
+    car.primary.update_cycle()
+    assert told(car, PRIMARY) == told(car, TCU) == ""
 
 
 @FOLLOWERS

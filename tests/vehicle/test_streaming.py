@@ -24,10 +24,11 @@ from uptane.metadata.identifiers import EcuIdentifier
 from uptane.storage.memory import MemoryImageSlots
 from uptane.vehicle import blocks
 from uptane.vehicle.installation import slot_of, stored_as
-from uptane.vehicle.installation_states import Phase
+from uptane.vehicle.installation_states import Installation, Phase
 from uptane.vehicle.memory import VerificationKind
 from uptane.vehicle.ports import ImageWriter
 from uptane.vehicle.secondary import Outcome
+from uptane.verification.full_verification import AskImageRepositories
 
 BCU = EcuIdentifier("BCUdemocar")
 SECOND = b"the second image of the small one"
@@ -161,7 +162,10 @@ def test_amb_14_an_ecu_that_lost_its_image_and_the_line_says_so_and_is_restored_
     def broken(ecu: EcuIdentifier, name: str, offset: int) -> bytes:
         raise UnreachableError("the line is cut")
 
-    car.link.image_block = car.link.backup_block = broken  # type: ignore[method-assign]
+    def cut_after_one(ecu: EcuIdentifier, name: str, offset: int) -> bytes:
+        return broken(ecu, name, offset) if offset else honest[0](ecu, name, offset)
+
+    car.link.image_block, car.link.backup_block = cut_after_one, broken  # type: ignore[method-assign]
     for _ in range(2):
         with pytest.raises(UnreachableError):
             car.secondary.update_cycle()
@@ -178,15 +182,67 @@ def test_amb_14_an_ecu_that_lost_its_image_and_the_line_says_so_and_is_restored_
     assert car.running() == FRESH
 
 
+def test_amb_14_a_line_that_is_down_from_the_first_byte_on_costs_the_ecu_nothing(car: Vehicle) -> None:
+    flash = car.tcu.device.slots
+    erased: list[frozenset[str]] = []
+    flash.keep_only = erased.append  # type: ignore[method-assign]
+
+    def broken(ecu: EcuIdentifier, name: str, offset: int) -> bytes:
+        raise UnreachableError("the line is cut")
+
+    car.link.image_block = broken  # type: ignore[method-assign]
+    with pytest.raises(UnreachableError):
+        car.secondary.update_cycle()
+    assert (erased, content(car), phase(car)) == ([], FACTORY, Phase.RUNNING)
+
+
+@pytest.mark.standard("STD-5.4.4.2-10")
+def test_amb_14_an_ecu_that_lost_image_and_copy_gets_the_image_that_it_had_when_that_is_directed_again(
+    car: Vehicle,
+) -> None:
+    """Its report still names that image, and yet it is new to the ECU: it does not run."""
+    car.cycle()
+    car.rules = {"ask": AskImageRepositories.WHEN_NEEDED}
+    car.restart_primary()
+    second = car.fleet.release("second.img", SECOND, custom=custom(6))
+    honest = car.link.image_block
+
+    def cut_after_one(ecu: EcuIdentifier, name: str, offset: int) -> bytes:
+        if offset:
+            raise UnreachableError("the line is cut")
+        return honest(ecu, name, offset)
+
+    car.primary.update_cycle()
+    car.link.image_block = cut_after_one  # type: ignore[method-assign]
+    with pytest.raises(UnreachableError):
+        car.secondary.update_cycle()
+    assert phase(car) is Phase.RUNNING, "the copy was there"
+    car.link.image_block = honest  # type: ignore[method-assign]
+    car.cycle()
+    assert car.running() == SECOND
+    car.primary.update_cycle()
+    car.tcu.device.slots.keep_only(frozenset())
+    car.secondary.memory.change(installation=Installation(phase=Phase.RESTORING))
+    copies = [name for name in car.device.slots._images if name.startswith("backup-")]  # type: ignore[attr-defined]
+    for name in copies:
+        del car.device.slots._images[name]  # type: ignore[attr-defined]
+    car.secondary.send_report()
+    car.fleet.direct(second)
+    car.cycle()
+    assert (car.running(), phase(car)) == (SECOND, Phase.RUNNING)
+
+
 def test_amb_14_an_ecu_without_image_takes_the_new_one_where_the_old_one_is_lost_for_good(car: Vehicle) -> None:
+    def gone(ecu: EcuIdentifier, name: str, offset: int) -> bytes:
+        raise UnreachableError("no such copy")
+
+    car.link.backup_block = gone  # type: ignore[method-assign]
     car.link.swapped_image = (PATH, FRESH[::-1])
-    held = car.device.slots
     with pytest.raises(BadHashError):
         car.secondary.update_cycle()
+    assert (content(car), phase(car)) == (GONE, Phase.RESTORING)
     car.link.restore()
-    assert isinstance(held, MemoryImageSlots)
-    car.secondary._installer.write(image(PATH, FRESH, counter=5), [FRESH])
-    car.tcu.start()  # in the middle of a trial, which it confirms
+    assert car.secondary.update_cycle().outcome is Outcome.UPDATED
     assert car.running() == FRESH
     car.fleet.release("second.img", SECOND, custom=custom(6))
     car.cycle()

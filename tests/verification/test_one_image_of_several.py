@@ -71,6 +71,7 @@ def test_amb_08_an_ecu_can_be_told_to_refuse_the_bad_image_of_three_alone(profil
     assert ecu.held != held
 
 
+@pytest.mark.standard("STD-5.4.4.2-16")
 @pytest.mark.parametrize("attack", ["every image", "a Director's rule", "the Image repository"])
 def test_what_concerns_every_image_refuses_the_bundle_also_then(world: World, attack: str) -> None:
     world.primary.rules |= ALONE

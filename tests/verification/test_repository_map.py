@@ -22,6 +22,7 @@ from uptane.metadata.errors import (
 from uptane.metadata.identifiers import RepositoryName, VehicleIdentifier
 from uptane.metadata.repository_map import RepositoryMap
 from uptane.metadata.root import Role
+from uptane.verification.agreement import AskedRepositories
 from uptane.verification.match_images import EcuFacts
 from uptane.verification.steps import Commit, Keep, run
 
@@ -331,3 +332,12 @@ def test_a_secondary_looks_for_its_own_image_only(several: Several) -> None:
     bundle = ecu.cycle()
     assert set(bundle.images) == {TCU}
     assert asked(ecu) == {DIRECTOR, PARTS}
+
+
+@pytest.mark.standard("STD-5.2.6-5")
+def test_a_repository_that_was_refused_is_not_asked_again_in_the_same_cycle() -> None:
+    refusal = BadSignatureError("refused before")
+    cycle = AskedRepositories(repository_map=BOTH, known={}, whole_vehicle=None, failed={IMAGES: refusal})
+    with pytest.raises(BadSignatureError) as caught:
+        next(cycle.require(IMAGES))
+    assert caught.value is refusal

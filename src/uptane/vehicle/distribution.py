@@ -9,6 +9,7 @@ from uptane.formats.profile import Profile
 from uptane.metadata.delegations import TARGETS_ROLE
 from uptane.metadata.errors import EndlessDataError, FormatError
 from uptane.metadata.identifiers import EcuIdentifier, RepositoryName, RoleName
+from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import Role
 from uptane.vehicle.memory import EcuMemory
 from uptane.verification.agreement import Needs
@@ -39,6 +40,8 @@ class Handout:
         always: the repositories that every Secondary verifies.
         partial: what a Secondary with partial verification gets (STD-5.4.2.6-3): the Director's Roots and Targets, or
             with `unsafe_partial_without_root` the Targets file itself, as archived Primaries hand it over.
+        timeserver_keys: those that the Director's newest Root in it names.
+        attestation: the last one under these keys; None where a clock took the Timeserver's place.
     """
 
     profile: Profile
@@ -47,6 +50,8 @@ class Handout:
     needs: Mapping[EcuIdentifier, Needs]
     always: frozenset[RepositoryName]
     partial: bytes
+    timeserver_keys: tuple[PublicKey, ...]
+    attestation: bytes | None
 
     @classmethod
     def of(cls, memory: EcuMemory, verified: VerifiedBundle) -> "Handout":
@@ -68,6 +73,8 @@ class Handout:
             partial=targets
             if profile.unsafe_partial_without_root
             else _packed(profile, {memory.director: roots[memory.director] | {name: targets}}),
+            timeserver_keys=memory.timeserver_keys,
+            attestation=memory.read("attestation"),
         )
 
     def bundle(self, ecu: EcuIdentifier) -> bytes:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 
 from uptane.metadata.errors import SecurityError, StorageError, UptaneError
 from uptane.metadata.targets import Image, ImageFile
@@ -44,7 +45,8 @@ class Installer:
         memory: the ECU's memory.
         slots: its flash; it runs the image in `memory.state.installation.active`.
         confirms: starts the image in the active slot, and tells whether it says that it works; called again after a
-            power cut in between. An image that does not is taken back.
+            restart in between, as after a power cut or a crash of the image. An image that does not, or that was
+            started MAX_TRIALS times and never said so, is taken back. What it raises is a no.
     """
 
     def __init__(self, memory: EcuMemory, slots: ImageSlots, confirms: Callable[[ImageFile], bool] = works) -> None:
@@ -77,7 +79,11 @@ class Installer:
             if after is not now:
                 self._memory.change(installation=replace(after, candidate=None, counter=None))
             if after.phase is Phase.TRIAL and after.candidate is not None:
-                self._try(after.candidate)
+                if after.failures < MAX_TRIALS:
+                    self._memory.change(installation=_counted(after, after.candidate))
+                    self._try(after.candidate)
+                else:  # it took the ECU down with it each time
+                    self._take_back()
 
     def write(self, image: Image, chunks: Iterable[bytes]) -> None:
         """Writes an image into the slot that does not run, or over the only one, and verifies every byte of it.
@@ -90,13 +96,17 @@ class Installer:
             StorageError: it could not be stored.
             UnreachableError: the bytes broke off.
         """
-        memory = self._memory
+        memory, pieces = self._memory, iter(chunks)
         check_fits(image, memory.ecu, memory.facts)
         self.settle()
+        first = next(pieces, b"")  # a line that is down costs the ECU nothing
+        if not first:
+            ImageCheck(image.file).finish()
         begun = self._now.after(Event.BEGUN, self._table)
         memory.change(installation=replace(begun, candidate=image.file, counter=self._highest(image)))
-        self._fill(image.file, chunks)
-        memory.change(installation=self._now.after(Event.VERIFIED, self._table))
+        self._fill(image.file, chain([first], pieces))
+        after = self._now.after(Event.VERIFIED, self._table)
+        memory.change(installation=_counted(after, image.file) if after.phase is Phase.TRIAL else after)
 
     def restore(self, chunks: Iterable[bytes]) -> None:
         """Writes the image that ran before into the only slot; raises as `write` does, and may be tried again."""
@@ -128,7 +138,7 @@ class Installer:
 
     def _highest(self, image: Image) -> int | None:
         offered, before = image.custom.must_match.release_counter, self._memory.state.release_counter
-        return before if offered is None else max(offered, before or 0)
+        return before if offered is None else offered  # not lower: `check_fits` has seen to that
 
     def is_written(self, image: Image) -> bool:
         """Whether the image was written and verified, and waits to be activated."""
@@ -143,7 +153,7 @@ class Installer:
 
         Raises:
             SecurityError: it does not fit this ECU any more, or was altered while it waited.
-        StorageError: it was not written.
+            StorageError: it was not written.
         """
         memory = self._memory
         check_fits(image, memory.ecu, memory.facts)
@@ -154,26 +164,36 @@ class Installer:
                 self._fail()
                 raise
             after = self._now.after(Event.ACTIVATED, self._table)
-            memory.change(installation=replace(after, active=after.spare))
+            counted = _counted(replace(after, active=after.spare, counter=self._highest(image)), image.file)
+            memory.change(installation=counted)
         return self._try(image.file)
 
     def _try(self, candidate: ImageFile) -> bool:
         now = self._now
         if now.phase is not Phase.TRIAL or now.candidate != candidate:
             raise _not_stored(candidate)
-        if self._confirms(candidate):
+        if self._says_that_it_works(candidate):
             done = now.after(Event.CONFIRMED, self._table)
             self._memory.change(
                 installed=candidate, release_counter=now.counter, installation=Installation(active=done.active)
             )
             return True
+        self._take_back()
+        return False
+
+    def _says_that_it_works(self, candidate: ImageFile) -> bool:
+        try:
+            return self._confirms(candidate)
+        except Exception:  # noqa: BLE001 - whatever a new image does, the one before must come back
+            return False
+
+    def _take_back(self) -> None:
+        now = self._now
         back = now.after(Event.NOT_CONFIRMED, self._table)
-        failures = 1 + (now.failures if now.failed == candidate else 0)
         active = now.active if self._memory.storage_limited else now.spare
         self._memory.change(
-            installation=Installation(phase=back.phase, active=active, failed=candidate, failures=failures)
+            installation=Installation(phase=back.phase, active=active, failed=now.failed, failures=now.failures)
         )
-        return False
 
     def has_given_up(self, image: Image) -> bool:
         """Whether the image was tried MAX_TRIALS times in vain, with no other image tried or directed since."""
@@ -185,6 +205,11 @@ class Installer:
         if highest != state.release_counter or state.installation.failures:
             clean = replace(state.installation, failed=None, failures=0)
             self._memory.change(release_counter=highest, installation=clean)
+
+
+def _counted(now: Installation, candidate: ImageFile) -> Installation:
+    """The same with one more start of that image on record, before it happens: it may be the ECU's last act."""
+    return replace(now, failed=candidate, failures=1 + (now.failures if now.failed == candidate else 0))
 
 
 def stored(slots: ImageSlots, name: str, file: ImageFile) -> Iterator[bytes]:

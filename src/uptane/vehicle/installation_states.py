@@ -83,8 +83,8 @@ class Installation:
         active: the slot that the ECU starts from.
         candidate: the image that is being written, waits or is tried; None in `RUNNING` and `RESTORING`.
         counter: what the highest release counter becomes when the candidate confirms.
-        failed: the image that was tried last and did not confirm.
-        failures: how often it was tried.
+        failed: the image that was started last and has not confirmed.
+        failures: how often it was started.
     """
 
     phase: Phase = Phase.RUNNING

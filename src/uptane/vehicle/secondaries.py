@@ -1,7 +1,9 @@
 """A Primary's side of its Secondaries: their keys, their latest reports, and what is ready for them."""
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 from uptane.metadata.envelope import Envelope
 from uptane.metadata.errors import (
@@ -22,7 +24,7 @@ from uptane.vehicle.distribution import Handout
 from uptane.vehicle.installation import slot_of
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import ImageSlots
-from uptane.vehicle.version_reports import described
+from uptane.vehicle.version_reports import LOST, described
 from uptane.verification.check_manifest import KnownEcu, check_report
 from uptane.verification.full_verification import VerifiedBundle, full_verification
 from uptane.verification.held_files import HeldFiles
@@ -39,6 +41,25 @@ Secondaries together must fit into what the Director takes as one manifest."""
 _NO_KEY = b""
 
 
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """What the Secondaries can get: taken as one, and replaced as one, by threads that do not wait for each other."""
+
+    handout: Handout | None = None
+    refused: Mapping[EcuIdentifier, Handout | None] = field(default_factory=dict)
+    images: Mapping[EcuIdentifier, Image] = field(default_factory=dict)
+
+    def of(self, ecu: EcuIdentifier) -> Handout | None:
+        return self.refused.get(ecu, self.handout)
+
+    def without(self, ecu: EcuIdentifier) -> "_Offer":
+        return replace(
+            self,
+            refused={other: handout for other, handout in self.refused.items() if other != ecu},
+            images={other: image for other, image in self.images.items() if other != ecu},
+        )
+
+
 class Secondaries:
     """The Secondaries of one Primary. Its methods may be called from other threads than the update cycle.
 
@@ -50,9 +71,8 @@ class Secondaries:
     def __init__(self, memory: EcuMemory, slots: ImageSlots) -> None:
         self._memory = memory
         self._slots = slots
-        self._images: dict[EcuIdentifier, Image] = {}
-        self._handout: Handout | None = None
-        self._refused: dict[EcuIdentifier, Handout | None] = {}
+        self._offer = _Offer()
+        self._transfers = threading.Lock()
         self._blocks = BlockReader(slots)
         self._backups = Backups(memory, slots, self._running)
         if memory.read("attestation") is not None:
@@ -136,7 +156,7 @@ class Secondaries:
                 self._keep_attacks(ecu)
             gone: dict[str, bytes | None] = dict.fromkeys(self._memory.names(f"secondary/{ecu}/"))
             self._memory.write(gone | {_retired_name(ecu): self._memory.require(_key_name(ecu))})
-            self._images = {other: image for other, image in self._images.items() if other != ecu}
+            self._offer = self._offer.without(ecu)
 
     def _refuse_retired(self, ecu: EcuIdentifier, offered: bytes) -> None:
         for name in self._memory.names(_retired_name("")):
@@ -248,7 +268,7 @@ class Secondaries:
         """
         if self._memory.profile.unsafe_unverified_reports:
             return {ecu: EcuFacts() for ecu in self.known()}
-        return {ecu: EcuFacts(installed=self._running(ecu)) for ecu in self.known()}
+        return {ecu: EcuFacts(installed=self._starts_from(ecu)) for ecu in self.known()}
 
     def publish(self, verified: VerifiedBundle) -> None:
         """Steps 5 to 7: what was verified becomes available to the Secondaries, all at once.
@@ -257,14 +277,21 @@ class Secondaries:
         """
         handout = Handout.of(self._memory, verified)
         with self._memory.lock:
-            refused = {ecu: self._refused.get(ecu, self._handout) for ecu in verified.refused}
-            before = {ecu: image for ecu, image in self._images.items() if ecu in refused}
-            self._handout, self._refused, self._images = handout, refused, {**verified.images, **before}
+            offer = self._offer
+            refused = {ecu: offer.of(ecu) for ecu in verified.refused}
+            before = {ecu: image for ecu, image in offer.images.items() if ecu in refused}
+            self._offer = _Offer(handout, refused, {**verified.images, **before})
 
     def get_time_attestation_for_ecu(self, ecu: EcuIdentifier) -> bytes:
-        """The last verified attestation, byte for byte; UnreachableError before the first."""
+        """The last verified attestation, byte for byte; UnreachableError before the first.
+
+        Where the Director's Root has named other keys of the Timeserver since, it is the last one that the Roots which
+        this Secondary can get vouch for.
+        """
         self._require(ecu)
-        raw = self._memory.read("attestation")
+        handout = self._offer.of(ecu)
+        newest = handout is None or handout.timeserver_keys == self._memory.timeserver_keys
+        raw = self._memory.read("attestation") if newest or handout is None else handout.attestation
         if raw is None:
             raise _not_yet("time attestation")
         return raw
@@ -279,7 +306,7 @@ class Secondaries:
 
     def _verified(self, ecu: EcuIdentifier) -> Handout:
         self._require(ecu)
-        handout = self._refused.get(ecu, self._handout)
+        handout = self._offer.of(ecu)
         if handout is None:
             raise _not_yet("metadata")
         return handout
@@ -309,31 +336,36 @@ class Secondaries:
             raise UnreachableError(
                 f"the Primary has another image for ECU {ecu} than {name}, or none", next_step="Run the cycle again."
             )
-        with self._memory.lock:
+        with self._transfers:
             return self._blocks.block(ecu, name, offset)
 
     def back_up(self, ecu: EcuIdentifier, name: str, offset: int, block: bytes) -> bool:
         """See `Backups.take`."""
         self._require(ecu)
-        with self._memory.lock:
+        with self._transfers:
             return self._backups.take(ecu, name, offset, block)
 
     def get_backup_block(self, ecu: EcuIdentifier, name: str, offset: int) -> bytes:
         """See `Backups.block`."""
         self._require(ecu)
-        with self._memory.lock:
+        with self._transfers:
             return self._backups.block(ecu, name, offset)
 
     def stored_names(self) -> frozenset[str]:
         """The stored images that Secondaries can ask for, or still need, whatever the Director directs."""
-        return self._backups.names() | {slot_of(image) for image in self._images.values()}
+        return self._backups.names() | {slot_of(delivered(image, ecu)) for ecu, image in self._offer.images.items()}
 
     def _running(self, ecu: EcuIdentifier) -> ImageFile | None:
         raw = self._memory.read(_report_name(ecu))
         return None if raw is None else self._decode(raw).payload.installed
 
+    def _starts_from(self, ecu: EcuIdentifier) -> ImageFile | None:
+        raw = self._memory.read(_report_name(ecu))
+        report = None if raw is None else self._decode(raw).payload
+        return None if report is None or LOST in report.attacks_detected else report.installed
+
     def _delivered(self, ecu: EcuIdentifier) -> Image | None:
-        image = self._images.get(ecu)
+        image = self._offer.images.get(ecu)
         return None if image is None else delivered(image, ecu)
 
 

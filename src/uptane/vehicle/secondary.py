@@ -21,7 +21,7 @@ from uptane.vehicle.installation import Installer, at_once, slot_of, stored, sto
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import ImageSlots, PrimaryLink
 from uptane.vehicle.secondary_verification import verification_of
-from uptane.vehicle.version_reports import SignedReport, describe, make_report, require_clock_in_reports
+from uptane.vehicle.version_reports import LOST, SignedReport, describe, make_report, require_clock_in_reports
 
 
 class Outcome(StrEnum):
@@ -272,13 +272,13 @@ class Secondary:
         if received is None:
             raise UnreachableError(f"requested image {image.file.path} from Primary but received none")
         (name, data), expected = received, delivered(image, self.memory.ecu).file.path
-        if name != expected:
-            raise RepositoryMismatchError(
-                f"received image {name!r} from Primary, expected {expected!s}",
-                expected=expected,
-                offered=name,
-            )
         try:
+            if name != expected:
+                raise RepositoryMismatchError(
+                    f"received image {name!r} from Primary, expected {expected!s}",
+                    expected=expected,
+                    offered=name,
+                )
             self._installer.write(image, in_plain(self.memory, image, [data]))
         except SecurityError:
             self._refuse_if_outdated()
@@ -296,7 +296,7 @@ class Secondary:
     def make_report(self, extra_attack: str = "") -> SignedReport:
         """A new signed version report."""
         self._installer.settle()
-        lost = "" if not self._installer.is_lost else "no image to start from: the one before is not restored yet"
+        lost = LOST if self._installer.is_lost else ""
         return make_report(self.memory, self._signer, extra_attack or lost)
 
     def send_report(self, report: SignedReport | None = None) -> None:

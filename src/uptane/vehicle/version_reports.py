@@ -19,6 +19,10 @@ CLOCK_SAYS_SO = Extensions((("time_source", f'"{UNSAFE_CLOCK}"'.encode()),))
 """In the report of an ECU whose time nobody attested; the value is JSON text, as in every extension."""
 
 
+LOST = "no image to start from: the one before is not restored yet"
+"""What an ECU reports, beside attacks, while there is nothing in its only slot."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedReport:
     """A report on its way.

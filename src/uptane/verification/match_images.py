@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from uptane.metadata.errors import (
+    EndlessDataError,
     HardwareMismatchError,
     ImageNameError,
     ImageRollbackError,
@@ -11,6 +12,9 @@ from uptane.metadata.errors import (
 )
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, PathPattern, RepositoryName
 from uptane.metadata.targets import Image, ImageFile
+
+MAX_ENCRYPTION_OVERHEAD = 4096
+"""Bytes by which an encrypted form may be longer than its image: a tag or padding, of whatever method."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +61,28 @@ def check_match(director: Image, other: Image, repository: RepositoryName | None
 
 def check_fits(image: Image, ecu: EcuIdentifier, facts: EcuFacts) -> None:
     """Whether the ECU may have an image that both repositories list: hardware, name and release counter."""
+    check_encrypted_length(image, ecu)
     check_hardware(image, ecu, facts)
     check_name(image, ecu, facts)
     check_release_counter(image, ecu, facts)
+
+
+def check_encrypted_length(image: Image, ecu: EcuIdentifier) -> None:
+    """Raises EndlessDataError when the encrypted form is far longer than the image, which both repositories sign for.
+
+    Its length is the Director's word alone; a thief of its keys could otherwise fill the disk of a Primary.
+    """
+    assignment = image.custom.ecus.get(ecu)
+    encrypted = None if assignment is None else assignment.encrypted
+    if encrypted is not None and encrypted.file.length > image.file.length + MAX_ENCRYPTION_OVERHEAD:
+        raise EndlessDataError(
+            f"the encrypted form of image {image.file.path} for ECU {ecu} has {encrypted.file.length} bytes, and the "
+            f"image {image.file.length}",
+            ecu=ecu,
+            image=image.file.path,
+            expected=image.file.length,
+            offered=encrypted.file.length,
+        )
 
 
 def check_name(image: Image, ecu: EcuIdentifier, facts: EcuFacts) -> None:
