@@ -102,7 +102,9 @@ def listening(address: str, port: int) -> socket.socket:
     try:
         ipaddress.ip_address(address)
     except ValueError as error:
-        raise UptaneError(f"{address!r} is not an IP address", next_step="Listen on 0.0.0.0 or ::.") from error
+        raise UptaneError(
+            f"{address!r} is not an IP address", next_step="Name an address of this machine, or :: for all."
+        ) from error
     return first_free(address, [port], lambda port: None)
 
 
