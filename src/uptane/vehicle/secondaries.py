@@ -326,7 +326,7 @@ class Secondaries:
 
     def stored_names(self) -> frozenset[str]:
         """The stored images that Secondaries can ask for, or still need, whatever the Director directs."""
-        return self._backups.names() | {slot_of(image) for image in self._images.values()}
+        return self._backups.names() | {slot_of(delivered(image, ecu)) for ecu, image in self._images.items()}
 
     def _running(self, ecu: EcuIdentifier) -> ImageFile | None:
         raw = self._memory.read(_report_name(ecu))
