@@ -9,6 +9,7 @@ clean_slate = _console.clean_slate
 write_to_live = _console.write_to_live
 add_new_vehicle = _console.add_new_vehicle
 add_target_to_director = _console.add_target_to_director
+add_encrypted_target_to_director = _console.add_encrypted_target_to_director
 add_target_and_write_to_live = _console.add_target_and_write_to_live
 clear_vehicle_targets = _console.clear_vehicle_targets
 get_last_vehicle_manifest = _console.get_last_vehicle_manifest

@@ -7,7 +7,9 @@ _console = ImageRepositoryConsole(desk)
 
 clean_slate = _console.clean_slate
 add_target_to_imagerepo = _console.add_target_to_imagerepo
+list_target_at_imagerepo = _console.list_target_at_imagerepo
 write_to_live = _console.write_to_live
+list_target_at_imagerepo = _console.list_target_at_imagerepo
 add_target_and_write_to_live = _console.add_target_and_write_to_live
 host = _console.host
 kill_server = _console.kill_server

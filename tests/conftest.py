@@ -1,12 +1,13 @@
 """What every test may use: the folder of reference material, and generated examples without deadlines."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from _pytest.terminal import TerminalReporter
 from hypothesis import settings
+from s3_server import S3Server, running_s3_server
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -24,6 +25,13 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference material at {folder}; name its folder in UPTANE_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server; it is shared, so every test uses a prefix of its own."""
+    with running_s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
 
 
 POWER_CUTS = "power cuts"

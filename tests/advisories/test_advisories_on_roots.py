@@ -27,6 +27,7 @@ from uptane.storage.atomic_files import FileLayer
 from uptane.storage.ecu_state import EcuStateFolder
 from uptane.vehicle.memory import EcuMemory, role_name
 from uptane.vehicle.primary import Primary
+from uptane.verification.full_verification import AskImageRepositories
 
 ROOTS = [(DIRECTOR, str(Role.ROOT)), (IMAGES, str(Role.ROOT))]
 Place = tuple[RepositoryName, str]
@@ -179,4 +180,5 @@ class DiesOnce(FailingLayer, Unsynced):
 def verify(stage: Stage, folder: Path, layer: FileLayer) -> None:
     """The step of a cycle that fetches, verifies and keeps metadata, over the memory in a folder."""
     with EcuStateFolder(folder, layer=layer) as store:
-        Primary(EcuMemory(store, stage.profile), stage.ecu.signer, stage.car.primary._world).verify_metadata()
+        memory, world = EcuMemory(store, stage.profile), stage.car.primary._world
+        Primary(memory, stage.ecu.signer, world, ask=AskImageRepositories.IN_EVERY_CYCLE).verify_metadata()

@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 import pytest
 from raw_sockets import answer_of, raw_connection, say, status_of
 
-from uptane.assembly.http_server import LoopbackServer, ServerThread, _first_free
+from uptane.assembly.http_server import LoopbackServer, ServerThread, first_free
 from uptane.metadata.errors import UptaneError
 from uptane.services.asgi import Answer, Receive, Scope, Send
 
@@ -43,7 +43,7 @@ def test_a_server_answers_the_moment_start_returns(servers: ServerThread) -> Non
 
 def test_an_answer_of_two_packets_does_not_wait_for_an_acknowledgement() -> None:
     """asyncio switches Nagle's algorithm off for sockets whose protocol is named, and only for those."""
-    with _first_free("127.0.0.1", [0], print) as bound:
+    with first_free("127.0.0.1", [0], print) as bound:
         assert bound.proto == socket.IPPROTO_TCP
 
 
@@ -70,7 +70,7 @@ def test_a_port_of_our_own_server_is_in_use_too(servers: ServerThread) -> None:
     assert say(port, GET).endswith(b"hello")
 
 
-def test_the_first_free_port_wins_and_each_busy_one_is_told(servers: ServerThread) -> None:
+def test_thefirst_free_port_wins_and_each_busy_one_is_told(servers: ServerThread) -> None:
     busy: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         taken = [one.getsockname()[1], two.getsockname()[1]]

@@ -1,6 +1,7 @@
 """Peers on real sockets that do not keep to HTTP: servers that misbehave, and requests no library would send."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,10 +16,14 @@ class RawServer:
 
     Args:
         answer: is given the connection, whose request head was read, and an event that is set at the end of the test.
+        tls: of a server that speaks TLS.
     """
 
-    def __init__(self, answer: Callable[[socket.socket, threading.Event], None]) -> None:
+    def __init__(
+        self, answer: Callable[[socket.socket, threading.Event], None], *, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._answer = answer
+        self._tls = tls
         self._end = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._threads = [threading.Thread(target=self._accept)]
@@ -50,6 +55,12 @@ class RawServer:
             thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
+        if self._tls is not None:
+            try:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            except OSError:
+                connection.close()
+                return
         with connection:
             head = b""
             try:

@@ -28,6 +28,14 @@ def free_ports() -> dict[str, str]:
     return {f"UPTANE_DEMO__PORT_{name}": number for name, number in zip(names, numbers, strict=True)}
 
 
+def free_port() -> int:
+    """A port that is free now."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
 class Shell:
     """One window.
 

@@ -19,7 +19,7 @@ from encrypted import (
     release_encrypted,
 )
 from fleet import Vehicle
-from links import Mirror
+from links import Mirror, Pieces
 from signed import FACTORY, FRESH, PATH
 from world import PRIMARY, TCU, VIN
 
@@ -271,14 +271,12 @@ class Tap(Mirror):
     heard: bytearray
 
     @contextmanager
-    def stream(self, name: str, limit: int) -> Iterator[Iterator[bytes] | None]:
-        with super().stream(name, limit) as chunks:
-            yield None if chunks is None else self._listened(chunks)
-
-    def _listened(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        for chunk in chunks:
-            self.heard += chunk
-            yield chunk
+    def stream(self, name: str, limit: int, start: int = 0) -> Iterator[Pieces | None]:
+        with super().stream(name, limit, start) as body:
+            if body is not None:
+                self.heard += b"".join(body)
+        with super().stream(name, limit, start) as body:
+            yield body
 
 
 def listen(car: Vehicle) -> bytearray:

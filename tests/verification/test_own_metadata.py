@@ -127,3 +127,34 @@ def test_a_role_that_nobody_delegates_to_any_more_is_not_built_on_when_it_was_ch
     assert refusal.value.facts["code"] == "E-MIXMATCH"
     repository.files[name] = genuine
     assert read(repository) is not None
+
+
+def test_what_somebody_else_publishes_meanwhile_is_no_attack(profile: Profile) -> None:
+    """At whichever read the other publication falls, this one succeeds or is told to try again."""
+    told = 0
+    for moment in range(1, 30):
+        repository = Repository(profile)
+        reads = 0
+
+        class Meanwhile:
+            async def read(self, name: str) -> bytes | None:
+                nonlocal reads
+                reads += 1
+                if reads == moment:  # noqa: B023
+                    await publisher.publish(before, Draft(root=repository.draft_root()), NOW)  # noqa: B023
+                return await repository.store.read(name)  # noqa: B023
+
+        publisher, before = repository.publisher, repository.published
+        try:
+            own = asyncio.run(verify_own_metadata(Meanwhile(), profile))
+            assert own is not None and own.timestamp_version in (1, 2)
+        except StorageError as error:
+            assert (error.what, error.next_step, error.facts) == (
+                "somebody else published while the published metadata was read",
+                "Try again.",
+                {},
+            )
+            told += 1
+        if reads < moment:
+            break
+    assert told

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 import uvicorn
 
@@ -31,6 +31,20 @@ WORKERS = 16
 
 _log = logging.getLogger(__name__)
 _log.addHandler(logging.NullHandler())
+
+
+class Server(Protocol):
+    """What `ServerThread` runs: one listening socket and what answers there."""
+
+    port: int
+
+    async def start(self) -> None:
+        """Serves from now on."""
+        ...
+
+    async def stop(self) -> None:
+        """Ends, whatever clients do."""
+        ...
 
 
 class LoopbackServer:
@@ -57,30 +71,20 @@ class LoopbackServer:
         unsafe_listen_on_network: bool = False,
     ) -> None:
         address = _address(host, unsafe_listen_on_network=unsafe_listen_on_network)
-        self._socket = _first_free(address, ports, on_busy or (lambda port: None))
+        self._socket = first_free(address, ports, on_busy or (lambda port: None))
         self.port: int = self._socket.getsockname()[1]
-        self._server = _Server(_logged(app))
+        self._server = QuietServer(
+            logged(app), http="h11", limit_concurrency=MAX_CONNECTIONS, timeout_graceful_shutdown=GRACE_SECONDS
+        )
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Serves from now on."""
-        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
-        ready = asyncio.create_task(self._server.ready.wait())
-        await asyncio.wait((self._task, ready), return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
-        if self._task.done():
-            self._socket.close()
-            await self._task
+        self._task = await started(self._server, self._socket)
 
     async def stop(self) -> None:
         """Ends within about `GRACE_SECONDS`, whatever clients do."""
-        self._server.end()
-        if self._task is not None:
-            await self._task
-        for connection in list(self._server.server_state.connections):
-            connection.transport.abort()
-        # One turn of the loop, in which the aborted connections close.
-        await asyncio.sleep(0)
+        await self._server.ended(self._task)
 
 
 class ServerThread:
@@ -91,7 +95,7 @@ class ServerThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._workers: ThreadPoolExecutor | None = None
-        self._servers: dict[int, LoopbackServer] = {}
+        self._servers: dict[int, Server] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -138,6 +142,10 @@ class ServerThread:
             on_busy=on_busy,
             unsafe_listen_on_network=unsafe_listen_on_network,
         )
+        return self.serve(server)
+
+    def serve(self, server: Server) -> int:
+        """Starts a server that is made already; returns its port, on which it answers then."""
         self.run(server.start())
         self._servers[server.port] = server
         return server.port
@@ -173,14 +181,30 @@ class ServerThread:
             return self._loop
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without its signals, its logs and its waiting in steps of a tenth of a second."""
+class QuietServer(uvicorn.Server):
+    """uvicorn without its logs and its waiting in steps of a tenth of a second.
 
-    def __init__(self, app: Application) -> None:
+    Args:
+        app: the ASGI application.
+        http: the protocol that reads requests.
+        limit_concurrency: connections at once.
+        timeout_graceful_shutdown: seconds that answers on their way have when the server ends.
+        timeout_keep_alive: seconds that an idle connection is kept.
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        *,
+        http: type[asyncio.Protocol] | Literal["h11"],
+        limit_concurrency: int,
+        timeout_graceful_shutdown: int,
+        timeout_keep_alive: int = 5,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=http,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -189,8 +213,9 @@ class _Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 backlog=BACKLOG,
-                limit_concurrency=MAX_CONNECTIONS,
-                timeout_graceful_shutdown=GRACE_SECONDS,
+                limit_concurrency=limit_concurrency,
+                timeout_graceful_shutdown=timeout_graceful_shutdown,
+                timeout_keep_alive=timeout_keep_alive,
             )
         )
         self.ready = asyncio.Event()
@@ -200,6 +225,16 @@ class _Server(uvicorn.Server):
         """Asks the server to end."""
         self.should_exit = True
         self._ending.set()
+
+    async def ended(self, task: asyncio.Task[None] | None) -> None:
+        """Ends the server, and the connections that are left when its grace is over."""
+        self.end()
+        if task is not None:
+            await task
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        # One turn of the loop, in which the aborted connections close.
+        await asyncio.sleep(0)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Also tells that requests are answered from now on."""
@@ -216,18 +251,32 @@ class _Server(uvicorn.Server):
                 continue
 
 
-def _logged(app: Application) -> Application:
-    async def logged(scope: Scope, receive: Receive, send: Send) -> None:
+async def started(server: QuietServer, listener: socket.socket) -> asyncio.Task[None]:
+    """Serves on a listening socket; returns the running task when requests are answered there."""
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    ready = asyncio.create_task(server.ready.wait())
+    await asyncio.wait((task, ready), return_when=asyncio.FIRST_COMPLETED)
+    ready.cancel()
+    if task.done():
+        listener.close()
+        await task
+    return task
+
+
+def logged(app: Application) -> Application:
+    """An application whose unforeseen failures are logged."""
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await app(scope, receive, send)
         except Exception:
             _log.exception("a request failed in a way that nobody foresaw")
             raise
 
-    return logged
+    return watched
 
 
-async def _end(servers: Sequence[LoopbackServer]) -> None:
+async def _end(servers: Sequence[Server]) -> None:
     await asyncio.gather(*(server.stop() for server in servers))
     rest = asyncio.all_tasks() - {asyncio.current_task()}
     for task in rest:
@@ -251,7 +300,8 @@ def _address(host: str, *, unsafe_listen_on_network: bool) -> str:
     return address
 
 
-def _first_free(address: str, ports: Sequence[int], on_busy: Callable[[int], None]) -> socket.socket:
+def first_free(address: str, ports: Sequence[int], on_busy: Callable[[int], None]) -> socket.socket:
+    """A socket that listens on the first of these ports that is free; raises UptaneError when none is."""
     for position, port in enumerate(ports, 1):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         # The protocol is named because asyncio switches Nagle's algorithm off only where it is: without that, every

@@ -24,6 +24,22 @@ app = App(
 )
 app.command("uptane.cli.demo:demo", name="demo", help="Run the whole walkthrough: every update and every attack.")
 
+app.command("uptane.cli.init:init", name="init", help="Make a folder for production servers.")
+app.command("uptane.cli.serve:serve", name="serve", help="Run production servers.")
+
+vehicle = App(name="vehicle", help="Vehicles: on the servers, and as programs.")
+vehicle.command("uptane.cli.fleet:vehicle_add", name="add", help="Register a vehicle and make its folder.")
+vehicle.command("uptane.cli.vehicle_run:vehicle_run", name="run", help="Run a Primary.")
+app.command(vehicle)
+
+image = App(name="image", help="Images of the Image repository.")
+image.command("uptane.cli.fleet:image_add", name="add", help="Add an image and publish.")
+app.command(image)
+
+assignment = App(name="assignment", help="What ECUs shall have.")
+assignment.command("uptane.cli.fleet:assignment_set", name="set", help="Give an ECU an image.")
+app.command(assignment)
+
 metadata = App(name="metadata", help="Look at metadata files.")
 metadata.command(
     "uptane.cli.metadata_show:show", name="show", help="Print a metadata file, and check it against a Root."

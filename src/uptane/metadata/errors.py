@@ -26,6 +26,8 @@
     │   ├── DecryptionError           E-DECRYPT        an encrypted image that this ECU cannot decrypt
     │   ├── BadTimeAttestationError   E-TIME           a time that cannot be trusted
     │   ├── SpoofingError             E-SPOOF          an identity that is not the sender's
+    │   ├── IdentityError             E-IDENTITY       a certificate, or a front's word of one, that names no vehicle
+    │   ├── NoIdentityError           E-NO-IDENTITY    no certificate where a vehicle's is needed
     │   └── UntrustedHostError        E-HOST           a URL of a host that images are not fetched from
     ├── UnreachableError              E-NET            a server or ECU does not answer as it should
     ├── UnknownVehicleError           E-UNKNOWN-VEHICLE
@@ -250,6 +252,20 @@ class SpoofingError(SecurityError):
     attack = Attack.SPOOFING
 
 
+class IdentityError(SecurityError):
+    """A client certificate, or what stands for one, that does not show which vehicle is speaking."""
+
+    code = "E-IDENTITY"
+    attack = Attack.SPOOFING
+
+
+class NoIdentityError(SecurityError):
+    """No client certificate, where a vehicle must show one."""
+
+    code = "E-NO-IDENTITY"
+    default_next_step = "Connect with the vehicle's client certificate."
+
+
 class UntrustedHostError(SecurityError):
     """The Director gives a URL whose host the vehicle was not told to fetch from; it was not followed."""
 
@@ -306,3 +322,9 @@ class StorageError(UptaneError):
     """Something could not be written, or what is stored is damaged."""
 
     code = "E-STORAGE"
+
+
+class SettingsError(UptaneError):
+    """Settings that are missing, unknown or out of range (`facts["field"]`)."""
+
+    code = "E-SETTINGS"

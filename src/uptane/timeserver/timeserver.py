@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from uptane.formats.profile import Profile
+from uptane.metadata.keys import PublicKey
 from uptane.metadata.time_attestation import TimeAttestation
 from uptane.signing.sign import sign
 from uptane.signing.signer import Signer
@@ -20,6 +21,11 @@ class Timeserver:
     def __init__(self, profile: Profile, signer: Signer) -> None:
         self.profile = profile
         self._signer = signer
+
+    @property
+    def key(self) -> PublicKey:
+        """What verifies its attestations."""
+        return self._signer.key
 
     def attest(self, nonces: Sequence[int], now: datetime) -> bytes:
         """A signed attestation of `now` over the nonces, in their order; an empty request is answered too.

@@ -1,5 +1,6 @@
 """One HTTP request and its answer, within limits of size, speed and time; foreign errors stop here."""
 
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -129,14 +130,22 @@ class Exchange:
 
 
 @contextmanager
-def exchange(request: Request, limits: TransferLimits, unreachable: Unreachable) -> Iterator[Exchange]:
+def exchange(
+    request: Request, limits: TransferLimits, unreachable: Unreachable, *, tls: ssl.SSLContext | None = None
+) -> Iterator[Exchange]:
     """Sends a request and opens its answer; leaving the context closes it, read or not.
+
+    Args:
+        request: what is asked.
+        limits: of the transfer.
+        unreachable: makes the error where there is no answer.
+        tls: for `https`, as `transport.tls.client_tls` makes it; None trusts the authorities of the system.
 
     Raises:
         UnreachableError: no connection or no answer, made by `unreachable`.
         SlowRetrievalError: the head of the answer comes too slowly.
     """
-    client, pace = shared_client(), Pace(limits, request.url)
+    client, pace = shared_client(tls), Pace(limits, request.url)
     timeout = httpx2.Timeout(limits.read_seconds, connect=limits.connect_seconds, pool=limits.connect_seconds)
     with _foreign_errors_end(unreachable), pace.watching():
         outgoing = client.build_request(
@@ -154,5 +163,13 @@ def _foreign_errors_end(unreachable: Unreachable) -> Iterator[None]:
     try:
         yield
     except _TROUBLE as error:
-        reason = next((text for kind, text in _REASONS if isinstance(error, kind)), type(error).__name__)
-        raise unreachable(reason) from error
+        raise unreachable(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    match error.args:  # httpcore2 keeps the error below it there, and nowhere else
+        case (ssl.SSLCertVerificationError(verify_message=message), *_):
+            return f"the server's certificate is not accepted: {message}"
+        case (ssl.SSLError(reason=str(reason)), *_):
+            return f"TLS failed: {reason.replace('_', ' ').lower()}"
+    return next((text for kind, text in _REASONS if isinstance(error, kind)), type(error).__name__)

@@ -1,6 +1,7 @@
 """One file over HTTP, whole or from a byte on where an earlier transfer was cut, within limits of size and speed."""
 
 import re
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,11 +46,13 @@ class FileClient:
         limits: of each transfer.
         server: whose files they are, for messages.
         say: is told of every download, a line at a time.
+        tls: for `https`; see `RepositoryClient`.
     """
 
     limits: TransferLimits
     server: str
     say: Callable[[str], None]
+    tls: ssl.SSLContext | None = None
 
     @contextmanager
     def open(self, url: str, limit: int, out_of: str, start: int = 0) -> Iterator[Body | None]:
@@ -83,7 +86,8 @@ class FileClient:
             )
 
         headers = {"Range": f"bytes={start}-"} if start else {}
-        with exchange(Request(method="GET", url=url, headers=headers), self.limits, unreachable) as answer:
+        request = Request(method="GET", url=url, headers=headers)
+        with exchange(request, self.limits, unreachable, tls=self.tls) as answer:
             if answer.status in NOT_THERE:
                 self.say(f"Could not download URL: {url} (there is no such file)")
                 answer.skip_body()

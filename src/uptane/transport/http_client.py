@@ -1,5 +1,6 @@
 """Files from the mirrors of a repository, over HTTP, within limits of size and speed."""
 
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TypeVar
@@ -22,6 +23,8 @@ class RepositoryClient:
         limits: of each transfer.
         name: of the repository, for messages.
         on_event: is told of every download, a line at a time.
+        tls: for `https`, as `transport.tls.client_tls` makes it; None trusts the authorities of the system and shows no
+            certificate.
 
     Raises:
         FormatError: a base URL is none, or there is no mirror at all.
@@ -34,12 +37,13 @@ class RepositoryClient:
         limits: TransferLimits,
         name: str,
         on_event: Callable[[str], None] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         if not base_urls:
             raise FormatError(f"the repository {name} has no mirror", field="urls")
         self._base_urls = [_base_url(url) for url in base_urls]
         server = f"the repository {name}"
-        self._files = FileClient(limits=limits, server=server, say=on_event or (lambda line: None))
+        self._files = FileClient(limits=limits, server=server, say=on_event or (lambda line: None), tls=tls)
 
     def fetch(self, path: str, limit: int) -> bytes | None:
         """A file of at most `limit` bytes, from the first mirror that gives it whole.

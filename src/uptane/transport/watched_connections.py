@@ -5,8 +5,9 @@ the head. Therefore the watch stands below HTTP: `Pace` sees every read of a con
 which we waited, so that a slow disk of ours is not taken for a slow server.
 """
 
-import atexit
+import ssl
 import time
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -27,6 +28,9 @@ MAX_CONNECTIONS = 32
 
 READ_PIECE = 256 * 1024
 """Bytes asked for at a time, if the HTTP library asks for fewer: each piece costs it as much as copying that many."""
+
+TLS_CONTEXTS = 8
+"""Clients of this process at once: one for each certificate that it shows, and one more while it is exchanged."""
 
 WRITE_PIECE = 64 * 1024
 """Bytes handed to the network at a time while sending."""
@@ -129,10 +133,15 @@ class _Body(httpx2.SyncByteStream):
 
 
 class WatchedTransport(httpx2.BaseTransport):
-    """The connections of an `httpx2.Client`. Raises the errors of httpcore2 as they are; keeps no cookies."""
+    """The connections of an `httpx2.Client`. Raises the errors of httpcore2 as they are; keeps no cookies.
 
-    def __init__(self) -> None:
+    Args:
+        tls: for `https`; None trusts the authorities of the system and shows no certificate.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._pool = httpcore2.ConnectionPool(
+            ssl_context=tls,
             max_connections=MAX_CONNECTIONS,
             keepalive_expiry=KEEP_ALIVE_SECONDS,
             network_backend=_WatchedBackend(),
@@ -159,14 +168,20 @@ class WatchedTransport(httpx2.BaseTransport):
         self._pool.close()
 
 
-@lru_cache(maxsize=1)
-def shared_client() -> httpx2.Client:
-    """The HTTP client of this process: no proxy of the environment, no redirect, no cookie, no compression."""
+@lru_cache(maxsize=TLS_CONTEXTS)
+def shared_client(tls: ssl.SSLContext | None = None) -> httpx2.Client:
+    """The HTTP client of this process: no proxy of the environment, no redirect, no cookie, no compression.
+
+    Args:
+        tls: for `https`; each context has connections of its own, so that none is used under another certificate.
+    """
+    transport = WatchedTransport(tls)
     client = httpx2.Client(
-        transport=WatchedTransport(),
+        transport=transport,
         headers={"Accept-Encoding": "identity", "User-Agent": "uptane"},
         follow_redirects=False,
         trust_env=False,
     )
-    atexit.register(client.close)
+    # At the end of the process, or when a context that replaced this one has made the cache forget it.
+    weakref.finalize(client, transport.close)
     return client

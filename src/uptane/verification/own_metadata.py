@@ -66,9 +66,21 @@ async def verify_own_metadata(
 
     Raises:
         StorageError: it is not what was published: a signature, version or hash is wrong, a file is missing, or a
-            newer Snapshot than the Timestamp's is there.
+            newer Snapshot than the Timestamp's is there; or somebody published while it was read.
     """
-    profile = profile.stored()
+    timestamp = profile.metadata_name(Role.TIMESTAMP)
+    before = await store.read(timestamp)
+    try:
+        return await _verified(store, profile.stored(), vehicle)
+    except StorageError:
+        if await store.read(timestamp) == before:
+            raise
+        raise StorageError(
+            "somebody else published while the published metadata was read", next_step="Try again."
+        ) from None
+
+
+async def _verified(store: Reader, profile: Profile, vehicle: VehicleIdentifier | None) -> OwnMetadata | None:
     first = await store.read(profile.metadata_name(Role.ROOT, 1))
     if first is None:
         return None

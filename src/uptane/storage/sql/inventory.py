@@ -78,6 +78,11 @@ class SqlInventory:
                 finally:
                     transaction.end()
 
+    @property
+    def engine(self) -> AsyncEngine:
+        """What it stands on."""
+        return self._engine
+
     async def dispose(self) -> None:
         """Closes the connections."""
         await self._engine.dispose()

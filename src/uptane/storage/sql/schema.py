@@ -141,6 +141,35 @@ alerts = Table(
 )
 
 
+metadata_files = Table(
+    "metadata_files",
+    tables,
+    Column("vehicle", _NAME, primary_key=True),
+    Column("name", _NAME, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["vehicle"], ["vehicles.vehicle"]),
+)
+
+tokens = Table(
+    "tokens",
+    tables,
+    Column("vehicle", _NAME, primary_key=True),
+    Column("digest", LargeBinary, primary_key=True, unique=True),
+    Column("expires", UtcTime, nullable=False),
+    ForeignKeyConstraint(["vehicle"], ["vehicles.vehicle"]),
+)
+
+certificates = Table(
+    "certificates",
+    tables,
+    Column("vehicle", _NAME, primary_key=True),
+    Column("fingerprint", _NAME, primary_key=True, unique=True),
+    Column("expires", UtcTime, nullable=False),
+    Column("revoked", Boolean, nullable=False),
+    ForeignKeyConstraint(["vehicle"], ["vehicles.vehicle"]),
+)
+
+
 async def create_schema(engine: AsyncEngine) -> None:
     """Makes the tables in an empty database; leaves those of the same version as they are.
 

@@ -1,0 +1,164 @@
+"""Production servers from their settings: which concrete classes they are made of."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from uptane.assembly.settings import Settings
+from uptane.director.director import Director
+from uptane.image_repository.repository import ImageRepository
+from uptane.metadata.errors import ProvisioningError
+from uptane.metadata.identifiers import VehicleIdentifier
+from uptane.metadata.root import Role, Root
+from uptane.signing.publish import new_root
+from uptane.signing.signer import KeySigner
+from uptane.storage.folders import ImageFolder, PublishedFolder
+from uptane.storage.image_catalog import VerifiedImageCatalog
+from uptane.storage.key_files import KeyFolder
+from uptane.storage.object_images import ImageObjects
+from uptane.storage.objects import PublishedObjects
+from uptane.storage.places import Place, open_place
+from uptane.storage.sql.inventory import SqlInventory, open_inventory
+from uptane.storage.sql.metadata import SqlPublished
+from uptane.timeserver.timeserver import Timeserver
+from uptane.verification.trusted import Held
+
+DIRECTOR, IMAGE_REPOSITORY = "director", "image-repository"
+TIMESERVER_KEY = "timeserver"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Systems:
+    """The three systems, over their stores.
+
+    Args:
+        settings: what they were made from.
+        inventory: the Director's database.
+        engine: of that database.
+        director, image_repository, timeserver: the systems.
+        image_metadata, images: what the Image repository publishes.
+    """
+
+    settings: Settings
+    inventory: SqlInventory
+    engine: AsyncEngine
+    director: Director
+    image_repository: ImageRepository
+    timeserver: Timeserver
+    image_metadata: PublishedFolder | PublishedObjects
+    images: ImageFolder | ImageObjects
+
+    def director_metadata(self, vehicle: VehicleIdentifier) -> SqlPublished:
+        """What the Director publishes for a vehicle."""
+        return SqlPublished(self.engine, vehicle)
+
+
+def storage_of(settings: Settings) -> Place:
+    """Where the Image repository publishes."""
+    url = settings.storage.url
+    return open_place(
+        url if "://" in url else settings.place(url), unsafe_plain_http=settings.storage.unsafe_plain_http
+    )
+
+
+def utc_now() -> datetime:
+    """The time of this machine, UTC."""
+    return datetime.now(UTC)
+
+
+def signer(settings: Settings, name: str) -> KeySigner:
+    """A key of the settings' folder; ProvisioningError where it is missing."""
+    keys = KeyFolder(settings.place(settings.keys.folder))
+    if keys.public(name) is None:
+        raise ProvisioningError(
+            f"the key {name} is not in {settings.place(settings.keys.folder)}",
+            next_step="Restore it from a backup, or make new servers with: uptane init FOLDER.",
+            name=name,
+        )
+    return KeySigner(keys.load_or_generate(name), settings.profile.format.key_id_rule)
+
+
+def make_keys(settings: Settings) -> None:
+    """Makes every key that is not there yet."""
+    keys = KeyFolder(settings.place(settings.keys.folder))
+    for name in (*(f"{system}-{role}" for system in (DIRECTOR, IMAGE_REPOSITORY) for role in Role), TIMESERVER_KEY):
+        keys.load_or_generate(name)
+
+
+def signers_of(settings: Settings, system: str) -> dict[Role, KeySigner]:
+    """The keys of a repository's four roles."""
+    return {role: signer(settings, f"{system}-{role}") for role in Role}
+
+
+def root_of(signers: dict[Role, KeySigner]) -> Root:
+    """A first Root with these keys."""
+    return new_root({role: [key] for role, key in signers.items()})
+
+
+@asynccontextmanager
+async def open_systems(settings: Settings) -> AsyncIterator[Systems]:
+    """The systems over their stores, which exist.
+
+    Raises:
+        StorageError: a store cannot be opened, or is of another version.
+        ProvisioningError: a key or the Image repository's first Root is missing.
+    """
+    inventory = await open_inventory(settings.database_url)
+    try:
+        yield await _systems(settings, inventory)
+    finally:
+        await inventory.dispose()
+
+
+async def _systems(settings: Settings, inventory: SqlInventory) -> Systems:
+    profile = settings.profile
+    place = storage_of(settings)
+    metadata, images = place.metadata("metadata"), place.images("targets")
+    repository = ImageRepository(profile=profile, metadata=metadata, images=images)
+    repository.add_signers(signers_of(settings, IMAGE_REPOSITORY).values())
+    first = await metadata.read(profile.metadata_name(Role.ROOT, 1))
+    if first is None:
+        raise ProvisioningError(
+            f"the Image repository in {settings.storage.url} has published nothing",
+            next_step="Make servers with: uptane init FOLDER.",
+        )
+    keys, engine = signers_of(settings, DIRECTOR), inventory.engine
+    director = Director(
+        profile=profile,
+        inventory=inventory,
+        metadata=lambda vehicle: SqlPublished(engine, vehicle),
+        root=root_of(keys),
+        catalog=VerifiedImageCatalog(published=metadata, profile=profile, held=Held(root=first)),
+    )
+    director.add_signers(keys.values())
+    return Systems(
+        settings=settings,
+        inventory=inventory,
+        engine=engine,
+        director=director,
+        image_repository=repository,
+        timeserver=Timeserver(profile, signer(settings, TIMESERVER_KEY)),
+        image_metadata=metadata,
+        images=images,
+    )
+
+
+async def initialise(settings: Settings) -> None:
+    """Makes keys, the database's tables, and the first metadata of the Image repository; what is there stays."""
+    for name in (settings.database_url, settings.storage.url):
+        if "://" not in name:
+            settings.place(name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_keys(settings)
+    inventory = await open_inventory(settings.database_url)
+    await inventory.dispose()
+    place = storage_of(settings)
+    metadata, images = place.metadata("metadata"), place.images("targets")
+    repository = ImageRepository(profile=settings.profile, metadata=metadata, images=images)
+    keys = signers_of(settings, IMAGE_REPOSITORY)
+    repository.add_signers(keys.values())
+    if await metadata.read(settings.profile.metadata_name(Role.ROOT, 1)) is None:
+        repository.stage_root(root_of(keys))
+        await repository.publish(utc_now())

@@ -1,0 +1,214 @@
+"""The settings of production servers: one TOML file, and `UPTANE_SECTION__KEY` in the environment over it."""
+
+import os
+import re
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from uptane.formats.profile import Profile
+from uptane.formats.profiles import profile_of
+from uptane.metadata.errors import SettingsError
+
+FILE_NAME = "uptane.toml"
+
+
+def _network(text: str) -> str:
+    ip_network(text)
+    return text
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Database(_Section):
+    """Where the inventory is.
+
+    Args:
+        url: a file name for SQLite, relative to the settings, or `postgresql://USER:PASSWORD@HOST/NAME`.
+    """
+
+    url: SecretStr = SecretStr("data/inventory.sqlite")
+
+
+class Storage(_Section):
+    """Where published metadata and images of the Image repository are.
+
+    Args:
+        url: a folder, relative to the settings, or `s3://BUCKET/PREFIX` and the like. What else object storage needs
+            is in the environment, such as `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
+        unsafe_plain_http: whether object storage may be reached without TLS.
+    """
+
+    url: str = "data/image-repository"
+    unsafe_plain_http: bool = False
+
+
+class Keys(_Section):
+    """The online keys.
+
+    Args:
+        folder: relative to the settings.
+    """
+
+    folder: str = "keys"
+
+
+class Certificates(_Section):
+    """The built-in certificate authority.
+
+    Args:
+        folder: relative to the settings.
+        vehicle_days: how long a vehicle's certificate is valid.
+    """
+
+    folder: str = "certificates"
+    vehicle_days: int = Field(default=365, ge=1, le=3650)
+
+
+class Listen(_Section):
+    """Where vehicles connect.
+
+    Args:
+        host, port: the address; port 0 is any free one.
+        names: host names and addresses in the server's certificate.
+        workers: processes; more than one needs PostgreSQL.
+        poll_seconds: how long a vehicle waits before its next cycle, on average.
+        trusted_fronts: networks whose proxies end TLS and name the vehicle in a header.
+        xmlrpc: whether the doors of the walkthrough are open too.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8443, ge=0, le=65535)
+    names: tuple[str, ...] = ("localhost", "127.0.0.1")
+    workers: int = Field(default=1, ge=1, le=64)
+    poll_seconds: int = Field(default=3600, ge=1)
+    trusted_fronts: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+
+
+class Settings(BaseSettings):
+    """Everything that production servers can be told.
+
+    Args:
+        format: of all metadata.
+    """
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix="UPTANE_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
+
+    folder: Path = Field(default=Path(), exclude=True)
+    format: Literal["der", "json"] = "der"
+    database: Database = Database()
+    storage: Storage = Storage()
+    keys: Keys = Keys()
+    certificates: Certificates = Certificates()
+    listen: Listen = Listen()
+
+    @property
+    def profile(self) -> Profile:
+        """The metadata format with its rules."""
+        return profile_of(self.format)
+
+    @property
+    def database_url(self) -> str:
+        """A URL, or an absolute file name."""
+        url = self.database.url.get_secret_value()
+        return url if "://" in url else str(self.folder / url)
+
+    def place(self, name: str) -> Path:
+        """A folder of the settings, absolute."""
+        return self.folder / name
+
+
+def load_settings(path: Path) -> Settings:
+    """The settings in a file, or in `uptane.toml` of a folder.
+
+    Raises:
+        SettingsError: there is no such file, or something in it is not a setting, or not a usable one.
+    """
+    file = path / FILE_NAME if path.is_dir() else path
+    if not file.is_file():
+        raise SettingsError(
+            f"there are no settings at {file}", next_step="Make them with: uptane init FOLDER.", path=str(file)
+        )
+
+    class _FromFile(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+
+    try:
+        return _FromFile(folder=file.parent.resolve())
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise SettingsError(
+            f"{where} in {file}: {_lower(first['msg'])}", next_step="Correct the file.", path=str(file), field=where
+        ) from None
+    except ValueError as error:
+        raise SettingsError(f"{file} is not TOML: {error}", next_step="Correct the file.", path=str(file)) from error
+
+
+def _lower(message: str) -> str:
+    return re.sub(r"^[A-Z]", lambda first: first[0].lower(), message)
+
+
+_TEMPLATE = """\
+# The settings of uptane's servers. Every value can be set in the environment too: UPTANE_LISTEN__PORT=8443.
+format = "{form}"                 # of all metadata: der or json; it cannot be changed later
+
+[database]
+url = "{database}"                # a file for SQLite, or postgresql://USER:PASSWORD@HOST/NAME
+
+[storage]
+url = "{storage}"                 # what the Image repository publishes: a folder, or s3://BUCKET/PREFIX
+
+[keys]
+folder = "keys"                   # the online keys; move root keys away once vehicles have been made
+
+[certificates]
+folder = "certificates"           # the built-in certificate authority
+vehicle_days = 365
+
+[listen]
+host = "127.0.0.1"
+port = {port}
+names = [{names}]                 # in the server's certificate
+poll_seconds = 3600               # how long a vehicle waits between two cycles, on average
+"""
+
+
+def write_settings(folder: Path, *, form: str, database: str, storage: str, names: tuple[str, ...], port: int) -> None:
+    """Writes `uptane.toml`, readable by its owner alone as it may hold a password.
+
+    Raises:
+        SettingsError: there are settings already, or a value would break the file.
+    """
+    file = folder / FILE_NAME
+    if any(set(value) & set('"\\\n') for value in (database, storage, *names)):
+        raise SettingsError("a quotation mark, backslash or line end cannot be part of a setting", field="database")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    listed = ", ".join(f'"{name}"' for name in names)
+    text = _TEMPLATE.format(form=form, database=database, storage=storage, names=listed, port=port)
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        raise SettingsError(f"{file} exists", next_step="Edit it, or name another folder.", path=str(file)) from error
+    with os.fdopen(descriptor, "w", encoding="utf-8") as writer:
+        writer.write(text)

@@ -1,0 +1,294 @@
+"""The server that vehicles reach over a network: TLS, their certificates, limits against slow and endless clients."""
+
+import asyncio
+import ipaddress
+import signal
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from uptane.assembly.http_server import BACKLOG, QuietServer, first_free, logged, started
+from uptane.metadata.errors import StorageError, UptaneError
+from uptane.services.asgi import Application, Receive, Scope, Send
+from uptane.services.identity import PEER_CERTIFICATE
+from uptane.services.problems import refusal
+from uptane.services.request_body import CLOSE
+
+HANDSHAKE_SECONDS = 10.0
+"""Seconds for a TLS handshake; a mobile link needs three round trips."""
+
+HEAD_SECONDS = 10.0
+"""Seconds from the first byte of a request, or from the handshake, to the end of the request's head."""
+
+MAX_HEAD_BYTES = 16_384
+"""Bytes of the head of a request: a client certificate that a front passes on takes 3,000 at most."""
+
+KEEP_ALIVE_SECONDS = 15
+"""Seconds that an idle connection is kept: longer than our clients do, so that none is used while it closes."""
+
+CLOSE_SECONDS = 5.0
+"""Seconds for a client to take the end of its answer once the connection shall close."""
+
+GRACE_SECONDS = 30
+"""Seconds that a stopping server gives to requests on their way."""
+
+MAX_CONNECTIONS = 10_000
+"""Connections of one process at once; further ones are answered with 503."""
+
+TLS_1_2_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Ciphers for clients without TLS 1.3: forward secrecy and authenticated encryption only."""
+
+
+class TlsServer:
+    """One application on one listening socket.
+
+    Args:
+        app: the ASGI application; `scope["extensions"]["tls"]["peer_certificate"]` is the DER of the client's
+            certificate that the handshake verified, or None.
+        listener: a bound socket, such as `listening` makes or a parent process or service manager hands on.
+        tls: what `server_tls` makes; None is plain HTTP, for a server whose front ends TLS, and for a socket of a
+            loopback address only.
+        grace_seconds: for requests on their way when the server stops.
+
+    Raises:
+        UptaneError: plain HTTP on an address that other machines reach.
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        listener: socket.socket,
+        *,
+        tls: ssl.SSLContext | None,
+        grace_seconds: int = GRACE_SECONDS,
+    ) -> None:
+        if tls is None:
+            _check_loopback(listener)
+        self._listener = listener
+        self.port: int = listener.getsockname()[1]
+        self._server = _Server(logged(app), tls, grace_seconds)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Serves from now on."""
+        self._task = await started(self._server, self._listener)
+
+    async def stop(self) -> None:
+        """Takes no more connections, finishes the requests that are here within the grace, and ends."""
+        await self._server.ended(self._task)
+
+    async def run(self) -> None:
+        """Serves until the process is asked to end by SIGTERM or SIGINT, then stops. For the main thread."""
+        loop = asyncio.get_running_loop()
+        asked = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, asked.set)
+        try:
+            await self.start()
+            await asked.wait()
+            await self.stop()
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+
+def listening(address: str, port: int) -> socket.socket:
+    """A socket that listens on an IP address and port; 0 is any free port. Raises UptaneError."""
+    try:
+        ipaddress.ip_address(address)
+    except ValueError as error:
+        raise UptaneError(f"{address!r} is not an IP address", next_step="Listen on 0.0.0.0 or ::.") from error
+    return first_free(address, [port], lambda port: None)
+
+
+def server_tls(*, certificate: Path, key: Path, client_authorities: bytes) -> ssl.SSLContext:
+    """TLS for a server: 1.2 or newer; clients may show a certificate, and it must then be a good one.
+
+    A certificate that no authority here has issued, that has expired, is not valid yet or is not for clients ends the
+    handshake. A client without one is let in, as a vehicle at its first contact has none.
+
+    Args:
+        certificate: the server's certificates, PEM, its own first.
+        key: its private key, PEM.
+        client_authorities: the certificates of the authorities for vehicles, PEM; an intermediate one may stand alone.
+
+    Raises:
+        StorageError: a file is missing or damaged, or key and certificate do not belong together.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.set_ciphers(TLS_1_2_CIPHERS)
+    context.set_alpn_protocols(["http/1.1"])
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        # The password keeps OpenSSL from asking for one at the terminal.
+        context.load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:
+        raise StorageError(
+            f"the server's certificate {certificate} and its key {key} cannot be used: {_reason(error)}",
+            next_step="Both must be PEM, unencrypted, readable, and belong together.",
+            certificate=str(certificate),
+            key=str(key),
+        ) from error
+    try:
+        context.load_verify_locations(cadata=client_authorities.decode("ascii"))
+    except (ssl.SSLError, ValueError) as error:
+        raise StorageError(
+            f"the certificates of the authorities for vehicles cannot be used: {_reason(error)}",
+            next_step="They must be PEM.",
+        ) from error
+    return context
+
+
+class _Server(QuietServer):
+    def __init__(self, app: Application, tls: ssl.SSLContext | None, grace_seconds: int) -> None:
+        super().__init__(
+            app,
+            http=_Connection,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=grace_seconds,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        )
+        self._tls = tls
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn's, with limits on the handshake and on the goodbye."""
+        loop = asyncio.get_running_loop()
+        timeouts = (HANDSHAKE_SECONDS, CLOSE_SECONDS) if self._tls is not None else (None, None)
+        self.servers = [
+            await loop.create_server(
+                self._connection,
+                sock=listener,
+                ssl=self._tls,
+                backlog=BACKLOG,
+                ssl_handshake_timeout=timeouts[0],
+                ssl_shutdown_timeout=timeouts[1],
+            )
+            for listener in sockets or ()
+        ]
+        self.started = True
+        await self.on_tick(0)
+        self.ready.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves the signals of the process to the program."""
+        yield
+
+    def _connection(self) -> "_Connection":
+        return _Connection(self.config, self.server_state, {})
+
+
+class _Connection(HttpToolsProtocol):
+    """uvicorn's, with the client's certificate in the scope, and limits on the heads of requests.
+
+    A head that takes too long is cut off, one that is too large is answered with 431. Bodies are bounded by
+    applications, who know how large theirs may be.
+    """
+
+    _certificate: bytes | None = None
+    _in_head = True
+    _head_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The handshake is over."""
+        super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None:
+            self._certificate = tls.getpeercert(binary_form=True)
+        self._time_the_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client, or we, closed."""
+        self._stop_timing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes of a request."""
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and not self.transport.is_closing():
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.transport.write(_HEAD_TOO_LARGE)
+                self.transport.close()
+            else:
+                self._time_the_head()
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        self.scope["extensions"] = {"tls": {PEER_CERTIFICATE: self._certificate}}
+
+    def on_headers_complete(self) -> None:
+        """The last byte of a request's head."""
+        self._stop_timing()
+        self._in_head, self._head_bytes = False, 0
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
+            self.app = _head_too_large
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The last byte of a request."""
+        self._in_head = True
+        super().on_message_complete()
+
+    def _time_the_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
+
+    def _stop_timing(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._time_the_head()  # the client has begun to ask again, and waits for us
+        else:
+            self.transport.abort()
+
+
+_TOO_LARGE = refusal(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    f"The head of a request may have {MAX_HEAD_BYTES} bytes at most.",
+    headers=CLOSE,
+)
+_HEAD_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-type: "
+    + _TOO_LARGE.content_type.encode()
+    + b"\r\ncontent-length: %d\r\n\r\n" % len(_TOO_LARGE.body)
+    + _TOO_LARGE.body
+)
+
+
+async def _head_too_large(scope: Scope, receive: Receive, send: Send) -> None:
+    await _TOO_LARGE.send(send)
+
+
+def _check_loopback(listener: socket.socket) -> None:
+    name = listener.getsockname()
+    address = name[0] if isinstance(name, tuple) else ""
+    if not ipaddress.ip_address(address).is_loopback:
+        raise UptaneError(
+            f"{address} can be reached by other machines, and plain HTTP would tell them all",
+            next_step="Serve TLS, or listen on 127.0.0.1 with a front before it that ends TLS.",
+            address=address,
+        )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "not a PEM file").replace("_", " ").lower()
+    if isinstance(error, OSError):
+        return error.strerror or "it cannot be read"
+    return "not a PEM file"

@@ -1,0 +1,231 @@
+"""The HTTP API for vehicles: paths that existing Uptane clients use. `Identified` stands before it."""
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Protocol
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route, Router
+
+from uptane.director.director import Director
+from uptane.formats.canonical_json import Json, decode_strict
+from uptane.formats.json_fields import Fields
+from uptane.formats.profile import Profile
+from uptane.formats.profiles import PROFILES
+from uptane.metadata.errors import FormatError, UptaneError
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, VehicleIdentifier
+from uptane.metadata.keys import PublicKey
+from uptane.metadata.vehicle_manifest import VehicleVersionManifest
+from uptane.services.asgi import FIXED_HEADERS, Application, Receive, Scope, Send
+from uptane.services.identity import identity_of
+from uptane.services.problems import problem, refusal
+from uptane.services.request_body import BodyRefused, read_body
+from uptane.timeserver.timeserver import Timeserver
+
+MAX_MANIFEST_BYTES = 2_000_000
+"""Bytes of a vehicle version manifest: one of 1,000 ECUs."""
+
+MAX_SMALL_BODY = 64_000
+"""Bytes of any other request: 1,024 nonces, or the keys of 100 ECUs."""
+
+BODY_SECONDS = 30.0
+"""Seconds in which a body must be here."""
+
+METADATA_TYPE = {"der": "application/octet-stream", "json": "application/json"}
+
+
+class Reader(Protocol):
+    """Published files."""
+
+    async def read(self, name: str) -> bytes | None:
+        """A file, or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """What every route needs.
+
+    Args:
+        profile: the format of everything.
+        clock: the server's time, UTC.
+    """
+
+    profile: Profile
+    clock: Callable[[], datetime]
+
+    @property
+    def media_type(self) -> str:
+        """Of metadata and attestations."""
+        return METADATA_TYPE[self.profile.format.extension]
+
+
+def director_routes(common: Common, director: Director, metadata: Callable[[VehicleIdentifier], Reader]) -> list[Route]:
+    """Registration, manifests, and each vehicle's own metadata."""
+
+    async def file(request: Request) -> Response:
+        return await _file(common, request, metadata(identity_of(request.scope).vehicle))
+
+    async def manifest(request: Request) -> Response:
+        vehicle = identity_of(request.scope).vehicle
+        raw = await _body(request, MAX_MANIFEST_BYTES)
+        claimed = common.profile.format.decode(VehicleVersionManifest, raw).payload
+        await director.answer_manifest(vehicle, claimed.primary, raw, common.clock())
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers=_fixed())
+
+    async def register(request: Request) -> Response:
+        vehicle = identity_of(request.scope).vehicle
+        for ecu in _registrations(decode_strict(await _body(request, MAX_SMALL_BODY))):
+            await director.register_ecu(
+                vehicle=vehicle, ecu=ecu.ecu, key=ecu.key, is_primary=ecu.is_primary, hardware_id=ecu.hardware_id
+            )
+        return Response(status_code=HTTPStatus.CREATED, headers=_fixed())
+
+    return [
+        Route("/director/ecus", register, methods=["POST"]),
+        Route("/director/manifest", manifest, methods=["PUT"]),
+        Route("/director/{name}", file, methods=["GET"]),
+    ]
+
+
+def repository_routes(common: Common, metadata: Reader, images: Application) -> list[Route | Mount]:
+    """The Image repository's metadata and images, to every vehicle.
+
+    Args:
+        common: see there.
+        metadata: of the repository.
+        images: an application that serves images under their names as paths.
+    """
+
+    async def file(request: Request) -> Response:
+        identity_of(request.scope)
+        return await _file(common, request, metadata)
+
+    async def image(scope: Scope, receive: Receive, send: Send) -> None:
+        identity_of(scope)
+        await images(scope, receive, send)
+
+    return [
+        Mount("/repo/targets", image),
+        Route("/repo/delegations/{name}", file, methods=["GET"]),
+        Route("/repo/{name}", file, methods=["GET"]),
+    ]
+
+
+def timeserver_routes(common: Common, timeserver: Timeserver) -> list[Route]:
+    """Signed times."""
+
+    async def attest(request: Request) -> Response:
+        identity_of(request.scope)
+        fields = Fields(decode_strict(await _body(request, MAX_SMALL_BODY)), "request for a time")
+        nonces = [_integer(value) for value in fields.take("nonces", list)]
+        fields.nothing_else()
+        return Response(timeserver.attest(nonces, common.clock()), headers=_fixed(), media_type=common.media_type)
+
+    return [Route("/timeserver/attestation", attest, methods=["POST"])]
+
+
+def first_contact_routes(answer: Callable[[str, str, str], Awaitable[str]]) -> list[Route]:
+    """First contact, for vehicles without a certificate.
+
+    Args:
+        answer: gives a certificate chain, PEM, for a vehicle's identifier, its token and a request to sign, PEM.
+    """
+
+    async def devices(request: Request) -> Response:
+        fields = Fields(decode_strict(await _body(request, MAX_SMALL_BODY)), "first contact")
+        vehicle, token, csr = (fields.take(name, str) for name in ("deviceId", "token", "csr"))
+        fields.nothing_else()
+        body = json.dumps({"certificate": await answer(vehicle, token, csr)}).encode()
+        return Response(body, HTTPStatus.CREATED, headers=_fixed(), media_type="application/json")
+
+    return [Route("/devices", devices, methods=["POST"])]
+
+
+class DeviceApi:
+    """The API as an ASGI application.
+
+    Args:
+        routes: of the systems that run here; the paths of others do not exist.
+    """
+
+    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+        self._router = Router(list(routes))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One HTTP request."""
+        if scope["type"] != "http":
+            return
+        try:
+            await self._router(scope, receive, send)
+        except BodyRefused as error:
+            if error.answer is not None:
+                await error.answer.send(send)
+        except HTTPException as error:
+            status = HTTPStatus(error.status_code)
+            await refusal(status, f"{scope['method']} {scope['path'][:200]!r}: {status.phrase}.").send(send)
+        except UptaneError as error:
+            await problem(error).send(send)
+
+
+@dataclass(frozen=True, slots=True)
+class _Registration:
+    ecu: EcuIdentifier
+    key: PublicKey
+    is_primary: bool
+    hardware_id: HardwareIdentifier | None
+
+
+def _registrations(value: Json) -> list[_Registration]:
+    fields = Fields(value, "registration")
+    primary = EcuIdentifier(fields.take("primary_ecu_serial", str))
+    entries = [Fields(each, "ECU") for each in fields.take("ecus", list)]
+    fields.nothing_else()
+    found = []
+    for entry in entries:
+        ecu, hardware = EcuIdentifier(entry.take("ecu_serial", str)), entry.optional("hardware_identifier", str)
+        key = PROFILES["json"].format.decode_key(json.dumps(entry.take("clientKey", dict)).encode())
+        entry.nothing_else()
+        found.append(
+            _Registration(ecu, key, ecu == primary, None if hardware is None else HardwareIdentifier(hardware))
+        )
+    return found
+
+
+def _integer(value: Json) -> int:
+    if type(value) is not int:
+        raise FormatError("a nonce must be an integer", field="nonces")
+    return value
+
+
+async def _file(common: Common, request: Request, reader: Reader) -> Response:
+    try:
+        raw = await reader.read(request.path_params["name"])
+    except FormatError:
+        raw = None
+    if raw is None:
+        return _refused(HTTPStatus.NOT_FOUND, "There is no such metadata.")
+    tag = f'"{hashlib.sha256(raw).hexdigest()}"'
+    headers = _fixed() | {"etag": tag}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return Response(raw, headers=headers, media_type=common.media_type)
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    return await read_body(request.scope, request.receive, max_bytes=limit, max_seconds=BODY_SECONDS)
+
+
+def _fixed() -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in FIXED_HEADERS}
+
+
+def _refused(status: HTTPStatus, detail: str) -> Response:
+    answer = refusal(status, detail)
+    return Response(answer.body, answer.status, headers=_fixed(), media_type=answer.content_type)
