@@ -1,5 +1,7 @@
 """Step 6a: where every directed image runs already, no Image repository is asked, as long as what is held stands."""
 
+from datetime import timedelta
+
 import pytest
 from fleet import Fleet, Vehicle
 from links import wait
@@ -157,6 +159,15 @@ def test_amb_04_what_is_held_of_the_image_repository_stands_no_longer_than_it_is
     with car.primary_refuses(ExpiredMetadataError, undo=lambda: wait(fleet.images.publish(fleet.now))):
         fleet.later(seconds=1)
         fleet.direct(image)
+    assert IMAGES not in asked(car)
+
+
+def test_a_leap_of_time_is_vouched_for_by_what_is_fresh_and_not_by_what_is_held(car: Vehicle) -> None:
+    """Decision 15: whoever has the Timeserver's key must need the keys of every repository as well."""
+    assert IMAGES not in asked(car)
+    car.primary.memory.longest_leap = timedelta(0)
+    car.fleet.later(hours=1)
+    assert IMAGES in asked(car)
     assert IMAGES not in asked(car)
 
 

@@ -1,6 +1,7 @@
 """A Primary that was told, by a loud name, to refuse bad images alone: what it keeps, and what it still tells."""
 
 import pytest
+from encrypted import FIRMWARE, encrypted_vehicle, release_encrypted
 from fleet import Fleet, Vehicle
 from links import wait
 from maps import DIRECTOR
@@ -135,3 +136,20 @@ def test_the_primarys_own_image_is_refused_alone_as_well(profile: Profile) -> No
     assert car.device.running() == running
     car.secondary.update_cycle()
     assert car.running() == b"one"
+
+
+def test_what_waits_encrypted_for_a_refused_ecu_still_waits(profile: Profile) -> None:
+    car = encrypted_vehicle(profile, rules=ALONE)
+    car.add_secondary(BRAKES)
+    genuine = release_encrypted(car.fleet)
+    car.primary.update_cycle()
+    door = car.primary.secondaries
+    before = door.get_image(TCU)
+    assert before is not None
+    wait(car.fleet.director.assign(car.vin, BRAKES, car.fleet.add_image("brakes.img", b"brakes")))
+    car.fleet.direct(Image(file=genuine.file, custom=Custom(must_match=MustMatch(release_counter=3))), TCU)
+    assert set(car.primary.update_cycle().refused) == {TCU}
+    assert door.get_image(TCU) == before
+    for each in car.secondaries:
+        each.secondary.update_cycle()
+    assert [each.device.running() for each in car.secondaries] == [FIRMWARE, b"brakes"]
