@@ -40,6 +40,9 @@ Secondaries together must fit into what the Director takes as one manifest."""
 
 _NO_KEY = b""
 
+_REFUSED_ALONE = "secondaries/refused"
+"""Where it is kept that the last cycle refused some images alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
@@ -79,7 +82,13 @@ class Secondaries:
             self._restore()
 
     def _restore(self) -> None:
-        """After a restart, what was verified before is available again, unless it would not be verified any more."""
+        """After a restart, what was verified before is available again, unless it would not be verified any more.
+
+        Where images were refused alone, nothing of that cycle was kept, and what was would be older than what some
+        Secondaries have got since: it would look like an attack.
+        """
+        if self._memory.read(_REFUSED_ALONE) is not None:
+            return
         memory, known = self._memory, self._memory.known_repositories(self._memory.state.time)
         procedure = full_verification(
             repository_map=memory.map,
@@ -275,7 +284,9 @@ class Secondaries:
 
         A Secondary whose image was refused still gets what it could get before (`unsafe_refuse_single_images`).
         """
-        handout = Handout.of(self._memory, verified)
+        handout, refusing = Handout.of(self._memory, verified), bool(verified.refused)
+        if refusing != (self._memory.read(_REFUSED_ALONE) is not None):
+            self._memory.write({_REFUSED_ALONE: b"1" if refusing else None})
         with self._memory.lock:
             offer = self._offer
             refused = {ecu: offer.of(ecu) for ecu in verified.refused}
