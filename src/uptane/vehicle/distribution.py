@@ -3,7 +3,7 @@
 import io
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from uptane.formats.profile import Profile
 from uptane.metadata.delegations import TARGETS_ROLE
@@ -11,6 +11,7 @@ from uptane.metadata.errors import EndlessDataError, FormatError
 from uptane.metadata.identifiers import EcuIdentifier, RepositoryName, RoleName
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import Role
+from uptane.metadata.targets import Image
 from uptane.vehicle.memory import EcuMemory
 from uptane.verification.agreement import Needs
 from uptane.verification.full_verification import VerifiedBundle
@@ -91,6 +92,27 @@ class Handout:
                 | dict(self.delegated[repository][role] for role in needs.get(repository, ()))
                 for repository in self.always.union(needs)
             },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the Secondaries can get: taken as one, and replaced as one, by threads that do not wait for each other."""
+
+    handout: Handout | None = None
+    refused: Mapping[EcuIdentifier, Handout | None] = field(default_factory=dict)
+    images: Mapping[EcuIdentifier, Image] = field(default_factory=dict)
+
+    def of(self, ecu: EcuIdentifier) -> Handout | None:
+        """What one of them can get; None before the first good cycle."""
+        return self.refused.get(ecu, self.handout)
+
+    def without(self, ecu: EcuIdentifier) -> "Offer":
+        """The same without one that is gone."""
+        return replace(
+            self,
+            refused={other: handout for other, handout in self.refused.items() if other != ecu},
+            images={other: image for other, image in self.images.items() if other != ecu},
         )
 
 

@@ -1,9 +1,8 @@
 """A Primary's side of its Secondaries: their keys, their latest reports, and what is ready for them."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 
 from uptane.metadata.envelope import Envelope
 from uptane.metadata.errors import (
@@ -20,7 +19,7 @@ from uptane.metadata.targets import Image, ImageFile
 from uptane.metadata.version_report import EcuVersionReport, check_nonce
 from uptane.vehicle.blocks import Backups, BlockReader
 from uptane.vehicle.decryption import delivered
-from uptane.vehicle.distribution import Handout
+from uptane.vehicle.distribution import Handout, Offer
 from uptane.vehicle.installation import slot_of
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.ports import ImageSlots
@@ -44,25 +43,6 @@ _REFUSED_ALONE = "secondaries/refused"
 """Where it is kept that the last cycle refused some images alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Offer:
-    """What the Secondaries can get: taken as one, and replaced as one, by threads that do not wait for each other."""
-
-    handout: Handout | None = None
-    refused: Mapping[EcuIdentifier, Handout | None] = field(default_factory=dict)
-    images: Mapping[EcuIdentifier, Image] = field(default_factory=dict)
-
-    def of(self, ecu: EcuIdentifier) -> Handout | None:
-        return self.refused.get(ecu, self.handout)
-
-    def without(self, ecu: EcuIdentifier) -> "_Offer":
-        return replace(
-            self,
-            refused={other: handout for other, handout in self.refused.items() if other != ecu},
-            images={other: image for other, image in self.images.items() if other != ecu},
-        )
-
-
 class Secondaries:
     """The Secondaries of one Primary. Its methods may be called from other threads than the update cycle.
 
@@ -74,7 +54,7 @@ class Secondaries:
     def __init__(self, memory: EcuMemory, slots: ImageSlots) -> None:
         self._memory = memory
         self._slots = slots
-        self._offer = _Offer()
+        self._offer = Offer()
         self._transfers = threading.Lock()
         self._blocks = BlockReader(slots)
         self._backups = Backups(memory, slots, self._running)
@@ -291,7 +271,7 @@ class Secondaries:
             offer = self._offer
             refused = {ecu: offer.of(ecu) for ecu in verified.refused}
             before = {ecu: image for ecu, image in offer.images.items() if ecu in refused}
-            self._offer = _Offer(handout, refused, {**verified.images, **before})
+            self._offer = Offer(handout, refused, {**verified.images, **before})
 
     def get_time_attestation_for_ecu(self, ecu: EcuIdentifier) -> bytes:
         """The last verified attestation, byte for byte; UnreachableError before the first.
