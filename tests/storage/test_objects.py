@@ -12,11 +12,14 @@ from world import NOW, image, new_signer, targets
 
 from uptane.formats.profile import Profile
 from uptane.formats.profiles import PROFILES
+from uptane.image_repository.repository import ImageRepository
 from uptane.metadata.errors import StorageError
+from uptane.metadata.identifiers import ImagePath
 from uptane.metadata.root import Role
 from uptane.signing.publish import Draft, Publisher, load_published, new_root
 from uptane.signing.signer import Signer
 from uptane.storage.folders import JOURNAL
+from uptane.storage.object_images import ImageObjects
 from uptane.storage.object_store import Objects
 from uptane.storage.object_urls import open_objects
 from uptane.storage.objects import PublishedObjects
@@ -342,5 +345,40 @@ def test_a_door_finds_what_is_published_and_nothing_else(objects: Objects) -> No
             assert [piece async for piece in first.stream()]
         for name in (JOURNAL, "", "..", "../timestamp.json", "/timestamp.json", "a\\b", "timestamp.json/"):
             assert await store.open(name) is None
+
+    asyncio.run(work())
+
+
+def test_two_image_repositories_over_one_store_lose_nothing_of_each_other(objects: Objects) -> None:
+    async def work() -> None:
+        operator = Operator(PROFILES["der"])
+
+        def process() -> ImageRepository:
+            metadata = PublishedObjects(objects.below("metadata"))
+            repository = ImageRepository(
+                profile=operator.profile,
+                metadata=metadata,
+                images=ImageObjects(objects.below("targets")),
+                turn=metadata.turn,
+            )
+            repository.add_signers(operator.keyring.values())
+            return repository
+
+        first = process()
+        first.stage_root(operator.root)
+        await first.publish(NOW)
+        waiting = {f"{number}.img": process() for number in range(3)}
+        for name, repository in waiting.items():
+            await repository.add_image(ImagePath(name), name.encode())
+        done = await asyncio.gather(*(each.publish(NOW) for each in waiting.values()), return_exceptions=True)
+        refused = [name for name, each in zip(waiting, done, strict=True) if isinstance(each, StorageError)]
+        assert 0 < len(refused) < len(waiting)
+        for name in refused:  # what it added was added to what was published before
+            again = process()
+            await again.add_image(ImagePath(name), name.encode())
+            await again.publish(NOW)
+        own = await verify_own_metadata(Straight(objects.below("metadata")), operator.profile)
+        assert own is not None and own.timestamp_version == 1 + len(waiting)
+        assert set(own.targets["targets"].payload.images) == set(waiting)  # type: ignore[index]
 
     asyncio.run(work())

@@ -1,18 +1,23 @@
-"""The stand-ins in memory keep every promise that the folders keep."""
+"""The stand-ins in memory, and object storage, keep every promise that the folders keep."""
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from failing_objects import prefix_of
+from s3_server import S3Server
 
-from uptane.metadata.errors import FormatError, StorageError
+from uptane.metadata.errors import BadHashError, FormatError, StorageError, UptaneError
 from uptane.metadata.identifiers import ImagePath
 from uptane.signing.ports import MetadataStore
 from uptane.storage.ecu_state import INLINE_LIMIT, EcuStateFolder
-from uptane.storage.folders import ImageFolder, PublishedFolder
+from uptane.storage.folders import ImageFolder, PublishedFolder, described, hashed_names
 from uptane.storage.image_slots import CHUNK, ImageSlotFolder
 from uptane.storage.memory import MemoryEcuStore, MemoryImages, MemoryImageSlots, MemoryPublished
+from uptane.storage.object_images import ImageObjects
+from uptane.storage.places import ObjectPlace, open_place
 from uptane.vehicle.ports import EcuStore, ImageSlots
 
 BAD = ["", "..", "a/../b", "/a", "a//b", "a\\b", "a\0", ".new-x"]
@@ -36,14 +41,36 @@ def slots(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ImageSlots
             yield folder
 
 
-@pytest.fixture(params=["folder", "memory"])
+PLACES = ["folder", "memory", "memory://", "s3://"]
+"""Where a repository publishes: a folder, its stand-in, and object storage of two kinds."""
+
+
+def object_place(request: pytest.FixtureRequest) -> ObjectPlace:
+    """A place on object storage that is this test's own."""
+    if request.param == "memory://":
+        place = open_place("memory://")
+    else:
+        server: S3Server = request.getfixturevalue("s3_server")
+        place = open_place(server.url(f"stand-ins/{prefix_of(request.node.name)}"), options=server.options)
+    assert isinstance(place, ObjectPlace)
+    return place
+
+
+@pytest.fixture(params=PLACES)
 def published(request: pytest.FixtureRequest, tmp_path: Path) -> MetadataStore:
-    return MemoryPublished() if request.param == "memory" else PublishedFolder(tmp_path / "metadata")
+    if request.param in ("folder", "memory"):
+        return MemoryPublished() if request.param == "memory" else PublishedFolder(tmp_path / "metadata")
+    return object_place(request).metadata("metadata")
 
 
-@pytest.fixture(params=["folder", "memory"])
-def images(request: pytest.FixtureRequest, tmp_path: Path) -> ImageFolder | MemoryImages:
-    return MemoryImages() if request.param == "memory" else ImageFolder(tmp_path / "targets")
+Images = ImageFolder | MemoryImages | ImageObjects
+
+
+@pytest.fixture(params=PLACES)
+def images(request: pytest.FixtureRequest, tmp_path: Path) -> Images:
+    if request.param in ("folder", "memory"):
+        return MemoryImages() if request.param == "memory" else ImageFolder(tmp_path / "targets")
+    return object_place(request).images("targets")
 
 
 def test_ecu_values_of_every_size_are_read_back_and_removed(store: EcuStore) -> None:
@@ -226,7 +253,7 @@ def test_metadata_that_never_changes_never_changes(published: MetadataStore) -> 
 
 
 @pytest.mark.standard("STD-5.2.7-3", "STD-5.2.7-4")
-def test_images_are_published_under_their_hashes_and_their_plain_name(images: ImageFolder | MemoryImages) -> None:
+def test_images_are_published_under_their_hashes_and_their_plain_name(images: Images) -> None:
     async def work() -> None:
         path = ImagePath("brakes/v1/firmware.img")
         for data in (b"first", b"second", b"second"):
@@ -252,18 +279,42 @@ def test_an_image_by_a_bad_name_is_refused(images: ImageFolder | MemoryImages, n
         asyncio.run(images.add(str.__new__(ImagePath, name), b"x"))
 
 
-def test_images_with_bad_hash_functions_or_in_the_place_of_a_folder_are_refused(
-    images: ImageFolder | MemoryImages,
-) -> None:
+def test_images_with_bad_hash_functions_or_in_the_place_of_a_folder_are_refused(images: Images) -> None:
     async def work() -> None:
         await images.add(ImagePath("a/b"), b"x")
         for functions in ((), ("md5",), ("sha256", "sha256"), ("sha256", "crc")):
             with pytest.raises(FormatError):
                 await images.add(ImagePath("a/c"), b"x", functions)
         for path in ("a", "a/b/c"):
-            with pytest.raises(StorageError):
-                await images.add(ImagePath(path), b"x")
+            if not isinstance(images, ImageObjects):  # object storage has no folders that could be in the way
+                with pytest.raises(StorageError):
+                    await images.add(ImagePath(path), b"x")
         assert await images.read("a/c") is None
         assert await images.read("a/b") == b"x"
+
+    asyncio.run(work())
+
+
+@pytest.mark.standard("STD-5.2.7-3")
+def test_several_images_are_published_under_their_hashes_only_and_none_where_one_is_wrong(images: Images) -> None:
+    def pieces(data: bytes, error: UptaneError | None = None) -> Iterator[bytes]:
+        yield data[:1]
+        yield data[1:]
+        if error is not None:
+            raise error
+
+    async def work() -> None:
+        files = {data: described(ImagePath(f"folder/{data.decode()}.img"), data) for data in (b"one", b"two")}
+        wrong = [(files[b"one"], pieces(b"one")), (files[b"two"], pieces(b"two", BadHashError("not the listed one")))]
+        with pytest.raises(BadHashError):
+            await images.add_all(wrong)
+        names = {name: data for data, file in files.items() for name in hashed_names(file)}
+        assert [await images.read(name) for name in names] == [None] * 4
+        for _ in range(2):
+            await images.add_all([(file, pieces(data)) for data, file in files.items()])
+            assert [await images.read(name) for name in names] == list(names.values())
+            assert [await images.read(file.path) for file in files.values()] == [None] * 2
+        with pytest.raises(FormatError):
+            await images.add_all([(replace(files[b"one"], path=ImagePath(f"{'0' * 64}.img")), pieces(b"one"))])
 
     asyncio.run(work())

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -17,6 +18,7 @@ from uptane.signing.publish import new_root
 from uptane.signing.signer import KeySigner
 from uptane.storage.folders import ImageFolder, PublishedFolder
 from uptane.storage.image_catalog import VerifiedImageCatalog
+from uptane.storage.incoming import turn
 from uptane.storage.key_files import KeyFolder
 from uptane.storage.object_images import ImageObjects
 from uptane.storage.objects import PublishedObjects
@@ -113,11 +115,19 @@ async def open_systems(settings: Settings) -> AsyncIterator[Systems]:
         await inventory.dispose()
 
 
-async def _systems(settings: Settings, inventory: SqlInventory) -> Systems:
-    profile = settings.profile
+def _image_repository(
+    settings: Settings,
+) -> tuple[ImageRepository, PublishedFolder | PublishedObjects, ImageFolder | ImageObjects]:
+    """The Image repository over its stores; of several processes that publish at the same time, one does."""
     place = storage_of(settings)
     metadata, images = place.metadata("metadata"), place.images("targets")
-    repository = ImageRepository(profile=profile, metadata=metadata, images=images)
+    taken = metadata.turn if isinstance(metadata, PublishedObjects) else partial(turn, metadata.root.parent)
+    return ImageRepository(profile=settings.profile, metadata=metadata, images=images, turn=taken), metadata, images
+
+
+async def _systems(settings: Settings, inventory: SqlInventory) -> Systems:
+    profile = settings.profile
+    repository, metadata, images = _image_repository(settings)
     repository.add_signers(signers_of(settings, IMAGE_REPOSITORY).values())
     first = await metadata.read(profile.metadata_name(Role.ROOT, 1))
     if first is None:
@@ -154,9 +164,7 @@ async def initialise(settings: Settings) -> None:
     make_keys(settings)
     inventory = await open_inventory(settings.database_url)
     await inventory.dispose()
-    place = storage_of(settings)
-    metadata, images = place.metadata("metadata"), place.images("targets")
-    repository = ImageRepository(profile=settings.profile, metadata=metadata, images=images)
+    repository, metadata, _ = _image_repository(settings)
     keys = signers_of(settings, IMAGE_REPOSITORY)
     repository.add_signers(keys.values())
     if await metadata.read(settings.profile.metadata_name(Role.ROOT, 1)) is None:

@@ -41,6 +41,11 @@ class _Published:
         self._layer = layer
         self._tidied: set[tuple[str, ...]] = set()
 
+    @property
+    def root(self) -> Path:
+        """The folder."""
+        return self._root
+
     def open_for_reading(self, name: str) -> Path | None:
         """Where a static HTTP door finds a published file.
 

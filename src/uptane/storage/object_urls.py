@@ -87,12 +87,12 @@ def _opened(url: str, options: dict[str, str], unsafe_plain_http: bool) -> "Obje
     except UnknownConfigurationKeyError:
         raise StorageError(
             f"not all of these are options of {url}: {', '.join(sorted(options))}",
-            next_step="Use the names that docs/storage.md lists.",
+            next_step="Use the names that docs/operations/storage.md lists.",
         ) from None
     except (BaseError, ValueError):
         raise StorageError(
             f"the options of {url} do not fit together, or some are missing",
-            next_step="Give an access key and its secret key, or none of them; see docs/storage.md.",
+            next_step="Give an access key and its secret key, or none of them; see docs/operations/storage.md.",
         ) from None
 
 
