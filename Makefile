@@ -4,6 +4,7 @@ PYTHON ?= python3
 FORMAT ?= der
 JOBS   ?= 2
 EXAMPLES ?= 100000
+TESTS  ?=
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
@@ -29,7 +30,7 @@ demo: $(INSTALLED)  ## the whole walkthrough on its own: ten updates and attacks
 	$(BIN)/uptane demo --format $(FORMAT)
 
 test: $(INSTALLED)  ## all tests (FORMAT=... for the tests that follow the demonstration)
-	UPTANE_DEMO__FORMAT=$(FORMAT) $(BIN)/python -m pytest -q -n $(JOBS)
+	UPTANE_DEMO__FORMAT=$(FORMAT) $(BIN)/python -m pytest -q -n $(JOBS) $(TESTS)
 
 check: format-check lint types imports coverage walkthrough bench-check  ## everything that must hold before a change is done
 

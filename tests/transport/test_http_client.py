@@ -111,6 +111,14 @@ def test_a_file_that_is_not_there_is_none(line: bytes) -> None:
     assert client.said[1] == f"Could not download URL: {server.url}/a (there is no such file)"
 
 
+def test_a_server_that_refuses_the_vehicle_is_no_server_without_the_file() -> None:
+    """A vehicle whose certificate was revoked must not take that for the end of the chain of Roots."""
+    body = b'{"code":"E-IDENTITY"}'
+    head = b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with RawServer(saying(head + body)) as server, pytest.raises(UnreachableError, match="refuses"):
+        Client(server.url).fetch("2.root.der", 10)
+
+
 @pytest.mark.standard("STD-5.4.4.3-2")
 @pytest.mark.parametrize(
     "line", [b"500 Internal Server Error", b"503 Service Unavailable", b"204 No Content", b"206 Partial", b"401 No"]

@@ -19,6 +19,9 @@ from uptane.transport.limits import TransferLimits
 NOT_THERE = frozenset({403, 404})
 """Statuses that say that there is no such file; some object stores answer 403 for one (STD-5.4.4.3-2)."""
 
+PROBLEM = "application/problem+json"
+"""The media type of a refusal by a server like ours (RFC 9457): there may be such a file, but not for whoever asks."""
+
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)", re.IGNORECASE)
 
 
@@ -88,6 +91,8 @@ class FileClient:
         headers = {"Range": f"bytes={start}-"} if start else {}
         request = Request(method="GET", url=url, headers=headers)
         with exchange(request, self.limits, unreachable, tls=self.tls) as answer:
+            if answer.status == 403 and answer.media_type == PROBLEM:
+                raise unreachable("the server refuses this vehicle or its certificate")
             if answer.status in NOT_THERE:
                 self.say(f"Could not download URL: {url} (there is no such file)")
                 answer.skip_body()
