@@ -49,4 +49,5 @@ def test_a_refusal_of_http_is_a_problem_too() -> None:
         "title": "Method Not Allowed",
         "status": 405,
         "detail": "Files are read only.",
+        "code": "E-HTTP",
     }

@@ -32,11 +32,12 @@ class House:
     Args:
         folder: of its own.
         since: when the authority was made.
+        authority: the folder of an authority that is there already.
     """
 
-    def __init__(self, folder: Path, *, since: datetime = NOW) -> None:
+    def __init__(self, folder: Path, *, since: datetime = NOW, authority: Path | None = None) -> None:
         self.folder = folder
-        self.authority = CertificateAuthority.in_folder(folder / "authority", now=since)
+        self.authority = CertificateAuthority.in_folder(authority or folder / "authority", now=since)
         self.trusts = self.authority.certificate_file
 
     def server(self, *names: str) -> ServerFiles:

@@ -156,7 +156,8 @@ class DeviceApi:
     """
 
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
-        self._router = Router(list(routes))
+        self.routes = tuple(routes)
+        self._router = Router(list(routes), redirect_slashes=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request."""

@@ -31,6 +31,9 @@ from uptane.services.asgi import Answer, Headers
 
 CONTENT_TYPE = "application/problem+json"
 
+HTTP_CODE = "E-HTTP"
+"""The code of what HTTP itself forbids; the status tells the rest."""
+
 STATUS: dict[type[UptaneError], HTTPStatus] = {
     FormatError: HTTPStatus.BAD_REQUEST,
     BadSignatureError: HTTPStatus.FORBIDDEN,
@@ -63,15 +66,16 @@ def status_of(error: UptaneError) -> HTTPStatus:
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
-def problem(error: UptaneError) -> Answer:
+def problem(error: UptaneError, *, headers: Headers = ()) -> Answer:
     """An error as an answer; `code`, `attack` and `next_step` are extension members."""
     extensions = {"code": error.code, "attack": error.attack, "next_step": error.next_step}
-    return _answer(status_of(error), f"{error.what}.", {name: value for name, value in extensions.items() if value})
+    given = {name: value for name, value in extensions.items() if value}
+    return _answer(status_of(error), f"{error.what}.", given, headers)
 
 
 def refusal(status: HTTPStatus, detail: str, *, headers: Headers = ()) -> Answer:
-    """A request that HTTP itself forbids here: the wrong method, place, size or host."""
-    return _answer(status, detail, {}, headers)
+    """A request that HTTP itself forbids here: the wrong method, place, encoding or host."""
+    return _answer(status, detail, {"code": HTTP_CODE}, headers)
 
 
 def _answer(status: HTTPStatus, detail: str, extensions: dict[str, str], headers: Headers = ()) -> Answer:

@@ -3,8 +3,9 @@
 import asyncio
 from http import HTTPStatus
 
+from uptane.metadata.errors import EndlessDataError, SlowRetrievalError
 from uptane.services.asgi import Answer, Receive, Scope, header
-from uptane.services.problems import refusal
+from uptane.services.problems import problem, refusal
 
 CLOSE = ((b"connection", b"close"),)
 
@@ -43,7 +44,8 @@ async def read_body(scope: Scope, receive: Receive, *, max_bytes: int, max_secon
         async with asyncio.timeout(max_seconds):
             return await _collect(receive, max_bytes)
     except TimeoutError as error:
-        raise _refused(HTTPStatus.REQUEST_TIMEOUT, f"The body took more than {max_seconds:g} seconds.") from error
+        late = SlowRetrievalError(f"the body took more than {max_seconds:g} seconds")
+        raise BodyRefused(problem(late, headers=CLOSE)) from error
 
 
 async def _collect(receive: Receive, max_bytes: int) -> bytes:
@@ -60,7 +62,8 @@ async def _collect(receive: Receive, max_bytes: int) -> bytes:
 
 
 def _too_large(max_bytes: int) -> BodyRefused:
-    return _refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body may have {max_bytes} bytes at most.")
+    large = EndlessDataError(f"the body may have {max_bytes} bytes at most")
+    return BodyRefused(problem(large, headers=CLOSE))
 
 
 def _refused(status: HTTPStatus, detail: str) -> BodyRefused:
