@@ -148,8 +148,10 @@ def test_unchanged_metadata_answers_304_and_images_answer_in_ranges(tmp_path: Pa
             part = await fleet.ask(MINE, "GET", "/repo/targets/dir/firmware.img", headers={"range": "bytes=4-5"})
             assert (part.status_code, part.content) == (206, b"45")
             assert (await fleet.ask(MINE, "GET", "/repo/targets/dir/none.img")).status_code == 404
-            assert (await fleet.ask(MINE, "GET", "/nowhere")).status_code == 404
-            assert (await fleet.ask(MINE, "DELETE", "/director/manifest")).status_code == 405
+            for method, path, status in (("GET", "/nowhere", 404), ("DELETE", "/director/manifest", 405)):
+                refused = await fleet.ask(MINE, method, path)
+                assert (refused.status_code, refused.json()["code"]) == (status, "E-HTTP")
+            assert refused.headers["allow"] == "PUT"
 
     asyncio.run(scenario())
 

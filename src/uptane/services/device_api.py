@@ -163,6 +163,7 @@ class DeviceApi:
         """One HTTP request."""
         if scope["type"] != "http":
             return
+        scope["app"] = self  # so that the router raises what is not there, and does not answer it by itself
         try:
             await self._router(scope, receive, send)
         except BodyRefused as error:
@@ -170,7 +171,9 @@ class DeviceApi:
                 await error.answer.send(send)
         except HTTPException as error:
             status = HTTPStatus(error.status_code)
-            await refusal(status, f"{scope['method']} {scope['path'][:200]!r}: {status.phrase}.").send(send)
+            headers = tuple((name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items())
+            detail = f"{scope['method']} {scope['path'][:200]!r}: {status.phrase}."
+            await refusal(status, detail, headers=headers).send(send)
         except UptaneError as error:
             await problem(error).send(send)
 
