@@ -12,10 +12,12 @@ from pathlib import Path
 
 from starlette.routing import BaseRoute
 
+from uptane.assembly.online_roles import OnlineRoles
 from uptane.assembly.production import Systems, open_systems, utc_now
 from uptane.assembly.settings import Settings
 from uptane.assembly.tls_server import TlsServer, listening, server_tls
-from uptane.metadata.errors import SpoofingError, UptaneError
+from uptane.assembly.workers import Workers, WorkerTask
+from uptane.metadata.errors import SettingsError, SpoofingError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.vehicle_certificate import read_vehicle_certificate
 from uptane.services.asgi import Application
@@ -32,7 +34,7 @@ from uptane.services.identity import Identification, Identified, Identity
 from uptane.services.object_files import ObjectFiles
 from uptane.services.static_files import Place, StaticFiles
 from uptane.storage.atomic_files import Folder
-from uptane.storage.certificate_authority import CertificateAuthority
+from uptane.storage.certificate_authority import CertificateAuthority, ServerFiles
 from uptane.storage.object_images import ImageObjects
 from uptane.storage.sql.enrolment import SqlEnrolment
 
@@ -150,25 +152,33 @@ def _images(systems: Systems) -> Application:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, which: frozenset[System], listener: socket.socket) -> AsyncIterator[TlsServer]:
+async def serving(
+    settings: Settings, which: frozenset[System], listener: socket.socket, files: ServerFiles
+) -> AsyncIterator[TlsServer]:
     """A server that is ready to start, over stores that are open while the context is.
+
+    What the Image repository has let expire is signed again before.
 
     Args:
         settings: what it is made from.
         which: the systems that run in this process.
         listener: where vehicles connect.
+        files: the server's certificate and key.
     """
     async with open_systems(settings) as systems:
         enrolment = SqlEnrolment(systems.engine)
         revoked = RevokedCertificates(enrolment)
         await revoked.read()
         authority = CertificateAuthority.in_folder(certificates_of(settings), now=utc_now())
-        files = authority.server_files(
-            certificates_of(settings), settings.listen.names, now=utc_now(), lifetime=SERVER_CERTIFICATE_LIFETIME
-        )
         contacts = FirstContacts(authority, enrolment, timedelta(days=settings.certificates.vehicle_days))
+        signs = System.IMAGE_REPOSITORY in which
+        online = OnlineRoles(systems.image_repository, utc_now)
+        if signs:
+            await online.renew()
 
         async def ready() -> bool:
+            if signs and not online.are_fresh():
+                return False
             try:
                 await systems.director.vehicles_exist()
             except UptaneError:
@@ -178,11 +188,15 @@ async def serving(settings: Settings, which: frozenset[System], listener: socket
         identification = Identification(revocations=revoked, now=utc_now, fronts=settings.listen.trusted_fronts)
         app = Identified(application(systems, which, contacts, ready), identification)
         tls = server_tls(certificate=files.certificate, key=files.key, client_authorities=authority.certificate)
-        reading = asyncio.create_task(revoked.keep_reading())
+        tasks = [asyncio.create_task(revoked.keep_reading())]
+        if signs:
+            tasks.append(asyncio.create_task(online.keep()))
         try:
             yield TlsServer(app, listener, tls=tls)
         finally:
-            reading.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def certificates_of(settings: Settings) -> Path:
@@ -190,16 +204,51 @@ def certificates_of(settings: Settings) -> Path:
     return settings.place(settings.certificates.folder)
 
 
+def server_certificate(settings: Settings) -> ServerFiles:
+    """A new certificate for the server of these settings; its key stays."""
+    folder = certificates_of(settings)
+    authority = CertificateAuthority.in_folder(folder, now=utc_now())
+    return authority.server_files(folder, settings.listen.names, now=utc_now(), lifetime=SERVER_CERTIFICATE_LIFETIME)
+
+
 async def serve(settings: Settings, which: frozenset[System], say: Callable[[str], None]) -> None:
-    """Serves until SIGTERM or SIGINT.
+    """Serves until SIGTERM or SIGINT, in this process or in several that it starts.
 
     Raises:
+        SettingsError: several workers of the Director over SQLite.
+        WorkersError: workers end before they answer.
         UptaneError: the port is in use, another process serves this folder, or a store cannot be opened.
     """
+    check_workers(settings, which)
     with alone(settings), listening(settings.listen.host, settings.listen.port) as listener:
-        async with serving(settings, which, listener) as server:
-            say(f"{', '.join(sorted(which))}: https://{settings.listen.host}:{server.port}")
-            await server.run()
+        files = server_certificate(settings)
+        where = f"{', '.join(sorted(which))}: https://{settings.listen.host}:{listener.getsockname()[1]}"
+        if settings.listen.workers > 1:
+            async with serving(settings, which, listener, files):
+                pass  # what is wrong with stores and keys is told once, by this process
+            task = WorkerTask(
+                settings=settings.to_json(),
+                systems=tuple(sorted(which)),
+                certificate=str(files.certificate),
+                key=str(files.key),
+                listener=listener.fileno(),
+            )
+            await Workers(settings.listen.workers, listener, task, say, where).run()
+        else:
+            async with serving(settings, which, listener, files) as server:
+                say(where)
+                await server.run()
+
+
+def check_workers(settings: Settings, which: frozenset[System]) -> None:
+    """Raises SettingsError where several processes would write to one SQLite file; the other systems only read it."""
+    workers, database = settings.listen.workers, settings.database_url
+    if workers > 1 and System.DIRECTOR in which and "://" not in database:
+        raise SettingsError(
+            f"{workers} workers of the Director cannot share the SQLite file {database}",
+            next_step="Keep the inventory in PostgreSQL (url of [database]), or let one worker serve.",
+            field="listen.workers",
+        )
 
 
 @contextmanager

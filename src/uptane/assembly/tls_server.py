@@ -5,7 +5,7 @@ import ipaddress
 import signal
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -82,14 +82,20 @@ class TlsServer:
         """Takes no more connections, finishes the requests that are here within the grace, and ends."""
         await self._server.ended(self._task)
 
-    async def run(self) -> None:
-        """Serves until the process is asked to end by SIGTERM or SIGINT, then stops. For the main thread."""
+    async def run(self, asked: asyncio.Event | None = None, on_ready: Callable[[], object] = lambda: None) -> None:
+        """Serves until the process is asked to end by SIGTERM or SIGINT, then stops. For the main thread.
+
+        Args:
+            asked: ends it too, once it is set.
+            on_ready: called when requests are answered.
+        """
         loop = asyncio.get_running_loop()
-        asked = asyncio.Event()
+        asked = asked or asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, asked.set)
         try:
             await self.start()
+            on_ready()
             await asked.wait()
             await self.stop()
         finally:
