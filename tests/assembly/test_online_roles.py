@@ -14,7 +14,8 @@ from running_servers import new_servers
 from uptane.assembly import serving as serving_module
 from uptane.assembly.online_roles import CHECK_SECONDS, OnlineRoles
 from uptane.assembly.production import open_systems, utc_now
-from uptane.assembly.serving import System, certificates_of, server_certificate, serving
+from uptane.assembly.server_certificates import server_certificate
+from uptane.assembly.serving import System, certificates_of, serving
 from uptane.assembly.tls_server import listening
 from uptane.image_repository.renewal import Outlook, Renewal
 from uptane.image_repository.repository import ImageRepository
@@ -127,10 +128,9 @@ def test_after_a_long_stop_a_server_has_signed_again_before_it_answers(tmp_path:
 
     async def story() -> None:
         with listening("127.0.0.1", 0) as listener:
-            files = server_certificate(settings)
             async with open_systems(settings) as systems:
                 for which, version in (({System.TIMESERVER}, 1), ({System.IMAGE_REPOSITORY}, 2), (set(System), 2)):
-                    async with serving(settings, frozenset(which), listener, files):
+                    async with serving(settings, frozenset(which), listener):
                         own = await verify_own_metadata(systems.image_metadata, settings.profile)
                         assert own is not None and own.timestamp_version == version, which
                 assert own.timestamp_expires == later + DAY
@@ -140,7 +140,8 @@ def test_after_a_long_stop_a_server_has_signed_again_before_it_answers(tmp_path:
 
 def test_a_server_whose_timestamp_has_expired_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, moment = new_servers(tmp_path / "fleet"), [utc_now()]
-    files, tls = server_certificate(settings), client_tls(authorities=certificates_of(settings) / "authority.pem")
+    files = server_certificate(certificates_of(settings), settings.listen.names)
+    tls = client_tls(authorities=certificates_of(settings) / "authority.pem")
     monkeypatch.setattr(serving_module, "utc_now", lambda: moment[0])
 
     async def story() -> None:

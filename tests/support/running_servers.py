@@ -142,9 +142,16 @@ def asked_until_answered(port: int, tls: ssl.SSLContext, path: str) -> tuple[byt
     for again in range(1000):
         with suppress(OSError):
             answer = ask(port, tls, get(path, "Connection: close"))
-            if answer:
+            if is_whole(answer):
                 return answer, again
     raise AssertionError(f"{path} was never answered")
+
+
+def is_whole(answer: bytes) -> bool:
+    """Whether an answer has the body that its head promises."""
+    head, found, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head.lower())
+    return bool(found) and length is not None and len(body) == int(length[1])
 
 
 def refused(port: int) -> bool:

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 
 from uptane.assembly.online_roles import OnlineRoles
 from uptane.assembly.production import Systems, open_systems, utc_now
+from uptane.assembly.server_certificates import keep_loading, keep_making, server_certificate
 from uptane.assembly.settings import Settings
 from uptane.assembly.tls_server import TlsServer, listening, server_tls
 from uptane.assembly.workers import Workers, WorkerTask
@@ -40,9 +41,6 @@ from uptane.storage.sql.enrolment import SqlEnrolment
 
 REVOCATION_SECONDS = 10.0
 """How often the list of revoked certificates is read again: so long may a stolen one still be used."""
-
-SERVER_CERTIFICATE_LIFETIME = timedelta(days=90)
-"""Made anew at every start."""
 
 Ready = Callable[[], Awaitable[bool]]
 
@@ -153,7 +151,7 @@ def _images(systems: Systems) -> Application:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, which: frozenset[System], listener: socket.socket, files: ServerFiles
+    settings: Settings, which: frozenset[System], listener: socket.socket, files: ServerFiles | None = None
 ) -> AsyncIterator[TlsServer]:
     """A server that is ready to start, over stores that are open while the context is.
 
@@ -163,7 +161,7 @@ async def serving(
         settings: what it is made from.
         which: the systems that run in this process.
         listener: where vehicles connect.
-        files: the server's certificate and key.
+        files: the server's certificate and key; made where none are given.
     """
     async with open_systems(settings) as systems:
         enrolment = SqlEnrolment(systems.engine)
@@ -187,8 +185,9 @@ async def serving(
 
         identification = Identification(revocations=revoked, now=utc_now, fronts=settings.listen.trusted_fronts)
         app = Identified(application(systems, which, contacts, ready), identification)
+        files = files or server_certificate(certificates_of(settings), settings.listen.names)
         tls = server_tls(certificate=files.certificate, key=files.key, client_authorities=authority.certificate)
-        tasks = [asyncio.create_task(revoked.keep_reading())]
+        tasks = [asyncio.create_task(revoked.keep_reading()), asyncio.create_task(keep_loading(tls, files))]
         if signs:
             tasks.append(asyncio.create_task(online.keep()))
         try:
@@ -204,13 +203,6 @@ def certificates_of(settings: Settings) -> Path:
     return settings.place(settings.certificates.folder)
 
 
-def server_certificate(settings: Settings) -> ServerFiles:
-    """A new certificate for the server of these settings; its key stays."""
-    folder = certificates_of(settings)
-    authority = CertificateAuthority.in_folder(folder, now=utc_now())
-    return authority.server_files(folder, settings.listen.names, now=utc_now(), lifetime=SERVER_CERTIFICATE_LIFETIME)
-
-
 async def serve(settings: Settings, which: frozenset[System], say: Callable[[str], None]) -> None:
     """Serves until SIGTERM or SIGINT, in this process or in several that it starts.
 
@@ -221,11 +213,16 @@ async def serve(settings: Settings, which: frozenset[System], say: Callable[[str
     """
     check_workers(settings, which)
     with alone(settings), listening(settings.listen.host, settings.listen.port) as listener:
-        files = server_certificate(settings)
+        files = server_certificate(certificates_of(settings), settings.listen.names)
         where = f"{', '.join(sorted(which))}: https://{settings.listen.host}:{listener.getsockname()[1]}"
-        if settings.listen.workers > 1:
-            async with serving(settings, which, listener, files):
-                pass  # what is wrong with stores and keys is told once, by this process
+        making = asyncio.create_task(keep_making(certificates_of(settings), settings.listen.names))
+        try:
+            async with serving(settings, which, listener, files) as server:
+                if settings.listen.workers == 1:
+                    say(where)
+                    await server.run()
+                    return
+            # What is wrong with stores and keys was told by this process, once.
             task = WorkerTask(
                 settings=settings.to_json(),
                 systems=tuple(sorted(which)),
@@ -234,10 +231,8 @@ async def serve(settings: Settings, which: frozenset[System], say: Callable[[str
                 listener=listener.fileno(),
             )
             await Workers(settings.listen.workers, listener, task, say, where).run()
-        else:
-            async with serving(settings, which, listener, files) as server:
-                say(where)
-                await server.run()
+        finally:
+            making.cancel()
 
 
 def check_workers(settings: Settings, which: frozenset[System]) -> None:

@@ -135,6 +135,19 @@ def server_tls(*, certificate: Path, key: Path, client_authorities: bytes) -> ss
     context.set_alpn_protocols(["http/1.1"])
     context.verify_mode = ssl.CERT_OPTIONAL
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    load_certificate(context, certificate=certificate, key=key)
+    try:
+        context.load_verify_locations(cadata=client_authorities.decode("ascii"))
+    except (ssl.SSLError, ValueError) as error:
+        raise StorageError(
+            f"the certificates of the authorities for vehicles cannot be used: {_reason(error)}",
+            next_step="They must be PEM.",
+        ) from error
+    return context
+
+
+def load_certificate(context: ssl.SSLContext, *, certificate: Path, key: Path) -> None:
+    """Has a server show this certificate from its next connection on; as `server_tls`."""
     try:
         # The password keeps OpenSSL from asking for one at the terminal.
         context.load_cert_chain(certificate, key, password="")
@@ -145,14 +158,6 @@ def server_tls(*, certificate: Path, key: Path, client_authorities: bytes) -> ss
             certificate=str(certificate),
             key=str(key),
         ) from error
-    try:
-        context.load_verify_locations(cadata=client_authorities.decode("ascii"))
-    except (ssl.SSLError, ValueError) as error:
-        raise StorageError(
-            f"the certificates of the authorities for vehicles cannot be used: {_reason(error)}",
-            next_step="They must be PEM.",
-        ) from error
-    return context
 
 
 class _Server(QuietServer):

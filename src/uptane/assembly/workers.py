@@ -93,7 +93,7 @@ class Workers:
         self._count = count
         self._listener = listener
         self._task = msgspec.json.encode(task) + b"\n"
-        self._say = say
+        self._report = say
         self._where = where
         self._command = command
         self._first_pause = first_pause
@@ -125,6 +125,10 @@ class Workers:
                 loop.remove_signal_handler(number)
         for task in done:
             await task
+
+    def _say(self, line: str) -> None:
+        with suppress(OSError):  # nobody reads any more what is said; that ends no server
+            self._report(line)
 
     async def _keep(self, number: int) -> None:
         """Has one worker running; ends with an error only."""
