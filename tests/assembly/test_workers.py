@@ -230,19 +230,54 @@ def test_workers_of_the_director_need_a_database_that_several_processes_share(ma
     check_workers(made[0], frozenset(System))
 
 
-def test_workers_that_never_answer_are_given_up_with_one_error() -> None:
-    said: list[str] = []
+def supervised(code: str, say: Callable[[str], None], *arguments: str) -> None:
+    """Two workers that are a few lines of Python."""
 
-    async def serve(code: str) -> None:
+    async def serve() -> None:
         with listening("127.0.0.1", 0) as listener:
             task = WorkerTask(settings="", systems=(), certificate="", key="", listener=listener.fileno())
-            command = (sys.executable, "-c", code)
-            await Workers(2, listener, task, said.append, "never", command=command, first_pause=0).run()
+            command = (sys.executable, "-S", "-c", code, *arguments)
+            await Workers(2, listener, task, say, "they answer", command=command, first_pause=0.0005).run()
 
+    asyncio.run(serve())
+
+
+def test_workers_that_never_answer_pause_longer_and_longer_and_are_given_up_with_one_error() -> None:
+    said: list[str] = []
     with pytest.raises(WorkersError, match=r"ended with exit code 3") as refusal:
-        asyncio.run(serve("raise SystemExit(3)"))
+        supervised("raise SystemExit(3)", said.append)
     assert refusal.value.code == "E-WORKERS"
-    assert sum("started" in line for line in said) >= 2 * ATTEMPTS and "never" not in said
+    pauses = [line.rpartition(" starts ")[2] for line in said if line.startswith("worker 1 (")]
+    assert pauses[:3] == ["in 0.0005 s", "in 0.001 s", "in 0.002 s"] and len(pauses) >= ATTEMPTS - 1
+    assert "they answer" not in said
+
+
+ONE_ANSWERS = """
+import os, socket, sys
+parent = socket.socket(fileno=0)
+assert parent.recv(100_000).endswith(b"\\n")
+try:
+    os.close(os.open(sys.argv[1], os.O_CREAT | os.O_EXCL))
+except FileExistsError:
+    sys.exit(3)
+parent.send(b"ready\\n")
+parent.recv(1)
+"""
+
+
+def test_while_one_worker_answers_the_others_are_tried_for_ever_and_all_end_when_they_are_asked_to(
+    tmp_path: Path,
+) -> None:
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if sum("exit code 3" in each for each in said) == 2 * ATTEMPTS + 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    supervised(ONE_ANSWERS, say, str(tmp_path / "first"))
+    assert said.count("they answer") == 1
+    assert sum("was killed by SIGTERM" in line for line in said) in (1, 2)
 
 
 def test_a_worker_that_nobody_tells_what_to_do_ends() -> None:

@@ -156,7 +156,7 @@ def is_whole(answer: bytes) -> bool:
 
 def refused(port: int) -> bool:
     """Waits until nobody listens there any more."""
-    for _ in range(100_000):
+    for _ in range(10_000):
         try:
             socket.create_connection(("127.0.0.1", port), timeout=10).close()
         except ConnectionRefusedError:

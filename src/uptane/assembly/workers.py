@@ -97,7 +97,7 @@ class Workers:
         self._where = where
         self._command = command
         self._first_pause = first_pause
-        self._alive: dict[int, asyncio.subprocess.Process] = {}
+        self._alive: dict[int, _Worker] = {}
         self._answering: set[int] = set()
         self._in_vain = 0
 
@@ -176,20 +176,25 @@ class Workers:
     async def _started(self, number: int) -> _Worker:
         ours, theirs = socket.socketpair()
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=theirs.fileno(),
-                pass_fds=[self._listener.fileno()],
-                start_new_session=True,  # Ctrl-C is for the parent, which hands it on
-            )
-        self._alive[number] = process
-        reader, writer = await asyncio.open_connection(sock=ours)
+            reader, writer = await asyncio.open_connection(sock=ours)
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    stdin=theirs.fileno(),
+                    pass_fds=[self._listener.fileno()],
+                    start_new_session=True,  # Ctrl-C is for the parent, which hands it on
+                )
+            except BaseException:
+                writer.close()
+                raise
+        self._alive[number] = worker = _Worker(process, reader, writer)
         writer.write(self._task)
-        return _Worker(process, reader, writer)
+        return worker
 
     async def _end(self, number: int) -> None:
         """Asks a worker to end, and kills it where it does not."""
-        process = self._alive.pop(number)
+        worker = self._alive.pop(number)
+        process = worker.process
         with suppress(ProcessLookupError):
             process.terminate()
         try:
@@ -197,11 +202,13 @@ class Workers:
         except TimeoutError:
             process.kill()
             await process.wait()
+        worker.writer.close()
         self._say(f"worker {number} {_ended(process)}")
 
 
 def _ended(process: asyncio.subprocess.Process) -> str:
     code = process.returncode or 0
     if code < 0:
-        return f"(process {process.pid}) was killed by {signal.Signals(-code).name}"
+        name = next((each.name for each in signal.Signals if each == -code), f"signal {-code}")
+        return f"(process {process.pid}) was killed by {name}"
     return f"(process {process.pid}) ended" + (f" with exit code {code}" if code else "")
