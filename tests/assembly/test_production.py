@@ -35,7 +35,8 @@ def stack(name: str, folder: Path) -> Iterator[tuple[list[str], Mapping[str, str
         return
     with running_postgresql(folder / "pg") as database, running_s3_server(folder / "s3") as server:
         added = ["--database", database, "--storage", server.url("images")]
-        yield added, {**server.environment, "UPTANE_STORAGE__UNSAFE_PLAIN_HTTP": "true"}
+        workers = {"UPTANE_LISTEN__WORKERS": "2"}
+        yield added, {**server.environment, **workers, "UPTANE_STORAGE__UNSAFE_PLAIN_HTTP": "true"}
 
 
 @pytest.mark.slow
@@ -63,7 +64,7 @@ def test_the_commands_of_the_readme_lead_from_nothing_to_an_updated_vehicle(name
             [str(UPTANE), *serving], cwd=work, env=environment, stdout=subprocess.PIPE, text=True
         ) as server:
             try:
-                assert server.stdout is not None and f":{port}" in server.stdout.readline()
+                assert server.stdout is not None and any(f":{port}" in line for line in server.stdout)
                 said = [run(line) for line in lines[2:]]
             finally:
                 server.terminate()

@@ -95,6 +95,17 @@ def signers_of(settings: Settings, system: str) -> dict[Role, KeySigner]:
     return {role: signer(settings, f"{system}-{role}") for role in Role}
 
 
+def signers_at_hand(settings: Settings, system: str) -> dict[Role, KeySigner]:
+    """The keys of Snapshot and Timestamp, and those of Root and Targets where nobody has taken them away.
+
+    Raises:
+        ProvisioningError: the key of Snapshot or Timestamp is missing.
+    """
+    folder = settings.place(settings.keys.folder)
+    kept = (role for role in (Role.ROOT, Role.TARGETS) if (folder / f"{system}-{role}").exists())
+    return {role: signer(settings, f"{system}-{role}") for role in (*kept, Role.SNAPSHOT, Role.TIMESTAMP)}
+
+
 def root_of(signers: dict[Role, KeySigner]) -> Root:
     """A first Root with these keys."""
     return new_root({role: [key] for role, key in signers.items()})
@@ -128,7 +139,7 @@ def _image_repository(
 async def _systems(settings: Settings, inventory: SqlInventory) -> Systems:
     profile = settings.profile
     repository, metadata, images = _image_repository(settings)
-    repository.add_signers(signers_of(settings, IMAGE_REPOSITORY).values())
+    repository.add_signers(signers_at_hand(settings, IMAGE_REPOSITORY).values())
     first = await metadata.read(profile.metadata_name(Role.ROOT, 1))
     if first is None:
         raise ProvisioningError(

@@ -12,10 +12,13 @@ from pathlib import Path
 
 from starlette.routing import BaseRoute
 
+from uptane.assembly.online_roles import OnlineRoles
 from uptane.assembly.production import Systems, open_systems, utc_now
+from uptane.assembly.server_certificates import keep_loading, keep_making, server_certificate
 from uptane.assembly.settings import Settings
 from uptane.assembly.tls_server import TlsServer, listening, server_tls
-from uptane.metadata.errors import SpoofingError, UptaneError
+from uptane.assembly.workers import Workers, WorkerTask
+from uptane.metadata.errors import SettingsError, SpoofingError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.vehicle_certificate import read_vehicle_certificate
 from uptane.services.asgi import Application
@@ -32,15 +35,12 @@ from uptane.services.identity import Identification, Identified, Identity
 from uptane.services.object_files import ObjectFiles
 from uptane.services.static_files import Place, StaticFiles
 from uptane.storage.atomic_files import Folder
-from uptane.storage.certificate_authority import CertificateAuthority
+from uptane.storage.certificate_authority import CertificateAuthority, ServerFiles
 from uptane.storage.object_images import ImageObjects
 from uptane.storage.sql.enrolment import SqlEnrolment
 
 REVOCATION_SECONDS = 10.0
 """How often the list of revoked certificates is read again: so long may a stolen one still be used."""
-
-SERVER_CERTIFICATE_LIFETIME = timedelta(days=90)
-"""Made anew at every start."""
 
 Ready = Callable[[], Awaitable[bool]]
 
@@ -150,25 +150,33 @@ def _images(systems: Systems) -> Application:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, which: frozenset[System], listener: socket.socket) -> AsyncIterator[TlsServer]:
+async def serving(
+    settings: Settings, which: frozenset[System], listener: socket.socket, files: ServerFiles | None = None
+) -> AsyncIterator[TlsServer]:
     """A server that is ready to start, over stores that are open while the context is.
+
+    What the Image repository has let expire is signed again before.
 
     Args:
         settings: what it is made from.
         which: the systems that run in this process.
         listener: where vehicles connect.
+        files: the server's certificate and key; made where none are given.
     """
     async with open_systems(settings) as systems:
         enrolment = SqlEnrolment(systems.engine)
         revoked = RevokedCertificates(enrolment)
         await revoked.read()
         authority = CertificateAuthority.in_folder(certificates_of(settings), now=utc_now())
-        files = authority.server_files(
-            certificates_of(settings), settings.listen.names, now=utc_now(), lifetime=SERVER_CERTIFICATE_LIFETIME
-        )
         contacts = FirstContacts(authority, enrolment, timedelta(days=settings.certificates.vehicle_days))
+        signs = System.IMAGE_REPOSITORY in which
+        online = OnlineRoles(systems.image_repository, utc_now)
+        if signs:
+            await online.renew()
 
         async def ready() -> bool:
+            if signs and not online.are_fresh():
+                return False
             try:
                 await systems.director.vehicles_exist()
             except UptaneError:
@@ -177,12 +185,17 @@ async def serving(settings: Settings, which: frozenset[System], listener: socket
 
         identification = Identification(revocations=revoked, now=utc_now, fronts=settings.listen.trusted_fronts)
         app = Identified(application(systems, which, contacts, ready), identification)
+        files = files or server_certificate(certificates_of(settings), settings.listen.names)
         tls = server_tls(certificate=files.certificate, key=files.key, client_authorities=authority.certificate)
-        reading = asyncio.create_task(revoked.keep_reading())
+        tasks = [asyncio.create_task(revoked.keep_reading()), asyncio.create_task(keep_loading(tls, files))]
+        if signs:
+            tasks.append(asyncio.create_task(online.keep()))
         try:
             yield TlsServer(app, listener, tls=tls)
         finally:
-            reading.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def certificates_of(settings: Settings) -> Path:
@@ -191,15 +204,46 @@ def certificates_of(settings: Settings) -> Path:
 
 
 async def serve(settings: Settings, which: frozenset[System], say: Callable[[str], None]) -> None:
-    """Serves until SIGTERM or SIGINT.
+    """Serves until SIGTERM or SIGINT, in this process or in several that it starts.
 
     Raises:
+        SettingsError: several workers of the Director over SQLite.
+        WorkersError: workers end before they answer.
         UptaneError: the port is in use, another process serves this folder, or a store cannot be opened.
     """
+    check_workers(settings, which)
     with alone(settings), listening(settings.listen.host, settings.listen.port) as listener:
-        async with serving(settings, which, listener) as server:
-            say(f"{', '.join(sorted(which))}: https://{settings.listen.host}:{server.port}")
-            await server.run()
+        files = server_certificate(certificates_of(settings), settings.listen.names)
+        where = f"{', '.join(sorted(which))}: https://{settings.listen.host}:{listener.getsockname()[1]}"
+        making = asyncio.create_task(keep_making(certificates_of(settings), settings.listen.names))
+        try:
+            async with serving(settings, which, listener, files) as server:
+                if settings.listen.workers == 1:
+                    say(where)
+                    await server.run()
+                    return
+            # What is wrong with stores and keys was told by this process, once.
+            task = WorkerTask(
+                settings=settings.to_json(),
+                systems=tuple(sorted(which)),
+                certificate=str(files.certificate),
+                key=str(files.key),
+                listener=listener.fileno(),
+            )
+            await Workers(settings.listen.workers, listener, task, say, where).run()
+        finally:
+            making.cancel()
+
+
+def check_workers(settings: Settings, which: frozenset[System]) -> None:
+    """Raises SettingsError where several processes would write to one SQLite file; the other systems only read it."""
+    workers, database = settings.listen.workers, settings.database_url
+    if workers > 1 and System.DIRECTOR in which and "://" not in database:
+        raise SettingsError(
+            f"{workers} workers of the Director cannot share the SQLite file {database}",
+            next_step="Keep the inventory in PostgreSQL (url of [database]), or let one worker serve.",
+            field="listen.workers",
+        )
 
 
 @contextmanager

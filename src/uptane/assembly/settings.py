@@ -1,5 +1,6 @@
 """The settings of production servers: one TOML file, and `UPTANE_SECTION__KEY` in the environment over it."""
 
+import json
 import os
 import re
 from ipaddress import ip_network
@@ -127,6 +128,16 @@ class Settings(BaseSettings):
     def place(self, name: str) -> Path:
         """A folder of the settings, absolute."""
         return self.folder / name
+
+    def with_workers(self, workers: int | None) -> "Settings":
+        """The same with so many processes; None changes nothing."""
+        if workers is None:
+            return self
+        return self.model_copy(update={"listen": self.listen.model_copy(update={"workers": workers})})
+
+    def to_json(self) -> str:
+        """All of them, secrets too, for a process of our own; `Settings(**json.loads(...))` is the inverse."""
+        return json.dumps({**self.model_dump(), "folder": str(self.folder)}, default=SecretStr.get_secret_value)
 
 
 def load_settings(path: Path) -> Settings:

@@ -5,7 +5,7 @@ import ipaddress
 import signal
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -82,14 +82,20 @@ class TlsServer:
         """Takes no more connections, finishes the requests that are here within the grace, and ends."""
         await self._server.ended(self._task)
 
-    async def run(self) -> None:
-        """Serves until the process is asked to end by SIGTERM or SIGINT, then stops. For the main thread."""
+    async def run(self, asked: asyncio.Event | None = None, on_ready: Callable[[], object] = lambda: None) -> None:
+        """Serves until the process is asked to end by SIGTERM or SIGINT, then stops. For the main thread.
+
+        Args:
+            asked: ends it too, once it is set.
+            on_ready: called when requests are answered.
+        """
         loop = asyncio.get_running_loop()
-        asked = asyncio.Event()
+        asked = asked or asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, asked.set)
         try:
             await self.start()
+            on_ready()
             await asked.wait()
             await self.stop()
         finally:
@@ -129,6 +135,19 @@ def server_tls(*, certificate: Path, key: Path, client_authorities: bytes) -> ss
     context.set_alpn_protocols(["http/1.1"])
     context.verify_mode = ssl.CERT_OPTIONAL
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    load_certificate(context, certificate=certificate, key=key)
+    try:
+        context.load_verify_locations(cadata=client_authorities.decode("ascii"))
+    except (ssl.SSLError, ValueError) as error:
+        raise StorageError(
+            f"the certificates of the authorities for vehicles cannot be used: {_reason(error)}",
+            next_step="They must be PEM.",
+        ) from error
+    return context
+
+
+def load_certificate(context: ssl.SSLContext, *, certificate: Path, key: Path) -> None:
+    """Has a server show this certificate from its next connection on; as `server_tls`."""
     try:
         # The password keeps OpenSSL from asking for one at the terminal.
         context.load_cert_chain(certificate, key, password="")
@@ -139,14 +158,6 @@ def server_tls(*, certificate: Path, key: Path, client_authorities: bytes) -> ss
             certificate=str(certificate),
             key=str(key),
         ) from error
-    try:
-        context.load_verify_locations(cadata=client_authorities.decode("ascii"))
-    except (ssl.SSLError, ValueError) as error:
-        raise StorageError(
-            f"the certificates of the authorities for vehicles cannot be used: {_reason(error)}",
-            next_step="They must be PEM.",
-        ) from error
-    return context
 
 
 class _Server(QuietServer):

@@ -25,7 +25,20 @@ app = App(
 app.command("uptane.cli.demo:demo", name="demo", help="Run the whole walkthrough: every update and every attack.")
 
 app.command("uptane.cli.init:init", name="init", help="Make a folder for production servers.")
-app.command("uptane.cli.serve:serve", name="serve", help="Run production servers.")
+app.command(
+    "uptane.cli.serve:serve",
+    name="serve",
+    help="""Run the servers of such a folder, until Ctrl-C or SIGTERM.
+
+    All in one process, or some of them in several: a worker that dies is replaced. Requests on their way are finished
+    before the servers end.
+
+    ```
+    uptane serve fleet
+    uptane serve fleet image-repository --workers 2
+    ```
+    """,
+)
 
 vehicle = App(name="vehicle", help="Vehicles: on the servers, and as programs.")
 vehicle.command("uptane.cli.fleet:vehicle_add", name="add", help="Register a vehicle and make its folder.")

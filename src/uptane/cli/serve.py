@@ -1,17 +1,23 @@
 """`uptane serve`: production servers."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
 
-def serve(folder: Path, *systems: Literal["director", "image-repository", "timeserver"]) -> None:
+def serve(
+    folder: Path,
+    *systems: Literal["director", "image-repository", "timeserver"],
+    workers: Annotated[int | None, Parameter(validator=Number(gte=1, lte=64))] = None,
+) -> None:
     """Run the servers in a folder that `uptane init` made, until Ctrl-C or SIGTERM.
-
-    Example: uptane serve fleet
 
     Args:
         folder: the folder with `uptane.toml`.
-        systems: those that run in this process; all three where none is named.
+        systems: those that run here; all three where none is named.
+        workers: processes, 1 to 64; as in the settings where it is not given. Several of the Director need PostgreSQL.
     """
     import asyncio
 
@@ -19,4 +25,5 @@ def serve(folder: Path, *systems: Literal["director", "image-repository", "times
     from uptane.assembly.settings import load_settings
 
     which = frozenset(map(System, systems)) or frozenset(System)
-    asyncio.run(serve(load_settings(folder), which, lambda line: print(line, flush=True)))
+    settings = load_settings(folder).with_workers(workers)
+    asyncio.run(serve(settings, which, lambda line: print(line, flush=True)))

@@ -9,6 +9,7 @@ from datetime import datetime
 from uptane.formats.profile import Profile
 from uptane.image_repository.authority import delegations_by_role, has_authority
 from uptane.image_repository.ports import ImageStore, Turn, WaitingMetadata
+from uptane.image_repository.renewal import Renewal, as_published, look, renew
 from uptane.image_repository.uploads import (
     DEFAULT_UPLOAD_LIMITS,
     CheckedUpload,
@@ -254,6 +255,22 @@ class ImageRepository:
             self._pending = {name: waits for name, waits in self._pending.items() if name not in draft.targets}
             return published
 
+    async def renew_expiring(self, now: datetime) -> Renewal:
+        """Signs again, as they are, the roles that have expired or soon will; what was added here still waits.
+
+        Of several processes that do so at the same time, one publishes; the others find nothing left to do, or are
+        told that somebody else is at it.
+
+        Raises:
+            ProvisioningError: the repository is empty, or its Snapshot and Timestamp keys are not at hand.
+            StorageError: as `publish` does, or somebody else publishes at this moment.
+        """
+        outlook = await look(self._publisher(), now)
+        if not outlook.due:
+            return Renewal(outlook=outlook)
+        async with self._lock, self._turn():
+            return await renew(self._publisher(), now)
+
     async def receive(self, upload: Upload, now: datetime) -> Receipt:
         """Publishes what a supplier made and signed himself, with a new Snapshot and Timestamp (STD-5.3.1-4, -5).
 
@@ -351,14 +368,7 @@ class ImageRepository:
     async def _load(self) -> Published | None:
         """What is published, verified; StorageError when somebody altered it."""
         own = await verify_own_metadata(self._metadata, self._profile)
-        if own is None:
-            return None
-        return Published(
-            root=own.root,
-            targets=own.targets,
-            snapshot_version=own.snapshot_version,
-            timestamp_version=own.timestamp_version,
-        )
+        return None if own is None else as_published(own)
 
     async def _contents(self) -> Mapping[RoleName, Targets]:
         """What each role lists: as added, else as published."""

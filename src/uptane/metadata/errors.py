@@ -37,6 +37,7 @@
     ├── UnsatisfiableError            E-DEPENDENCY     no set of images fulfils what they require of each other
     ├── UndecidedError                E-UNDECIDED      whether there is such a set was not found out in bounded time
     ├── ProvisioningError             E-PROVISIONING   an ECU lacks what it needs before the first cycle
+    ├── WorkersError                  E-WORKERS        the processes of a server cannot start
     └── StorageError                  E-STORAGE        what should be kept could not be, or is damaged
 
 Texts are made from the fields; callers and tests compare fields. `next_step` says what to do.
@@ -330,6 +331,12 @@ class StorageError(UptaneError):
     """Something could not be written, or what is stored is damaged."""
 
     code = "E-STORAGE"
+
+
+class WorkersError(UptaneError):
+    """The processes that a server consists of end before they answer, again and again."""
+
+    code = "E-WORKERS"
 
 
 class SettingsError(UptaneError):

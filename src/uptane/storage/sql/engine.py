@@ -77,7 +77,7 @@ def storage_errors(database: str) -> Iterator[None]:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
         name = getattr(cause, "sqlite_errorname", "")
         raise StorageError(
-            f"the inventory {database} failed: {str(cause).rstrip('.') or type(cause).__name__}",
+            f"the inventory {database} failed: {' '.join(str(cause).split()).rstrip('.') or type(cause).__name__}",
             next_step=next((step for start, step in _NEXT_STEPS.items() if name.startswith(start)), "Try again."),
             database=database,
             reason=name or type(cause).__name__,
