@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TextIO
 
 from certificates import ask, get
 
@@ -101,13 +102,18 @@ class RunningServer:
 
 @contextmanager
 def running(
-    folder: Path, *words: str, variables: Mapping[str, str] | None = None, ready: Sequence[str] = ("https://",)
+    folder: Path,
+    *words: str,
+    variables: Mapping[str, str] | None = None,
+    ready: Sequence[str] = ("https://",),
+    errors: TextIO | None = None,
 ) -> Iterator[RunningServer]:
     """`uptane serve` of a folder, ended with the context at the latest; it has said what `ready` names."""
     with subprocess.Popen(
         [str(UPTANE), "serve", str(folder), *words],
         env={**os.environ, **(variables or {})},
         stdout=subprocess.PIPE,
+        stderr=errors,
         text=True,
     ) as process:
         server = RunningServer(process)

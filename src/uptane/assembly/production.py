@@ -13,9 +13,11 @@ from uptane.director.director import Director
 from uptane.image_repository.repository import ImageRepository
 from uptane.metadata.errors import ProvisioningError
 from uptane.metadata.identifiers import VehicleIdentifier
+from uptane.metadata.keys import KeyIdRule
 from uptane.metadata.root import Role, Root
+from uptane.services.metrics import SIGNATURES
 from uptane.signing.publish import new_root
-from uptane.signing.signer import KeySigner
+from uptane.signing.signer import KeySigner, PrivateKey
 from uptane.storage.folders import ImageFolder, PublishedFolder
 from uptane.storage.image_catalog import VerifiedImageCatalog
 from uptane.storage.incoming import turn
@@ -80,7 +82,20 @@ def signer(settings: Settings, name: str) -> KeySigner:
             next_step="Restore it from a backup, or make new servers with: uptane init FOLDER.",
             name=name,
         )
-    return KeySigner(keys.load_or_generate(name), settings.profile.format.key_id_rule)
+    return _CountedSigner(keys.load_or_generate(name), settings.profile.format.key_id_rule, name)
+
+
+class _CountedSigner(KeySigner):
+    """Counts its signatures, for `/metrics`."""
+
+    def __init__(self, private_key: PrivateKey, id_rule: KeyIdRule, name: str) -> None:
+        super().__init__(private_key, id_rule)
+        self._count = SIGNATURES.labels(name)
+
+    def sign(self, message: bytes) -> bytes:
+        """See `KeySigner`."""
+        self._count.inc()
+        return super().sign(message)
 
 
 def make_keys(settings: Settings) -> None:

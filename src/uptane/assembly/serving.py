@@ -12,6 +12,8 @@ from pathlib import Path
 
 from starlette.routing import BaseRoute
 
+from uptane.assembly.admin import admin_listening, figures, shared_figures
+from uptane.assembly.logs import server_log, start_logging
 from uptane.assembly.online_roles import OnlineRoles
 from uptane.assembly.production import Systems, open_systems, utc_now
 from uptane.assembly.server_certificates import keep_loading, keep_making, server_certificate
@@ -32,7 +34,9 @@ from uptane.services.device_api import (
 )
 from uptane.services.health import health_routes
 from uptane.services.identity import Identification, Identified, Identity
+from uptane.services.metrics_page import RouteNames
 from uptane.services.object_files import ObjectFiles
+from uptane.services.observed import Observed
 from uptane.services.static_files import Place, StaticFiles
 from uptane.storage.atomic_files import Folder
 from uptane.storage.certificate_authority import CertificateAuthority, ServerFiles
@@ -151,7 +155,11 @@ def _images(systems: Systems) -> Application:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, which: frozenset[System], listener: socket.socket, files: ServerFiles | None = None
+    settings: Settings,
+    which: frozenset[System],
+    listener: socket.socket,
+    files: ServerFiles | None = None,
+    admin: socket.socket | None = None,
 ) -> AsyncIterator[TlsServer]:
     """A server that is ready to start, over stores that are open while the context is.
 
@@ -162,6 +170,7 @@ async def serving(
         which: the systems that run in this process.
         listener: where vehicles connect.
         files: the server's certificate and key; made where none are given.
+        admin: where operators ask for figures, if anywhere.
     """
     async with open_systems(settings) as systems:
         enrolment = SqlEnrolment(systems.engine)
@@ -184,14 +193,17 @@ async def serving(
             return True
 
         identification = Identification(revocations=revoked, now=utc_now, fronts=settings.listen.trusted_fronts)
-        app = Identified(application(systems, which, contacts, ready), identification)
+        api = application(systems, which, contacts, ready)
+        names = RouteNames(api.routes)
+        app = Observed(Identified(api, identification), names, server_log(), identification.is_front)
         files = files or server_certificate(certificates_of(settings), settings.listen.names)
         tls = server_tls(certificate=files.certificate, key=files.key, client_authorities=authority.certificate)
         tasks = [asyncio.create_task(revoked.keep_reading()), asyncio.create_task(keep_loading(tls, files))]
         if signs:
             tasks.append(asyncio.create_task(online.keep()))
         try:
-            yield TlsServer(app, listener, tls=tls)
+            async with figures(systems, signs, ready, admin):
+                yield TlsServer(app, listener, tls=tls)
         finally:
             for task in tasks:
                 task.cancel()
@@ -212,13 +224,19 @@ async def serve(settings: Settings, which: frozenset[System], say: Callable[[str
         UptaneError: the port is in use, another process serves this folder, or a store cannot be opened.
     """
     check_workers(settings, which)
-    with alone(settings), listening(settings.listen.host, settings.listen.port) as listener:
+    start_logging(settings.log.format, settings.log.level)
+    with (
+        alone(settings),
+        listening(settings.listen.host, settings.listen.port) as listener,
+        admin_listening(settings) as admin,
+    ):
+        alone_here = settings.listen.workers == 1
         files = server_certificate(certificates_of(settings), settings.listen.names)
         where = f"{', '.join(sorted(which))}: https://{settings.listen.host}:{listener.getsockname()[1]}"
         making = asyncio.create_task(keep_making(certificates_of(settings), settings.listen.names))
         try:
-            async with serving(settings, which, listener, files) as server:
-                if settings.listen.workers == 1:
+            async with serving(settings, which, listener, files, admin if alone_here else None) as server:
+                if alone_here:
                     say(where)
                     await server.run()
                     return
@@ -229,8 +247,10 @@ async def serve(settings: Settings, which: frozenset[System], say: Callable[[str
                 certificate=str(files.certificate),
                 key=str(files.key),
                 listener=listener.fileno(),
+                admin=None if admin is None else admin.fileno(),
             )
-            await Workers(settings.listen.workers, listener, task, say, where).run()
+            with shared_figures():
+                await Workers(settings.listen.workers, listener, task, say, where).run()
         finally:
             making.cancel()
 

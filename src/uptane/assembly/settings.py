@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +15,13 @@ from uptane.formats.profiles import profile_of
 from uptane.metadata.errors import SettingsError
 
 FILE_NAME = "uptane.toml"
+
+
+def _loopback(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if text and not (ip_address(host.strip("[]")).is_loopback and port.isdecimal() and int(port) <= 65535):
+        raise ValueError("a loopback address and a port are needed, such as 127.0.0.1:9100")
+    return text
 
 
 def _network(text: str) -> str:
@@ -79,6 +86,8 @@ class Listen(_Section):
         names: host names and addresses in the server's certificate.
         workers: processes; more than one needs PostgreSQL.
         poll_seconds: how long a vehicle waits before its next cycle, on average.
+        admin: a loopback address and port, such as `127.0.0.1:9100`, for `/metrics`, `/healthz` and `/readyz` in plain
+            HTTP; where it is empty, nobody does.
         trusted_fronts: networks whose proxies end TLS and name the vehicle in a header.
         xmlrpc: whether the doors of the walkthrough are open too.
     """
@@ -88,7 +97,20 @@ class Listen(_Section):
     names: tuple[str, ...] = ("localhost", "127.0.0.1")
     workers: int = Field(default=1, ge=1, le=64)
     poll_seconds: int = Field(default=3600, ge=1)
+    admin: Annotated[str, AfterValidator(_loopback)] = ""
     trusted_fronts: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+
+
+class Log(_Section):
+    """What the servers log on standard error.
+
+    Args:
+        format: `json`, `text`, or `auto`: text at a terminal, else JSON.
+        level: `debug` has the requests too that are answered with nothing new.
+    """
+
+    format: Literal["auto", "json", "text"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class Settings(BaseSettings):
@@ -113,6 +135,7 @@ class Settings(BaseSettings):
     keys: Keys = Keys()
     certificates: Certificates = Certificates()
     listen: Listen = Listen()
+    log: Log = Log()
 
     @property
     def profile(self) -> Profile:
@@ -134,6 +157,10 @@ class Settings(BaseSettings):
         if workers is None:
             return self
         return self.model_copy(update={"listen": self.listen.model_copy(update={"workers": workers})})
+
+    def with_log_format(self, form: Literal["auto", "json", "text"] | None) -> "Settings":
+        """The same with this format of the log; None changes nothing."""
+        return self if form is None else self.model_copy(update={"log": self.log.model_copy(update={"format": form})})
 
     def to_json(self) -> str:
         """All of them, secrets too, for a process of our own; `Settings(**json.loads(...))` is the inverse."""
@@ -202,6 +229,11 @@ host = "127.0.0.1"
 port = {port}
 names = [{names}]                 # in the server's certificate
 poll_seconds = 3600               # how long a vehicle waits between two cycles, on average
+# admin = "127.0.0.1:9100"        # /metrics, /healthz and /readyz in plain HTTP, on a loopback address only
+
+[log]
+format = "auto"                   # json, text, or text at a terminal and else json
+level = "info"                    # debug has the requests too that are answered with nothing new
 """
 
 

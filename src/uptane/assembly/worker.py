@@ -4,11 +4,12 @@ import asyncio
 import json
 import socket
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
 
+from uptane.assembly.logs import start_logging
 from uptane.assembly.serving import System, serving
 from uptane.assembly.settings import Settings
 from uptane.assembly.workers import READY, WorkerTask
@@ -28,9 +29,11 @@ async def work(parent: socket.socket) -> None:
         return
     task = msgspec.json.decode(told, type=WorkerTask)
     files = ServerFiles(certificate=Path(task.certificate), key=Path(task.key))
-    which = frozenset(map(System, task.systems))
-    with socket.socket(fileno=task.listener) as listener:
-        async with serving(Settings(**json.loads(task.settings)), which, listener, files) as server:
+    which, settings = frozenset(map(System, task.systems)), Settings(**json.loads(task.settings))
+    start_logging(settings.log.format, settings.log.level)
+    with socket.socket(fileno=task.listener) as listener, ExitStack() as stack:
+        admin = None if task.admin is None else stack.enter_context(socket.socket(fileno=task.admin))
+        async with serving(settings, which, listener, files, admin) as server:
             asked = asyncio.Event()
             watching = asyncio.create_task(_watch(reader, asked))
             await server.run(asked, lambda: writer.write(READY))

@@ -43,6 +43,7 @@ class WorkerTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         systems: that run in it.
         certificate, key: the files of the server's certificate, which the parent made.
         listener: the descriptor of the listening socket.
+        admin: of the one for operators, if there is one.
     """
 
     settings: str
@@ -50,6 +51,7 @@ class WorkerTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     certificate: str
     key: str
     listener: int
+    admin: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class Workers:
     ) -> None:
         self._count = count
         self._listener = listener
+        self._inherited = [number for number in (task.listener, task.admin) if number is not None]
         self._task = msgspec.json.encode(task) + b"\n"
         self._report = say
         self._where = where
@@ -181,7 +184,7 @@ class Workers:
                 process = await asyncio.create_subprocess_exec(
                     *self._command,
                     stdin=theirs.fileno(),
-                    pass_fds=[self._listener.fileno()],
+                    pass_fds=self._inherited,
                     start_new_session=True,  # Ctrl-C is for the parent, which hands it on
                 )
             except BaseException:

@@ -115,7 +115,7 @@ class Identification:
 
     def _presented(self, scope: Scope) -> bytes | None:
         headers = [value for name, value in scope["headers"] if name == CLIENT_CERT]
-        if self._is_front(scope.get("client")):
+        if self.is_front(scope):
             return _from_header(headers)
         if headers:
             raise IdentityError(
@@ -126,7 +126,9 @@ class Identification:
         certificate = tls.get(PEER_CERTIFICATE)
         return certificate if isinstance(certificate, bytes) else None
 
-    def _is_front(self, client: tuple[str, int] | None) -> bool:
+    def is_front(self, scope: Scope) -> bool:
+        """Whether a request comes from the address of a front."""
+        client = scope.get("client")
         if client is None or not self._fronts:
             return False
         try:

@@ -28,6 +28,7 @@ from uptane.metadata.errors import (
     WrongVehicleError,
 )
 from uptane.services.asgi import Answer, Headers
+from uptane.services.request_context import CURRENT
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -70,6 +71,9 @@ def problem(error: UptaneError, *, headers: Headers = ()) -> Answer:
     """An error as an answer; `code`, `attack` and `next_step` are extension members."""
     extensions = {"code": error.code, "attack": error.attack, "next_step": error.next_step}
     given = {name: value for name, value in extensions.items() if value}
+    record = CURRENT.get()
+    if record is not None:
+        record.what = error.what
     return _answer(status_of(error), f"{error.what}.", given, headers)
 
 
@@ -79,5 +83,9 @@ def refusal(status: HTTPStatus, detail: str, *, headers: Headers = ()) -> Answer
 
 
 def _answer(status: HTTPStatus, detail: str, extensions: dict[str, str], headers: Headers = ()) -> Answer:
+    record = CURRENT.get()
+    if record is not None:
+        record.code = extensions["code"]
+        extensions = {**extensions, "instance": record.uri}
     members = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail, **extensions}
     return Answer(status=status.value, content_type=CONTENT_TYPE, body=json.dumps(members).encode(), headers=headers)

@@ -1,0 +1,73 @@
+"""What operators ask of running servers: figures and health, in plain HTTP on a loopback address."""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
+from tempfile import TemporaryDirectory
+
+from uptane.assembly.production import IMAGE_REPOSITORY, Systems
+from uptane.assembly.settings import Settings
+from uptane.assembly.tls_server import TlsServer, listening
+from uptane.metadata.errors import UptaneError
+from uptane.metadata.root import Role
+from uptane.metadata.timestamp import Timestamp
+from uptane.services.device_api import DeviceApi
+from uptane.services.health import health_routes
+from uptane.services.metrics import MULTIPROCESS
+from uptane.services.metrics_page import metrics_routes
+
+
+@contextmanager
+def admin_listening(settings: Settings) -> Iterator[socket.socket | None]:
+    """The socket for operators, where the settings name one. Raises UptaneError where its port is in use."""
+    if not settings.listen.admin:
+        yield None
+        return
+    host, _, port = settings.listen.admin.rpartition(":")
+    with listening(host.strip("[]"), int(port)) as listener:
+        yield listener
+
+
+@asynccontextmanager
+async def figures(
+    systems: Systems, publishes: bool, ready: Callable[[], Awaitable[bool]], listener: socket.socket | None
+) -> AsyncIterator[None]:
+    """Answers `/metrics`, `/healthz` and `/readyz` on this socket while the context is; nothing without one.
+
+    Args:
+        systems: over their stores.
+        publishes: whether the Image repository runs here.
+        ready: whether requests can be answered.
+        listener: of a loopback address.
+    """
+    if listener is None:
+        yield
+        return
+
+    async def expiries() -> Mapping[str, datetime]:
+        profile = systems.settings.profile
+        try:
+            raw = await systems.image_metadata.read(profile.metadata_name(Role.TIMESTAMP)) if publishes else None
+        except UptaneError:
+            raw = None  # the figure of the last time stays
+        return {} if raw is None else {IMAGE_REPOSITORY: profile.format.decode(Timestamp, raw).payload.expires}
+
+    server = TlsServer(DeviceApi([*health_routes(ready), *metrics_routes(expiries)]), listener, tls=None)
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop()
+
+
+@contextmanager
+def shared_figures() -> Iterator[None]:
+    """Gives worker processes that start in the context a private folder for their figures."""
+    with TemporaryDirectory(prefix="uptane-figures-") as folder:
+        os.environ[MULTIPROCESS] = folder
+        try:
+            yield
+        finally:
+            del os.environ[MULTIPROCESS]

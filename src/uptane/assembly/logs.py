@@ -1,0 +1,94 @@
+"""The log of servers: one line for each event on standard error, as JSON, or readable at a terminal."""
+
+import logging
+import os
+import sys
+import unicodedata
+from collections.abc import MutableMapping
+from typing import Any, Literal, TextIO, TypeAlias
+
+import msgspec
+import structlog
+from structlog.typing import FilteringBoundLogger, Processor
+
+from uptane.services.request_context import CURRENT
+
+LogFormat: TypeAlias = Literal["auto", "json", "text"]
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+_Event: TypeAlias = MutableMapping[str, Any]
+
+
+def start_logging(form: LogFormat = "auto", level: LogLevel = "info", stream: TextIO | None = None) -> None:
+    """Everything that this process logs goes to one stream from now on, what libraries log from `warning` on.
+
+    Args:
+        form: `auto` is text at a terminal, else JSON.
+        level: what is below it is left out.
+        stream: standard error unless given.
+    """
+    target = sys.stderr if stream is None else stream
+    readable = form == "text" or (form == "auto" and target.isatty())
+    first: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        _add_process_and_request,
+        structlog.processors.format_exc_info,  # without local variables, which may hold secrets
+        _on_one_line,
+    ]
+    last: Processor = (
+        structlog.dev.ConsoleRenderer(
+            colors=target.isatty(), timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
+        )
+        if readable
+        else structlog.processors.JSONRenderer(serializer=lambda event, **_: msgspec.json.encode(event).decode())
+    )
+    number = getattr(logging, level.upper())
+    structlog.configure(
+        processors=[*first, last],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(file=target),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=first, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last]
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("uptane").setLevel(number)
+
+
+def server_log() -> FilteringBoundLogger:
+    """The log for what servers themselves have to say."""
+    log: FilteringBoundLogger = structlog.get_logger()
+    return log
+
+
+def _add_process_and_request(logger: Any, method: str, event: _Event) -> _Event:
+    event["pid"] = os.getpid()
+    record = CURRENT.get()
+    if record is not None:
+        event.setdefault("request", record.id)
+    return event
+
+
+def _on_one_line(logger: Any, method: str, event: _Event) -> _Event:
+    """Nothing that came from outside begins a line of its own, or steers a terminal."""
+    for name, value in event.items():
+        if isinstance(value, str) and not (value.isascii() and value.isprintable()):
+            event[name] = (
+                "\n    ".join(map(_printable, value.split("\n"))) if name == "exception" else _printable(value)
+            )
+    return event
+
+
+def _printable(text: str) -> str:
+    return "".join(
+        character.encode("unicode_escape").decode() if unicodedata.category(character)[0] in "CZ" and character != " "
+        else character
+        for character in text
+    )  # fmt: skip
