@@ -5,6 +5,7 @@ FORMAT ?= der
 JOBS   ?= 2
 EXAMPLES ?= 100000
 TESTS  ?=
+AUDIT  ?= --vulnerability-service pypi
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
@@ -21,7 +22,7 @@ export PIP_NO_INPUT = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check conformance mutants format format-check lint types imports coverage walkthrough \
-  bench bench-check bench-start fuzz
+  bench bench-check bench-start fuzz audit
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -73,6 +74,10 @@ bench: $(INSTALLED)  ## speed and memory, beside tuf and beside the bare signatu
 
 bench-check: $(INSTALLED)  ## fails when a ratio of the benchmarks got worse by more than a third (15 s)
 	$(BIN)/python -m bench --check
+
+audit: $(INSTALLED)  ## known vulnerabilities of every pinned dependency; needs the network, and what is skipped has failed
+	@$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt $(AUDIT) || { \
+	  echo "The audit has FAILED: a vulnerability is known, or a dependency could not be looked up." >&2; exit 1; }
 
 fuzz: $(INSTALLED)  ## 100,000 hostile inputs for all decoders (EXAMPLES=...)
 	$(BIN)/python -m fuzz --examples $(EXAMPLES)

@@ -1,0 +1,86 @@
+"""`make audit` looks up every pin, and fails where it finds something, cannot ask, or has to leave one out."""
+
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from raw_sockets import closed_port
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PINS = [line for line in (REPOSITORY / "constraints.txt").read_text().splitlines() if "==" in line]
+
+
+@contextmanager
+def advisories(vulnerable: str = "") -> Iterator[tuple[str, set[str]]]:
+    """The address of a service that knows one vulnerability at most, and what it is asked for."""
+    asked: set[str] = set()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            package = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            name = package["package"]["name"]
+            asked.add(f"{name}=={package['version']}")
+            known = [{"id": "TEST-1", "summary": "", "details": "", "aliases": [], "affected": [], "modified": ""}]
+            body = json.dumps({"vulns": known} if name == vulnerable else {}).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def audit(service: str) -> tuple[int, str]:
+    """The audit as the Makefile has it, with another service: exit code and what it said."""
+    command = subprocess.run(
+        ["make", "-n", "-o", ".venv/.installed", "audit", f"AUDIT=-s osv --osv-url {service}"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    done = subprocess.run(["sh", "-c", command], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def plain(pin: str) -> str:
+    return pin.lower().replace("_", "-").replace(".", "-")
+
+
+def test_every_pin_is_looked_up_and_none_is_vulnerable_here() -> None:
+    with advisories() as (service, asked):
+        code, said = audit(service)
+    assert code == 0, said
+    assert {plain(each) for each in asked} == {plain(pin) for pin in PINS}
+
+
+def test_a_known_vulnerability_fails_the_audit() -> None:
+    with advisories("cryptography") as (service, _):
+        code, said = audit(service)
+    assert code != 0 and "TEST-1" in said and "FAILED" in said
+
+
+def test_a_service_that_cannot_be_asked_fails_the_audit() -> None:
+    code, said = audit(f"http://127.0.0.1:{closed_port()}")
+    assert code != 0 and "FAILED" in said
+
+
+@pytest.mark.parametrize("flag", ["--ignore-vuln", "--skip-editable", "--dry-run", "|| true"])
+def test_the_audit_leaves_nothing_out(flag: str) -> None:
+    recipe = (REPOSITORY / "Makefile").read_text().partition("\naudit:")[2].partition("\n\n")[0]
+    assert "--strict" in recipe and "-r constraints.txt" in recipe and flag not in recipe
