@@ -121,8 +121,10 @@ def test_what_is_new_to_nobody_is_logged_at_level_debug_only(home: Path, log: io
     async def scenario(mine: Stack, nobody: Stack, systems: Any) -> None:
         etag = (await mine.ask("GET", "/director/timestamp.der")).headers["etag"]
         await mine.ask("GET", "/director/timestamp.der", if_none_match=etag)
+        before = value("uptane_refusals_total", route="/director/{name}", code="E-HTTP")
         await mine.ask("GET", "/director/99.root.der")
         await mine.ask("GET", "/director/99.snapshot.der")
+        assert value("uptane_refusals_total", route="/director/{name}", code="E-HTTP") == before + 1
         assert [line["level"] for line in lines(log)] == ["info", "debug", "debug", "warning"]
 
     run(home, scenario)

@@ -80,7 +80,7 @@ class Observed:
         async def watched(message: Message) -> None:
             nonlocal status, sent
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])
                 message["headers"] = [*message["headers"], (REQUEST_ID, record.id.encode())]
             else:
                 sent += len(message.get("body", b""))
@@ -97,8 +97,12 @@ class Observed:
             CURRENT.reset(token)
             seconds = perf_counter() - began
             route = self._routes.name(path)
+            newest = status == 404 and _NEXT_ROOT.fullmatch(path) is not None
+            if newest:
+                record.code = ""  # that a Root is the newest is no refusal
             count_request(scope["method"], route, status, seconds, sent, record.code)
-            self._report(scope, path, route, status, seconds, sent, record)
+            level = self._log.debug if newest or status == 304 else self._level(status)
+            self._report(level, scope, route, status, seconds, sent, record)
 
     def _named(self, scope: Scope) -> str:
         given = header(scope, REQUEST_ID)
@@ -106,15 +110,21 @@ class Observed:
             return given.decode()
         return secrets.token_hex(16)
 
+    def _level(self, status: int) -> Callable[..., Any]:
+        if status < 400:
+            return self._log.info
+        return self._log.warning if status < 500 else self._log.error
+
     def _report(
-        self, scope: Scope, path: str, route: str, status: int, seconds: float, sent: int, record: RequestRecord
+        self,
+        level: Callable[..., Any],
+        scope: Scope,
+        route: str,
+        status: int,
+        seconds: float,
+        sent: int,
+        record: RequestRecord,
     ) -> None:
-        if status == 304 or (status == 404 and _NEXT_ROOT.fullmatch(path)):
-            level = self._log.debug
-        elif status < 400:
-            level = self._log.info
-        else:
-            level = self._log.warning if status < 500 else self._log.error
         identity = scope.get(IDENTITY)
         fields: dict[str, object] = {
             "request": record.id,
