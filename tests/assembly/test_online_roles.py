@@ -133,7 +133,7 @@ def test_after_a_long_stop_a_server_has_signed_again_before_it_answers(tmp_path:
                     async with serving(settings, frozenset(which), listener):
                         own = await verify_own_metadata(systems.image_metadata, settings.profile)
                         assert own is not None and own.timestamp_version == version, which
-                assert own.timestamp_expires == later + DAY
+                assert own.expires == later + DAY
 
     asyncio.run(story())
 

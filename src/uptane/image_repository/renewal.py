@@ -16,7 +16,7 @@ class Outlook:
 
     Args:
         expires: when clients stop to believe the repository: Timestamp or Snapshot expires.
-        due: the roles that are to be signed again now.
+        due: the roles that are to be signed again now; `timestamp` stands for Snapshot too.
         next_due: when the next role falls due, unless somebody publishes before; not later than that moment where
             one is due already.
         elsewhere: roles that are due too, but whose keys are not at hand, with their expiry.
@@ -57,11 +57,11 @@ def outlook_of(own: OwnMetadata, lifetimes: Lifetimes, keyring: Keyring, now: da
     Raises:
         ProvisioningError: nothing is published yet.
     """
-    if own.snapshot_expires is None or own.timestamp_expires is None:
+    if own.expires is None:
         raise ProvisioningError("the Image repository is empty", next_step="Create it with a Root first.")
+    # Snapshot is signed with every Timestamp, so whichever lives shorter counts for both.
     here: dict[str, tuple[datetime, timedelta]] = {
-        Role.TIMESTAMP: (own.timestamp_expires, lifetimes.timestamp),
-        Role.SNAPSHOT: (own.snapshot_expires, lifetimes.snapshot),
+        Role.TIMESTAMP: (own.expires, min(lifetimes.timestamp, lifetimes.snapshot))
     }
     elsewhere: dict[str, tuple[datetime, timedelta]] = {Role.ROOT: (own.root.payload.expires, lifetimes.root)}
     published = as_published(own)
@@ -71,7 +71,7 @@ def outlook_of(own: OwnMetadata, lifetimes: Lifetimes, keyring: Keyring, now: da
             at_hand = sum(key_id in keyring for key_id in keys.key_ids) >= keys.threshold
             (here if at_hand else elsewhere)[name] = envelope.payload.expires, lifetimes.targets
     return Outlook(
-        expires=min(own.timestamp_expires, own.snapshot_expires),
+        expires=own.expires,
         due=frozenset(name for name, role in here.items() if due_at(*role) < now),
         next_due=min(due_at(*role) for role in here.values()),
         elsewhere={name: role[0] for name, role in elsewhere.items() if due_at(*role) < now},

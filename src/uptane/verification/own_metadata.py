@@ -41,20 +41,14 @@ class OwnMetadata:
         root: the newest Root.
         targets: every Targets role, `targets` among them; empty before the first.
         snapshot_version, timestamp_version: 0 before the first.
-        snapshot_expires, timestamp_expires: None before the first.
+        expires: when Snapshot or Timestamp expires, whichever is first; None before the first.
     """
 
     root: Envelope[Root]
     targets: Mapping[RoleName, Envelope[Targets]]
     snapshot_version: int = 0
     timestamp_version: int = 0
-    snapshot_expires: datetime | None = None
-    timestamp_expires: datetime | None = None
-
-    @property
-    def expires(self) -> datetime | None:
-        """When Snapshot or Timestamp expires, whichever is first; None before the first."""
-        return min((each for each in (self.snapshot_expires, self.timestamp_expires) if each is not None), default=None)
+    expires: datetime | None = None
 
 
 async def verify_own_metadata(
@@ -128,8 +122,7 @@ def _everything(context: Context, first: bytes) -> Procedure[OwnMetadata]:
         targets=targets,
         snapshot_version=verified.snapshot.value.version,
         timestamp_version=verified.timestamp.value.version,
-        snapshot_expires=verified.snapshot.value.expires,
-        timestamp_expires=verified.timestamp.value.expires,
+        expires=min(verified.snapshot.value.expires, verified.timestamp.value.expires),
     )
 
 
