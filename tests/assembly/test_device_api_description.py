@@ -21,7 +21,7 @@ from uptane.services.asgi import Application, Receive, Scope, Send
 from uptane.services.identity import PEER_CERTIFICATE, Identification, Identified, RevokedSerials
 
 DESCRIPTION = Path(__file__).resolve().parents[2] / "docs" / "device-api.yaml"
-EXAMPLES = 25
+EXAMPLES = 15
 
 
 class InProcess:

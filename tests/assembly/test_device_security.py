@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from certificates import DAY, NOW, House, der_of
+from certificates import DAY, NOW, House, ask, der_of
 from production import IMAGE, MINE, OTHER, RunningServers, made, routes_of, running_servers, whole_api
+from raw_sockets import status_of
 from signed import signed_manifest, signed_report
 
 from uptane.assembly.device import ECU_KEY
@@ -137,6 +138,25 @@ def test_the_header_of_a_front_that_is_none_opens_no_route(servers: RunningServe
     for tls in (servers.house.stranger(), servers.house.vehicle(OTHER)):
         answer = servers.ask(tls, route[0], WAYS[route].path, b"", header)
         assert (answer.status, answer.code) == (403, "E-IDENTITY")
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5",
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Transfer-Encoding: chunked, identity",
+        "Content-Length: +5",
+        "Content-Length : 5",
+    ],
+)
+def test_a_request_that_a_front_could_read_in_another_way_is_refused(servers: RunningServers, framing: str) -> None:
+    """Or a second request, in another vehicle's name, could hide in the body of the first (request smuggling)."""
+    hidden = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    request = f"POST /timeserver/attestation HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n0\r\n\r\n{hidden}"
+    answer = ask(servers.port, servers.house.vehicle(MINE), request.encode())
+    assert status_of(answer) in (0, 400) and b"alive" not in answer
 
 
 def test_a_vehicle_is_shown_its_own_directions_whatever_it_asks_for(servers: RunningServers) -> None:

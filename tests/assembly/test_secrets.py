@@ -2,8 +2,12 @@
 
 import json
 import os
+import socket
 import subprocess
+import threading
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +49,34 @@ def private_lines(file: Path) -> list[str]:
     return [line[-24:] for line in block.splitlines() if len(line) >= 24]
 
 
+@contextmanager
+def refusing_postgresql() -> Iterator[tuple[int, list[bytes]]]:
+    """The port of a database server that takes no password, and what it is sent."""
+    given: list[bytes] = []
+    why = b"SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed for user\0\0"
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection, suppress(OSError):
+                while (asked := connection.recv(4096))[4:8] in (b"\x04\xd2\x16\x2f", b"\x04\xd2\x16\x30"):
+                    connection.sendall(b"N")  # neither TLS nor GSSAPI
+                given.append(asked)
+                connection.sendall(b"R\0\0\0\x08\0\0\0\x03")
+                given.append(connection.recv(4096))
+                connection.sendall(b"E" + (len(why) + 4).to_bytes(4, "big") + why)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        yield listener.getsockname()[1], given
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
 def test_no_program_writes_a_secret_and_nobody_else_can_read_its_files(tmp_path: Path) -> None:
     programs, admin = Programs(tmp_path), closed_port()
     assert programs.run("init", "fleet", "--port", "0") == 0
@@ -73,8 +105,11 @@ def test_no_program_writes_a_secret_and_nobody_else_can_read_its_files(tmp_path:
         assert figure in page, page
     events = [json.loads(line) for line in log.read_text().splitlines()]
     assert {"/devices", "/director/manifest", "/director/{name}"} <= {event.get("route") for event in events}
-    database = f"postgresql://somebody:{PASSWORD}@127.0.0.1:{closed_port()}/fleet"
-    assert programs.run("serve", "fleet", UPTANE_DATABASE__URL=database) != 0
+    with refusing_postgresql() as (port, given):
+        database = f"postgresql://somebody:{PASSWORD}@127.0.0.1:{port}/fleet"
+        assert programs.run("serve", "fleet", UPTANE_DATABASE__URL=database) != 0
+        assert PASSWORD.encode() in b"".join(given), "it was asked for, and given"
+    assert "password authentication failed" in programs.said
     assert programs.run("init", "elsewhere", "--database", database) != 0
     store = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{closed_port()}",
