@@ -17,7 +17,8 @@ OTHER = "other"
 """The label of paths that no route has, and of methods that nobody knows."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
-MANIFEST, DEVICES, IMAGES = "/director/manifest", "/devices", "/repo/targets"
+MANIFEST, DEVICES = "/director/manifest", "/devices"
+IMAGES = frozenset({"/repo/targets", "/director/targets"})
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 
 REQUESTS = Counter("uptane_requests", "Requests that were answered.", ("method", "route", "status"))
@@ -50,7 +51,7 @@ def count_request(method: str, route: str, status: int, seconds: float, sent: in
     _duration(route).observe(seconds)
     if code:
         REFUSALS.labels(route, code).inc()
-    if route == IMAGES:
+    if route in IMAGES:
         IMAGE_BYTES.inc(sent)
     elif route == MANIFEST:
         MANIFESTS.labels("accepted" if status == 204 else code or OTHER).inc()
