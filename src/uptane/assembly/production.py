@@ -23,7 +23,7 @@ from uptane.storage.key_files import KeyFolder
 from uptane.storage.object_images import ImageObjects
 from uptane.storage.objects import PublishedObjects
 from uptane.storage.places import Place, open_place
-from uptane.storage.sql.inventory import SqlInventory, open_inventory
+from uptane.storage.sql.inventory import SqlInventory, open_existing_inventory, open_inventory
 from uptane.storage.sql.metadata import SqlPublished
 from uptane.timeserver.timeserver import Timeserver
 from uptane.verification.trusted import Held
@@ -105,10 +105,10 @@ async def open_systems(settings: Settings) -> AsyncIterator[Systems]:
     """The systems over their stores, which exist.
 
     Raises:
-        StorageError: a store cannot be opened, or is of another version.
+        StorageError: a store cannot be opened, or is of another revision.
         ProvisioningError: a key or the Image repository's first Root is missing.
     """
-    inventory = await open_inventory(settings.database_url)
+    inventory = await open_existing_inventory(settings.database_url)
     try:
         yield await _systems(settings, inventory)
     finally:

@@ -27,6 +27,11 @@ app.command("uptane.cli.demo:demo", name="demo", help="Run the whole walkthrough
 app.command("uptane.cli.init:init", name="init", help="Make a folder for production servers.")
 app.command("uptane.cli.serve:serve", name="serve", help="Run production servers.")
 
+database = App(name="db", help="The Director's database.")
+database.command("uptane.cli.database:show", name="show", help="Show the revision of its tables.")
+database.command("uptane.cli.database:upgrade", name="upgrade", help="Upgrade tables that an older program made.")
+app.command(database)
+
 vehicle = App(name="vehicle", help="Vehicles: on the servers, and as programs.")
 vehicle.command("uptane.cli.fleet:vehicle_add", name="add", help="Register a vehicle and make its folder.")
 vehicle.command("uptane.cli.fleet:vehicle_list", name="list", help="List every vehicle.")
