@@ -16,6 +16,7 @@ from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.root import Role, Root
 from uptane.signing.publish import new_root
 from uptane.signing.signer import KeySigner
+from uptane.storage.certificate_authority import CertificateAuthority
 from uptane.storage.folders import ImageFolder, PublishedFolder
 from uptane.storage.image_catalog import VerifiedImageCatalog
 from uptane.storage.incoming import turn
@@ -157,11 +158,12 @@ async def _systems(settings: Settings, inventory: SqlInventory) -> Systems:
 
 
 async def initialise(settings: Settings) -> None:
-    """Makes keys, the database's tables, and the first metadata of the Image repository; what is there stays."""
+    """Makes keys, authority, tables and the Image repository's first metadata, each where it is missing."""
     for name in (settings.database_url, settings.storage.url):
         if "://" not in name:
             settings.place(name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     make_keys(settings)
+    CertificateAuthority.in_folder(settings.place(settings.certificates.folder), now=utc_now())
     inventory = await open_inventory(settings.database_url)
     await inventory.dispose()
     repository, metadata, _ = _image_repository(settings)

@@ -31,6 +31,7 @@ database = App(name="db", help="The Director's database.")
 database.command("uptane.cli.database:show", name="show", help="Show the revision of its tables.")
 database.command("uptane.cli.database:upgrade", name="upgrade", help="Upgrade tables that an older program made.")
 app.command(database)
+app.command("uptane.cli.doctor:doctor", name="doctor", help="Check that production servers can do their work.")
 
 vehicle = App(name="vehicle", help="Vehicles: on the servers, and as programs.")
 vehicle.command("uptane.cli.fleet:vehicle_add", name="add", help="Register a vehicle and make its folder.")
