@@ -30,6 +30,7 @@ app.command("uptane.cli.serve:serve", name="serve", help="Run production servers
 database = App(name="db", help="The Director's database.")
 database.command("uptane.cli.database:show", name="show", help="Show the revision of its tables.")
 database.command("uptane.cli.database:upgrade", name="upgrade", help="Upgrade tables that an older program made.")
+database.command("uptane.cli.database:restored", name="restored", help="Make a restored backup safe to serve.")
 app.command(database)
 app.command("uptane.cli.doctor:doctor", name="doctor", help="Check that production servers can do their work.")
 
