@@ -15,7 +15,8 @@ from uptane.director.ports import VehicleRecord
 from uptane.metadata.errors import StorageError
 from uptane.storage.sql.engine import open_engine
 from uptane.storage.sql.inventory import SqlInventory, open_inventory
-from uptane.storage.sql.schema import SCHEMA_VERSION, create_schema, tables
+from uptane.storage.sql.revision import create_schema
+from uptane.storage.sql.schema import tables
 
 
 @pytest.mark.parametrize("damage", ["not a database", "first page", "tables"])
@@ -70,25 +71,7 @@ def test_a_record_that_somebody_altered_into_nonsense_is_not_believed(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("offered", "change"),
-    [
-        (SCHEMA_VERSION - 1, "UPDATE inventory_schema SET version = version - 1"),
-        (SCHEMA_VERSION + 1, "UPDATE inventory_schema SET version = version + 1"),
-    ],
-)
-def test_an_inventory_of_another_version_is_refused_and_left_alone(tmp_path: Path, offered: int, change: str) -> None:
-    path = tmp_path / "inventory.db"
-    tell(path, fill)
-    alter(path, change)
-    before = path.read_bytes()
-    with pytest.raises(StorageError) as refused:
-        tell(path, fill)
-    assert (refused.value.facts["expected"], refused.value.facts["offered"]) == (SCHEMA_VERSION, offered)
-    assert path.read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    "change", ["DROP TABLE inventory_schema", "DELETE FROM inventory_schema", "DROP TABLE reports"]
+    "change", ["DROP TABLE inventory_revision", "DELETE FROM inventory_revision", "DROP TABLE reports"]
 )
 def test_an_inventory_that_lost_a_table_or_its_version_is_refused(tmp_path: Path, change: str) -> None:
     path = tmp_path / "inventory.db"
@@ -201,7 +184,6 @@ def test_making_the_tables_twice_changes_nothing(tmp_path: Path) -> None:
 
 def test_every_table_of_records_begins_its_key_with_the_vehicle() -> None:
     first = {table.name: next(iter(table.primary_key.columns)).name for table in tables.sorted_tables}
-    assert first.pop("inventory_schema") == "version"
     assert set(first.values()) == {"vehicle"}
 
 

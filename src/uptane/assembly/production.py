@@ -18,6 +18,7 @@ from uptane.metadata.root import Role, Root
 from uptane.services.metrics import SIGNATURES
 from uptane.signing.publish import new_root
 from uptane.signing.signer import KeySigner, PrivateKey
+from uptane.storage.certificate_authority import CertificateAuthority
 from uptane.storage.folders import ImageFolder, PublishedFolder
 from uptane.storage.image_catalog import VerifiedImageCatalog
 from uptane.storage.incoming import turn
@@ -25,7 +26,7 @@ from uptane.storage.key_files import KeyFolder
 from uptane.storage.object_images import ImageObjects
 from uptane.storage.objects import PublishedObjects
 from uptane.storage.places import Place, open_place
-from uptane.storage.sql.inventory import SqlInventory, open_inventory
+from uptane.storage.sql.inventory import SqlInventory, open_existing_inventory, open_inventory
 from uptane.storage.sql.metadata import SqlPublished
 from uptane.timeserver.timeserver import Timeserver
 from uptane.verification.trusted import Held
@@ -131,10 +132,10 @@ async def open_systems(settings: Settings) -> AsyncIterator[Systems]:
     """The systems over their stores, which exist.
 
     Raises:
-        StorageError: a store cannot be opened, or is of another version.
+        StorageError: a store cannot be opened, or is of another revision.
         ProvisioningError: a key or the Image repository's first Root is missing.
     """
-    inventory = await open_inventory(settings.database_url)
+    inventory = await open_existing_inventory(settings.database_url)
     try:
         yield await _systems(settings, inventory)
     finally:
@@ -183,11 +184,12 @@ async def _systems(settings: Settings, inventory: SqlInventory) -> Systems:
 
 
 async def initialise(settings: Settings) -> None:
-    """Makes keys, the database's tables, and the first metadata of the Image repository; what is there stays."""
+    """Makes keys, authority, tables and the Image repository's first metadata, each where it is missing."""
     for name in (settings.database_url, settings.storage.url):
         if "://" not in name:
             settings.place(name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     make_keys(settings)
+    CertificateAuthority.in_folder(settings.place(settings.certificates.folder), now=utc_now())
     inventory = await open_inventory(settings.database_url)
     await inventory.dispose()
     repository, metadata, _ = _image_repository(settings)

@@ -40,6 +40,13 @@ app.command(
     """,
 )
 
+database = App(name="db", help="The Director's database.")
+database.command("uptane.cli.database:show", name="show", help="Show the revision of its tables.")
+database.command("uptane.cli.database:upgrade", name="upgrade", help="Upgrade tables that an older program made.")
+database.command("uptane.cli.database:restored", name="restored", help="Make a restored backup safe to serve.")
+app.command(database)
+app.command("uptane.cli.doctor:doctor", name="doctor", help="Check that production servers can do their work.")
+
 vehicle = App(name="vehicle", help="Vehicles: on the servers, and as programs.")
 vehicle.command("uptane.cli.fleet:vehicle_add", name="add", help="Register a vehicle and make its folder.")
 vehicle.command("uptane.cli.fleet:vehicle_list", name="list", help="List every vehicle.")

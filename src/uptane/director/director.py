@@ -261,6 +261,20 @@ class Director(Inquiries):
         async with self._locks[vehicle]:
             return (await self._issue(vehicle, now)).published
 
+    async def leave_out_versions(self, vehicle: VehicleIdentifier, skipped: int, now: datetime) -> Published:
+        """Publishes what the vehicle was directed under versions that it cannot have seen, as after an older backup.
+
+        Args:
+            vehicle: whose metadata rises.
+            skipped: how many versions are left out; not fewer than were published after the backup.
+            now: UTC.
+
+        Raises:
+            UptaneError: as `issuing.issue`.
+        """
+        async with self._locks[vehicle]:
+            return (await self._issue(vehicle, now, occasion=Occasion.RESTORED, skipped=skipped)).published
+
     async def change_keys(self, root: Root, now: datetime) -> None:
         """Publishes a new Root for every vehicle, signed by its own and the present root keys.
 
@@ -304,6 +318,7 @@ class Director(Inquiries):
         now: datetime,
         root: Root | None = None,
         occasion: Occasion = Occasion.PUBLICATION,
+        skipped: int = 0,
     ) -> Issued:
         return await issue(
             self._inventory,
@@ -314,6 +329,7 @@ class Director(Inquiries):
             first_root=self._root,
             root=root,
             occasion=occasion,
+            skipped=skipped,
         )
 
     def _publisher(self, vehicle: VehicleIdentifier) -> Publisher:

@@ -22,6 +22,7 @@ class Occasion(Enum):
     """Why metadata is issued."""
 
     PUBLICATION = "somebody wants it: Snapshot and Timestamp rise in any case, and a plan that is refused is an error"
+    RESTORED = "an older backup was restored: versions that the vehicle may have seen are left out, and no plan is made"
     NEW_ROOT = "Root names other keys: they reach the vehicle even where the plan is refused"
     MANIFEST = "a manifest came: metadata rises where it says something new or expires soon"
 
@@ -51,6 +52,7 @@ async def issue(
     first_root: Root,
     root: Root | None = None,
     occasion: Occasion = Occasion.PUBLICATION,
+    skipped: int = 0,
 ) -> Issued:
     """Publishes what the vehicle's ECUs are assigned (STD-5.3.2.1-16).
 
@@ -66,6 +68,7 @@ async def issue(
         first_root: the Root of a vehicle that has none yet.
         root: a new Root; it names the Timeserver's keys of the one before it where it names none.
         occasion: why.
+        skipped: how many versions are left out, as `Draft` says.
 
     Raises:
         UnknownVehicleError: no such vehicle.
@@ -88,7 +91,7 @@ async def issue(
         root = keeping_timeserver_keys(root, before.root.payload)
     withheld: UptaneError | None = None
     standing = None if before is None else before.targets.get(TARGETS_ROLE)
-    if occasion is Occasion.NEW_ROOT and standing is not None:
+    if occasion in (Occasion.NEW_ROOT, Occasion.RESTORED) and standing is not None:
         # New keys wait for nobody: no plan is made, and the Image repository is not asked.
         decision = Decision(targets=standing.payload)
     else:
@@ -109,11 +112,16 @@ async def issue(
     elif decision.directed:
         async with inventory.transaction() as transaction:
             await decision.record(transaction, vehicle)
-    changed = root is not None or not _same(before, decision.targets) or _ages(before, publisher.lifetimes, now)
+    changed = (
+        root is not None
+        or skipped > 0
+        or not _same(before, decision.targets)
+        or _ages(before, publisher.lifetimes, now)
+    )
     needed = changed or occasion is not Occasion.MANIFEST or not _lasts(own, publisher.lifetimes, now)
     if before is not None and not needed:
         return Issued(published=before, is_new=False, withheld=withheld)
-    draft = Draft(root=root, targets={TARGETS_ROLE: decision.targets} if changed else {})
+    draft = Draft(root=root, targets={TARGETS_ROLE: decision.targets} if changed else {}, skipped=skipped)
     return Issued(published=await publisher.publish(before, draft, now), withheld=withheld)
 
 

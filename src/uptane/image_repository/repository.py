@@ -237,8 +237,12 @@ class ImageRepository:
             self._pending.clear()
             self._root = None
 
-    async def publish(self, now: datetime) -> Published:
+    async def publish(self, now: datetime, *, skipped: int = 0) -> Published:
         """Signs what was added, and a new Snapshot and Timestamp in any case.
+
+        Args:
+            now: UTC.
+            skipped: how many versions are left out, as `Draft` says; `renew` before lets all of them rise.
 
         Raises:
             ProvisioningError: a private key is not at hand. What was added still waits; `discard` drops it.
@@ -248,7 +252,8 @@ class ImageRepository:
         async with self._lock, self._turn():
             before = await self._load()
             publisher = self._publisher()
-            draft = Draft(root=self._root, targets=self._signable(before, await self._contents()))
+            targets = self._signable(before, await self._contents())
+            draft = Draft(root=self._root, targets=targets, skipped=skipped)
             published = await publisher.publish(before, draft, now)
             if self._root is draft.root:
                 self._root = None

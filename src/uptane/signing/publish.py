@@ -60,11 +60,14 @@ class Draft:
         root: a new Root.
         targets: new content of Targets roles that we sign.
         signed: delegated Targets files that their own signers made, complete.
+        skipped: how many versions are left out before the new ones, in every role that is signed but Root: those that
+            clients may have seen before an older backup was restored.
     """
 
     root: Root | None = None
     targets: Mapping[RoleName, Targets] = field(default_factory=dict)
     signed: Mapping[RoleName, bytes] = field(default_factory=dict)
+    skipped: int = 0
 
 
 async def load_published(store: MetadataStore, profile: Profile) -> Published | None:
@@ -161,7 +164,7 @@ class Publisher:
         root = self._sign_root(before, draft, now)
         roles = await self._sign_targets(root.payload, before.targets if before else {}, draft, now)
         snapshot = Snapshot(
-            version=await self._free_version(Role.SNAPSHOT, before.snapshot_version if before else 0),
+            version=await self._free_version(Role.SNAPSHOT, (before.snapshot_version if before else 0) + draft.skipped),
             expires=now + self.lifetimes.snapshot,
             vehicle=self._vehicle,
             files={name: self._in_snapshot(envelope) for name, envelope in roles.items()},
@@ -169,7 +172,7 @@ class Publisher:
         )
         signed_snapshot = self._sign(snapshot, root.payload.roles[Role.SNAPSHOT], Role.SNAPSHOT)
         timestamp = Timestamp(
-            version=before.timestamp_version + 1 if before else 1,
+            version=(before.timestamp_version if before else 0) + draft.skipped + 1,
             expires=now + self.lifetimes.timestamp,
             vehicle=self._vehicle,
             snapshot=_listed(signed_snapshot),
@@ -220,7 +223,8 @@ class Publisher:
             keys = _keys_for(name, root, delegating.values())
             if keys is None:
                 raise ProvisioningError(f"nobody delegates to role {name}", next_step="Delegate to it first.")
-            version = await self._free_version(name, roles[name].payload.version if name in roles else 0)
+            last = roles[name].payload.version if name in roles else 0
+            version = await self._free_version(name, last + draft.skipped)
             payload = Targets(
                 version=version,
                 expires=now + self.lifetimes.targets,

@@ -61,6 +61,17 @@ def open_engine(url_or_path: str | Path, *, wait_seconds: float = WAIT_SECONDS) 
     return engine
 
 
+def require_existing(url_or_path: str | Path) -> None:
+    """Raises StorageError where an SQLite file does not exist, which `open_engine` would make."""
+    url = _url(url_or_path)
+    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
+        raise StorageError(
+            f"the inventory {url.database} does not exist",
+            next_step="Name the right file, restore it from a backup, or make a new one with: uptane init FOLDER.",
+            database=url.database,
+        )
+
+
 def database_name(engine: AsyncEngine) -> str:
     """The file, or the URL without its password."""
     if engine.dialect.name == "sqlite":

@@ -70,6 +70,12 @@ class SqlEnrolment:
                 here = (certificates.c.vehicle == str(vehicle), certificates.c.revoked.is_(False))
                 return (await connection.execute(update(certificates).where(*here).values(revoked=True))).rowcount
 
+    async def forget_tokens(self) -> None:
+        """Makes every token worthless."""
+        with storage_errors(self._database):
+            async with self._engine.begin() as connection:
+                await connection.execute(delete(tokens))
+
     async def revoked(self) -> frozenset[str]:
         """The fingerprints of all revoked certificates that have not expired by themselves."""
         with storage_errors(self._database):

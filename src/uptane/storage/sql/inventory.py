@@ -1,6 +1,6 @@
 """The Director's inventory in an SQL database: SQLite in one file, or PostgreSQL."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -26,8 +26,9 @@ from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.storage import inventory_rules as rules
 from uptane.storage.sql import rows
-from uptane.storage.sql.engine import WAIT_SECONDS, database_name, open_engine, storage_errors
-from uptane.storage.sql.schema import alerts, assignments, create_schema, directed, ecus, reports, vehicles
+from uptane.storage.sql.engine import WAIT_SECONDS, database_name, open_engine, require_existing, storage_errors
+from uptane.storage.sql.revision import check_schema, create_schema
+from uptane.storage.sql.schema import alerts, assignments, directed, ecus, reports, vehicles
 
 T = TypeVar("T")
 
@@ -40,11 +41,27 @@ async def open_inventory(url_or_path: str | Path, *, wait_seconds: float = WAIT_
         wait_seconds: how long a transaction waits for others before it fails.
 
     Raises:
-        StorageError: it cannot be opened, is damaged, or is of another version.
+        StorageError: it cannot be opened, is damaged, or is of another revision.
     """
-    engine = open_engine(url_or_path, wait_seconds=wait_seconds)
+    return await _opened(open_engine(url_or_path, wait_seconds=wait_seconds), create_schema)
+
+
+async def open_existing_inventory(url_or_path: str | Path, *, wait_seconds: float = WAIT_SECONDS) -> "SqlInventory":
+    """Opens an inventory that is there already; makes nothing.
+
+    Args:
+        url_or_path, wait_seconds: as `open_inventory` takes them.
+
+    Raises:
+        StorageError: it is not there, cannot be opened, is damaged, or is of another revision.
+    """
+    require_existing(url_or_path)
+    return await _opened(open_engine(url_or_path, wait_seconds=wait_seconds), check_schema)
+
+
+async def _opened(engine: AsyncEngine, prepare: Callable[[AsyncEngine], Awaitable[None]]) -> "SqlInventory":
     try:
-        await create_schema(engine)
+        await prepare(engine)
     except BaseException:
         await engine.dispose()
         raise

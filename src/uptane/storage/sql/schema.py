@@ -17,17 +17,10 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     and_,
-    insert,
-    inspect,
-    select,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from uptane.metadata.errors import StorageError
-from uptane.storage.sql.engine import database_name, storage_errors
-
-SCHEMA_VERSION = 5
-"""Raised whenever a table changes."""
+REVISION = "0006"
+"""The newest migration in `migrations/versions`; a table changes only together with a new one (record 24)."""
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -53,8 +46,6 @@ _NAME = Text().with_variant(Text(collation="C"), "postgresql")
 """Text that is compared and sorted by its code points, as Python and SQLite do."""
 
 tables = MetaData()
-
-schema_version = Table("inventory_schema", tables, Column("version", Integer, primary_key=True, autoincrement=False))
 
 vehicles = Table(
     "vehicles",
@@ -168,48 +159,3 @@ certificates = Table(
     Column("revoked", Boolean, nullable=False),
     ForeignKeyConstraint(["vehicle"], ["vehicles.vehicle"]),
 )
-
-
-async def create_schema(engine: AsyncEngine) -> None:
-    """Makes the tables in an empty database; leaves those of the same version as they are.
-
-    Raises:
-        StorageError: the tables are of another version or incomplete, or the database fails; nothing is changed.
-    """
-    database = database_name(engine)
-    with storage_errors(database):
-        async with engine.begin() as connection:
-            present = set(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
-            if present.isdisjoint(tables.tables):
-                await connection.run_sync(tables.create_all)
-                await connection.execute(insert(schema_version).values(version=SCHEMA_VERSION))
-            else:
-                await _check_version(connection, database, missing=set(tables.tables) - present)
-
-
-async def _check_version(connection: AsyncConnection, database: str, missing: set[str]) -> None:
-    found = None
-    if schema_version.name not in missing:
-        found = (await connection.execute(select(schema_version.c.version))).scalar()
-    if found is None:
-        raise StorageError(
-            f"{database} holds tables of the inventory's names but no version of theirs",
-            next_step="Name another database, or restore this one from a backup.",
-            database=database,
-        )
-    if found != SCHEMA_VERSION:
-        age, remedy = ("an older", "convert it") if found < SCHEMA_VERSION else ("a newer", "upgrade this program")
-        raise StorageError(
-            f"the inventory {database} was made by {age} version of this program"
-            f" (schema {found}, this program uses {SCHEMA_VERSION})",
-            next_step=f"Use the program that made it, or {remedy}.",
-            database=database,
-            expected=SCHEMA_VERSION,
-            offered=found,
-        )
-    if missing:
-        raise StorageError(
-            f"the inventory {database} lacks the tables {', '.join(sorted(missing))}",
-            next_step="Restore it from a backup.",
-            database=database,
-        )

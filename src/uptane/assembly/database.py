@@ -1,0 +1,63 @@
+"""What operators do to the Director's database; each gives what it did, as a JSON object."""
+
+from typing import Any
+
+from uptane.assembly.production import open_systems, utc_now
+from uptane.assembly.serving import alone
+from uptane.assembly.settings import Settings
+from uptane.metadata.errors import UptaneError
+from uptane.storage.sql.engine import database_name, open_engine, require_existing
+from uptane.storage.sql.enrolment import SqlEnrolment
+from uptane.storage.sql.revision import revision_of
+from uptane.storage.sql.schema import REVISION
+
+
+async def show_database(settings: Settings) -> dict[str, Any]:
+    """The revision of its tables, and the one that this program needs; changes nothing."""
+    require_existing(settings.database_url)
+    engine = open_engine(settings.database_url)
+    try:
+        return {"database": database_name(engine), "revision": await revision_of(engine), "needed": REVISION}
+    finally:
+        await engine.dispose()
+
+
+async def settle_restored(settings: Settings, skipped: int) -> dict[str, Any]:
+    """Publishes all metadata under versions that no vehicle has seen, and makes every token worthless.
+
+    Args:
+        settings: of servers that do not run.
+        skipped: how many versions are left out; not fewer than any role has published since the backup.
+
+    Raises:
+        StorageError: a server holds the database, or a store cannot be opened.
+        UptaneError: the first of the failures; every other vehicle has its new metadata.
+    """
+    failures: list[UptaneError] = []
+    with alone(settings):
+        async with open_systems(settings) as systems:
+            await SqlEnrolment(systems.engine).forget_tokens()
+            await systems.image_repository.renew()
+            await systems.image_repository.publish(utc_now(), skipped=skipped)
+            vehicles = await systems.director.vehicles()
+            for vehicle in vehicles:
+                try:
+                    await systems.director.leave_out_versions(vehicle, skipped, utc_now())
+                except UptaneError as error:
+                    failures.append(error)
+    if failures:
+        raise failures[0]
+    return {"vehicles": len(vehicles), "skipped": skipped}
+
+
+async def upgrade_database(settings: Settings) -> dict[str, Any]:
+    """Migrates its tables to the revision that this program needs.
+
+    Raises:
+        StorageError: a server holds the database, its tables cannot be upgraded, or it fails; nothing is changed.
+    """
+    from uptane.storage.sql.upgrade import upgrade
+
+    with alone(settings):
+        done = await upgrade(settings.database_url)
+    return {"before": done.before, "after": done.after}

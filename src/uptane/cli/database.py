@@ -1,0 +1,83 @@
+"""Commands for the Director's database."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from uptane.cli.fleet import AsJson, Servers
+from uptane.metadata.errors import SettingsError
+
+SKIP = 10_000
+"""More than a year of publications, one in an hour."""
+
+
+def show(*, servers: Servers = Path(), json_output: AsJson = False) -> None:
+    """Show the revision of the tables that are there, and the one that this program needs.
+
+    Example: uptane db show --servers fleet
+
+    Args:
+        servers: the folder of `uptane init`.
+        json_output: print one JSON object.
+    """
+    import asyncio
+
+    from uptane.assembly.database import show_database
+    from uptane.assembly.settings import load_settings
+
+    said = asyncio.run(show_database(load_settings(servers)))
+    there = f"has revision {said['revision']}" if said["revision"] else "has no tables"
+    _tell(said, f"{said['database']} {there}; this program needs {said['needed']}.", json_output)
+
+
+def upgrade(*, servers: Servers = Path(), json_output: AsJson = False) -> None:
+    """Upgrade the tables to the revision that this program needs, all or nothing.
+
+    Stop every server and make a backup before. No way leads back but that backup.
+
+    Example: uptane db upgrade --servers fleet
+
+    Args:
+        servers: the folder of `uptane init`.
+        json_output: print one JSON object.
+    """
+    import asyncio
+
+    from uptane.assembly.database import upgrade_database
+    from uptane.assembly.settings import load_settings
+
+    said = asyncio.run(upgrade_database(load_settings(servers)))
+    done = "already has" if said["before"] == said["after"] else f"went from revision {said['before']} to"
+    _tell(said, f"The database {done} revision {said['after']}.", json_output)
+
+
+def restored(*, skip: int = SKIP, servers: Servers = Path(), json_output: AsJson = False) -> None:
+    """Make a restored backup safe to serve: publish everything under versions that no vehicle has seen.
+
+    A vehicle refuses metadata that is older than what it has, so run this after every restore and before the servers
+    start. Tokens of first contacts are worth nothing afterwards.
+
+    Example: uptane db restored --servers fleet
+
+    Args:
+        skip: how many versions are left out; more than any role has published since the backup.
+        servers: the folder of `uptane init`.
+        json_output: print one JSON object.
+    """
+    import asyncio
+
+    from uptane.assembly.database import settle_restored
+    from uptane.assembly.settings import load_settings
+
+    if skip < 1:
+        raise SettingsError("at least one version has to be left out", next_step="Leave --skip away.", field="skip")
+    said = asyncio.run(settle_restored(load_settings(servers), skip))
+    _tell(
+        said,
+        f"The Image repository and {said['vehicles']} vehicles have new metadata, {skip} versions on.",
+        json_output,
+    )
+
+
+def _tell(said: dict[str, Any], text: str, json_output: bool) -> None:
+    print(json.dumps(said) if json_output else text)

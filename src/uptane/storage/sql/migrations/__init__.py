@@ -1,0 +1,1 @@
+"""How the tables of older revisions become those of `schema.py`; record 24 says how to write a migration."""

@@ -1,0 +1,218 @@
+"""`uptane doctor`: everything that can be wrong with servers is found, named with what to do, and left as it is."""
+
+import asyncio
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from uptane.assembly import doctor as doctoring
+from uptane.assembly.doctor import Finding, Surroundings, examine
+from uptane.assembly.production import utc_now
+from uptane.cli.main import main
+from uptane.storage.certificate_authority import CertificateAuthority
+from uptane.storage.key_files import KeyFolder
+from uptane.storage.object_store import Objects
+from uptane.storage.object_urls import open_objects
+from uptane.storage.places import ObjectPlace
+
+CHECKS = [
+    *("settings", "database", "storage", "keys", "Image repository"),
+    *("Director", "certificates", "clock", "disk"),
+]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Servers with a vehicle, to be copied."""
+    folder = tmp_path_factory.mktemp("made")
+    fleet = folder / "fleet"
+    assert main(["init", str(fleet), "--port", "0"]) == 0
+    assert main(["vehicle", "add", "VIN123", "--package", str(folder / "car"), "--servers", str(fleet)]) == 0
+    authority = CertificateAuthority.in_folder(fleet / "certificates", now=utc_now())
+    authority.server_files(fleet / "certificates", ["localhost"], now=utc_now(), lifetime=timedelta(days=90))
+    return fleet
+
+
+@pytest.fixture
+def fleet(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made, tmp_path / "fleet")
+    return tmp_path / "fleet"
+
+
+def look(fleet: Path, machine: Surroundings | None = None) -> dict[str, Finding]:
+    return {finding.check: finding for finding in asyncio.run(examine(fleet, machine))}
+
+
+def unwell(fleet: Path, machine: Surroundings | None = None) -> set[str]:
+    found = look(fleet, machine)
+    for finding in found.values():
+        assert finding.well or finding.next_step, finding
+    return {name for name, finding in found.items() if not finding.well}
+
+
+def files_of(fleet: Path) -> dict[Path, bytes]:
+    """Every file, but for the notes that SQLite keeps beside a database that is open."""
+    return {
+        file: file.read_bytes()
+        for file in fleet.rglob("*")
+        if file.is_file() and not file.name.endswith(("-wal", "-shm"))
+    }
+
+
+def test_of_servers_that_are_well_every_check_says_so_and_nothing_changes(
+    fleet: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files_of(fleet)
+    assert main(["doctor", "--servers", str(fleet)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [f"ok   {check}" for check in CHECKS]
+    assert files_of(fleet) == before
+
+
+def test_what_is_wrong_ends_with_1_and_stands_in_the_json(fleet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (fleet / "keys" / "director-targets").unlink()
+    assert main(["doctor", "--servers", str(fleet)]) == 1
+    assert "FAIL keys: the key director-targets is not in" in capsys.readouterr().out
+    assert main(["doctor", "--servers", str(fleet), "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert said["well"] is False
+    assert [each["check"] for each in said["checks"] if not each["well"]] == ["keys", "Director"]
+
+
+def test_settings_that_are_none_are_the_one_finding(tmp_path: Path) -> None:
+    (tmp_path / "uptane.toml").write_text("[listen]\nport = 70000")
+    assert list(look(tmp_path)) == ["settings"]
+    assert unwell(tmp_path) == {"settings"}
+
+
+def other_key(fleet: Path, name: str) -> None:
+    for file in (fleet / "keys" / name, fleet / "keys" / f"{name}.pub"):
+        file.unlink()
+    KeyFolder(fleet / "keys").load_or_generate(name)
+
+
+def other_authority(fleet: Path) -> None:
+    (fleet / "certificates" / "authority").unlink()
+    shutil.copy(fleet / "certificates" / "server", fleet / "certificates" / "authority")
+
+
+def old_revision(fleet: Path) -> None:
+    with closing(sqlite3.connect(fleet / "data" / "inventory.sqlite")) as connection:
+        connection.execute("UPDATE inventory_revision SET version_num = '0005'")
+        connection.commit()
+
+
+def no_metadata_of_the_vehicle(fleet: Path) -> None:
+    with closing(sqlite3.connect(fleet / "data" / "inventory.sqlite")) as connection:
+        connection.execute("DELETE FROM metadata_files")
+        connection.commit()
+
+
+def altered_snapshot(fleet: Path) -> None:
+    file = fleet / "data" / "image-repository" / "metadata" / "1.snapshot.der"
+    file.write_bytes(file.read_bytes()[:-1] + b"\x00")
+
+
+METADATA, DATABASE = {"Image repository"}, {"database", "Director"}
+
+
+@pytest.mark.parametrize(
+    ("harm", "found"),
+    [
+        (lambda fleet: (fleet / "uptane.toml").chmod(0o644), {"settings"}),
+        (lambda fleet: (fleet / "data" / "inventory.sqlite").unlink(), DATABASE),
+        (old_revision, DATABASE),
+        (lambda fleet: (fleet / "data" / "inventory.sqlite").write_bytes(b"a letter" * 999), DATABASE),
+        (lambda fleet: shutil.rmtree(fleet / "data" / "image-repository"), {"storage", "clock"} | METADATA),
+        (lambda fleet: (fleet / "keys" / "timeserver").unlink(), {"keys"}),
+        (lambda fleet: (fleet / "keys" / "director-root").chmod(0o640), {"keys", "Director"}),
+        (lambda fleet: (fleet / "keys" / "director-root").write_text("no key"), {"keys", "Director"}),
+        (lambda fleet: other_key(fleet, "image-repository-snapshot"), METADATA),
+        (lambda fleet: other_key(fleet, "director-targets"), {"Director"}),
+        (altered_snapshot, METADATA),
+        (no_metadata_of_the_vehicle, {"Director"}),
+        (lambda fleet: (fleet / "certificates" / "authority").unlink(), {"certificates"}),
+        (lambda fleet: (fleet / "certificates" / "authority").chmod(0o644), {"certificates"}),
+        (other_authority, {"certificates"}),
+        (lambda fleet: (fleet / "certificates" / "server").chmod(0o644), {"certificates"}),
+        (lambda fleet: (fleet / "certificates" / "server.pem").write_text("no certificate"), {"certificates"}),
+    ],
+)
+def test_what_is_harmed_is_found_by_its_check(fleet: Path, harm: Callable[[Path], object], found: set[str]) -> None:
+    harm(fleet)
+    assert unwell(fleet) == found
+
+
+def test_a_lost_database_is_not_made_anew_by_looking(fleet: Path) -> None:
+    file = fleet / "data" / "inventory.sqlite"
+    file.unlink()
+    assert "does not exist" in look(fleet)["database"].said
+    assert not file.exists()
+
+
+def test_a_database_that_takes_no_rows_is_found(fleet: Path) -> None:
+    with closing(sqlite3.connect(fleet / "data" / "inventory.sqlite")) as connection:
+        connection.execute("CREATE TRIGGER full BEFORE INSERT ON vehicles BEGIN SELECT RAISE(FAIL, 'full'); END")
+    assert unwell(fleet) == {"database"}
+
+
+@pytest.mark.parametrize(
+    ("later", "found", "named"),
+    [
+        (timedelta(hours=23, minutes=30), METADATA, "Timestamp of the Image repository expires on"),
+        (timedelta(days=2), METADATA, "Timestamp of the Image repository expired on"),
+        (timedelta(days=80), METADATA | {"certificates"}, "Targets role targets of the Image repository expires on"),
+        (timedelta(days=340), METADATA | {"certificates", "Director"}, "Root of the Image repository expires on"),
+    ],
+)
+def test_what_expires_is_told_before_it_does(fleet: Path, later: timedelta, found: set[str], named: str) -> None:
+    said = look(fleet, Surroundings(now=lambda: utc_now() + later))
+    assert {name for name, finding in said.items() if not finding.well} == found
+    assert said["Image repository"].said.startswith(named)
+
+
+def test_an_authority_that_vehicles_would_outlive_is_told(fleet: Path) -> None:
+    said = look(fleet, Surroundings(now=lambda: utc_now() + timedelta(days=19 * 365 + 100)))
+    assert said["certificates"].said.startswith("the authority's certificate expires on")
+
+
+def test_a_clock_that_was_set_back_is_found(fleet: Path) -> None:
+    assert unwell(fleet, Surroundings(now=lambda: utc_now() - timedelta(hours=1))) == {"clock"}
+
+
+def test_a_disk_without_room_is_found(fleet: Path) -> None:
+    assert unwell(fleet, Surroundings(free_bytes=lambda _: (1 << 30) - 1)) == {"disk"}
+
+
+def test_object_storage_is_tried_and_the_trial_removed(fleet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = open_objects("memory://")
+    monkeypatch.setattr(doctoring, "storage_of", lambda _: ObjectPlace(objects))
+    assert look(fleet)["storage"].well
+    assert asyncio.run(objects.entries("")) == {}
+
+
+def test_object_storage_that_ignores_conditions_is_found(fleet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def overwrite(self: Objects, name: str, data: bytes) -> object:
+        await self.overwrite(name, data)
+        found = await self.read(name)
+        return found and found.version
+
+    objects = open_objects("memory://")
+    monkeypatch.setattr(doctoring, "storage_of", lambda _: ObjectPlace(objects))
+    monkeypatch.setattr(type(objects), "create", overwrite)
+    said = look(fleet)["storage"]
+    assert not said.well and "does not keep the conditions of a write" in said.said
+
+
+def test_no_secret_is_told(fleet: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("UPTANE_DATABASE__URL", "postgresql://me:hush-hush@127.0.0.1:1/none")
+    assert main(["doctor", "--servers", str(fleet)]) == 1
+    told = capsys.readouterr()
+    assert "FAIL database" in told.out
+    assert "hush" not in told.out + told.err
