@@ -1,6 +1,8 @@
 """What operators do on the servers' own machine; each gives what it did, as a JSON object."""
 
+import asyncio
 import secrets
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,15 +10,20 @@ from typing import Any
 from uptane.assembly.device_package import DeviceSettings, write_device
 from uptane.assembly.factory_files import factory_files
 from uptane.assembly.production import Systems, utc_now
+from uptane.image_repository.release import NewImage
 from uptane.metadata.delegations import TARGETS_ROLE
 from uptane.metadata.errors import ImageNotListedError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
-from uptane.metadata.targets import Custom, MustMatch
+from uptane.metadata.targets import Custom, Image, MustMatch
 from uptane.storage.certificate_authority import CertificateAuthority
+from uptane.storage.incoming import image_file
 from uptane.storage.sql.enrolment import SqlEnrolment
 
 TOKEN_LIFETIME = timedelta(days=1)
 """How long a first contact may wait."""
+
+UNFINISHED_KEPT = timedelta(days=1)
+"""How long an upload that was cut off may be gone on with."""
 
 
 async def add_vehicle(
@@ -45,13 +52,31 @@ async def add_vehicle(
 async def add_image(
     systems: Systems, file: Path, name: str, release: int | None, hardware: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Stores an image, lists it in the top-level Targets role and publishes."""
+    """`add_images` with one image; gives what is said of it."""
+    image: dict[str, Any] = (await add_images(systems, {name: file}, release, hardware))["images"][0]
+    return image
+
+
+async def add_images(
+    systems: Systems, files: Mapping[str, Path], release: int | None, hardware: tuple[str, ...]
+) -> dict[str, Any]:
+    """Stores images, lists them in the top-level Targets role and publishes them as one release.
+
+    What earlier attempts left that were cut off, and that nobody went on with for UNFINISHED_KEPT, is removed first.
+    """
+    await systems.images.tidy(utc_now() - UNFINISHED_KEPT)
     ids = tuple(HardwareIdentifier(each) for each in hardware) or None
     custom = Custom(must_match=MustMatch(release_counter=release, hardware_ids=ids))
-    image = await systems.image_repository.add_image(ImagePath(name), file.read_bytes(), custom=custom)
-    await systems.image_repository.publish(utc_now())
-    digests = {function: digest.hex() for function, digest in image.file.digests.items}
-    return {"name": name, "length": image.file.length, **digests}
+    new: list[NewImage] = []
+    for name, path in files.items():
+        file, chunks = await asyncio.to_thread(image_file, path, ImagePath(name))
+        new.append(NewImage(image=Image(file=file, custom=custom), chunks=chunks))
+    published = await systems.image_repository.release(new, utc_now())
+    said = [
+        {"name": str(file.path), "length": file.length} | {name: digest.hex() for name, digest in file.digests.items}
+        for file in (each.image.file for each in new)
+    ]
+    return {"images": said, "targets_version": published.targets[TARGETS_ROLE].payload.version}
 
 
 async def set_assignment(systems: Systems, vin: str, ecu: str, image: str) -> dict[str, Any]:

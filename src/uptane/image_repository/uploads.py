@@ -4,7 +4,7 @@ A supplier holds the keys of a delegated role. He makes and signs its Targets me
 and hands it in with the images it lists. Nothing of it is visible to anybody before all of it has passed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -28,7 +28,7 @@ from uptane.signing.publish import Published
 from uptane.verification.limits import DEFAULT_LIMITS
 from uptane.verification.threshold import check_threshold, valid_signatures
 from uptane.verification.trusted import Context
-from uptane.verification.verify_image import ImageCheck
+from uptane.verification.verify_image import verified_bytes
 
 Roles = Mapping[RoleName, Envelope[Targets]]
 """What is published, by role."""
@@ -230,17 +230,11 @@ def check_counter(path: ImagePath, custom: Custom, before: Image | None) -> None
         )
 
 
-def verified_bytes(file: ImageFile, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The bytes of an image as they come; at the end, or before, an error unless they are the listed ones.
-
-    Raises:
-        EndlessDataError, LengthMismatchError, BadHashError: as their names say (STD-5.4.2.4-3).
-    """
-    check = ImageCheck(file)
-    for chunk in chunks:
-        check.update(chunk)
-        yield chunk
-    check.finish()
+def check_bytes(images: Iterable[tuple[ImageFile, Iterable[bytes]]]) -> None:
+    """Reads images to their end and keeps nothing; raises what `verified_bytes` does."""
+    for file, chunks in images:
+        for _ in verified_bytes(file, chunks):
+            pass
 
 
 def _check_version(role: RoleName, new: Targets, before: Targets | None) -> None:
