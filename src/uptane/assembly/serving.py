@@ -18,7 +18,6 @@ from uptane.assembly.tls_server import TlsServer, listening, server_tls
 from uptane.metadata.errors import SpoofingError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.vehicle_certificate import read_vehicle_certificate
-from uptane.services.asgi import Application
 from uptane.services.device_api import (
     Common,
     DeviceApi,
@@ -28,12 +27,11 @@ from uptane.services.device_api import (
     timeserver_routes,
 )
 from uptane.services.health import health_routes
+from uptane.services.hosted_images import HOSTED, hosted_image_routes
 from uptane.services.identity import Identification, Identified, Identity
 from uptane.services.object_files import ObjectFiles
-from uptane.services.static_files import Place, StaticFiles
 from uptane.storage.atomic_files import Folder
 from uptane.storage.certificate_authority import CertificateAuthority
-from uptane.storage.object_images import ImageObjects
 from uptane.storage.sql.enrolment import SqlEnrolment
 
 REVOCATION_SECONDS = 10.0
@@ -129,24 +127,14 @@ def application(systems: Systems, which: frozenset[System], contacts: FirstConta
     common = Common(profile=systems.settings.profile, clock=utc_now)
     routes: list[BaseRoute] = list[BaseRoute](health_routes(ready))
     if System.DIRECTOR in which:
+        routes += hosted_image_routes(lambda vehicle: ObjectFiles(HOSTED, systems.hosted_images(vehicle).open))
         routes += director_routes(common, systems.director, systems.director_metadata)
         routes += first_contact_routes(contacts.answer)
     if System.IMAGE_REPOSITORY in which:
-        routes += repository_routes(common, systems.image_metadata, _images(systems))
+        routes += repository_routes(common, systems.image_metadata, ObjectFiles("repo/targets/", systems.images.open))
     if System.TIMESERVER in which:
         routes += timeserver_routes(common, systems.timeserver)
     return DeviceApi(routes)
-
-
-def _images(systems: Systems) -> Application:
-    prefix, images = "repo/targets/", systems.images
-    if isinstance(images, ImageObjects):
-        return ObjectFiles(prefix, images.open)
-
-    def place(path: str) -> Place | None:
-        return (images, path.removeprefix(prefix)) if path.startswith(prefix) else None
-
-    return StaticFiles(place, allowed_hosts=systems.settings.listen.names)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from uptane.signing.ports import MetadataStore
 from uptane.storage.atomic_files import OPERATING_SYSTEM, FileLayer, Folder, NewFile, changes, storage_errors
 from uptane.storage.incoming_images import INCOMING, IncomingImages, tidy
 from uptane.storage.names import UNFINISHED, components, is_hashed, single
+from uptane.storage.published_file import PublishedFile, find_file
 
 FOLDER_MODE = 0o755
 FILE_MODE = 0o644
@@ -58,16 +60,23 @@ class _Published:
         Returns:
             The path of a regular file inside the root, reached without any symbolic link; None for everything else.
         """
-        try:
-            parts = components(name)
-            with self._below(parts[:-1]) as folder:
-                file = None if folder is None else folder.open_file(parts[-1])
-        except (FormatError, StorageError):
-            return None
+        file = self._opened_file(name)
         if file is None:
             return None
         self._layer.close(file)
-        return self._root.joinpath(*parts)
+        return self._root.joinpath(*components(name))
+
+    async def open(self, name: str) -> PublishedFile | None:
+        """Where a door that streams finds a published file; name and None as for `open_for_reading`."""
+        return await asyncio.to_thread(find_file, partial(self._opened_file, name))
+
+    def _opened_file(self, name: str) -> int | None:
+        try:
+            parts = components(name)
+            with self._below(parts[:-1]) as folder:
+                return None if folder is None else folder.open_file(parts[-1])
+        except (FormatError, StorageError):
+            return None
 
     def _read(self, name: str) -> bytes | None:
         parts = components(name)
