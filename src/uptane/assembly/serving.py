@@ -165,7 +165,12 @@ async def serving(settings: Settings, which: frozenset[System], listener: socket
 
         identification = Identification(revocations=revoked, now=utc_now, fronts=settings.listen.trusted_fronts)
         app = Identified(application(systems, which, contacts, ready), identification)
-        tls = server_tls(certificate=files.certificate, key=files.key, client_authorities=authority.certificate)
+        plain = settings.listen.behind_front
+        tls = (
+            None
+            if plain
+            else server_tls(certificate=files.certificate, key=files.key, client_authorities=authority.certificate)
+        )
         reading = asyncio.create_task(revoked.keep_reading())
         try:
             yield TlsServer(app, listener, tls=tls)
@@ -186,7 +191,8 @@ async def serve(settings: Settings, which: frozenset[System], say: Callable[[str
     """
     with alone(settings), listening(settings.listen.host, settings.listen.port) as listener:
         async with serving(settings, which, listener) as server:
-            say(f"{', '.join(sorted(which))}: https://{settings.listen.host}:{server.port}")
+            scheme = "http" if settings.listen.behind_front else "https"
+            say(f"{', '.join(sorted(which))}: {scheme}://{settings.listen.host}:{server.port}")
             await server.run()
 
 
