@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -105,9 +106,10 @@ async def goes_on(repository: ImageRepository) -> None:
 def test_a_release_into_a_folder_that_fails_at_any_operation_is_seen_whole_or_not_at_all(tmp_path: Path) -> None:
     async def work() -> None:
         seen = set()
-        for fail_at in range(1, 400, 5):
+        await begin(in_folder(tmp_path / "first"))
+        for fail_at in range(1, 400, 4):
             folder, layer = tmp_path / str(fail_at), FailingLayer(fail_at, errno.ENOSPC)
-            await begin(in_folder(folder))
+            shutil.copytree(tmp_path / "first", folder)
             with contextlib.suppress(StorageError):
                 await in_folder(folder, layer).release(release(2), NOW)
             fresh = in_folder(folder)
