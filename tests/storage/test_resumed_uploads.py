@@ -118,14 +118,31 @@ def test_what_an_earlier_attempt_left_is_not_trusted(tmp_path: Path, part: bytes
     assert [asyncio.run(images.read(name)) for name in hashed_names(file)] == [IMAGE] * 2
 
 
+def test_an_image_that_is_there_is_not_written_again_and_bad_bytes_for_it_are_still_refused(tmp_path: Path) -> None:
+    file, layer = listed(IMAGE), CountingLayer()
+    images = ImageFolder(tmp_path, layer=layer)
+    asyncio.run(images.add_all([(file, chunks(IMAGE))]))
+    asyncio.run(images.add_all([(file, chunks(IMAGE))]))
+    assert layer.written == len(IMAGE)
+    with pytest.raises(BadHashError):
+        asyncio.run(images.add_all([(file, chunks(bytes(len(IMAGE))))]))
+    (tmp_path / hashed_names(file)[1]).unlink()
+    (tmp_path / hashed_names(file)[1]).write_bytes(IMAGE[:-1] + b"x")
+    with pytest.raises(StorageError, match="exists with other bytes"):
+        asyncio.run(images.add_all([(file, chunks(IMAGE))]))
+
+
 @pytest.mark.standard("STD-5.2.7-4")
 def test_a_part_that_is_published_already_is_never_written_to(tmp_path: Path) -> None:
     file = listed(IMAGE)
     images = ImageFolder(tmp_path)
     asyncio.run(images.add_all([(file, chunks(IMAGE))]))
     os.link(tmp_path / hashed_names(file)[0], tmp_path / INCOMING / part_name(file))
+    (tmp_path / hashed_names(file)[1]).unlink()
     with pytest.raises(BadHashError):
         asyncio.run(images.add_all([(file, chunks(bytes(len(IMAGE))))]))
+    assert asyncio.run(images.read(hashed_names(file)[0])) == IMAGE
+    asyncio.run(images.add_all([(file, chunks(IMAGE))]))
     assert [asyncio.run(images.read(name)) for name in hashed_names(file)] == [IMAGE] * 2
 
 

@@ -16,7 +16,6 @@ from uptane.image_repository.uploads import (
     Receipt,
     Upload,
     UploadLimits,
-    check_bytes,
     check_counter,
     check_signed_enough,
     check_upload,
@@ -33,6 +32,7 @@ from uptane.signing.publish import Draft, Lifetimes, Published, Publisher
 from uptane.signing.signer import Signer
 from uptane.verification.own_metadata import verify_own_metadata
 from uptane.verification.threshold import valid_signatures
+from uptane.verification.verify_image import check_bytes
 
 DEFAULT_LIFETIMES = Lifetimes()
 _EMPTY = Targets(version=1, expires=NOT_PUBLISHED_YET)

@@ -28,7 +28,6 @@ from uptane.signing.publish import Published
 from uptane.verification.limits import DEFAULT_LIMITS
 from uptane.verification.threshold import check_threshold, valid_signatures
 from uptane.verification.trusted import Context
-from uptane.verification.verify_image import verified_bytes
 
 Roles = Mapping[RoleName, Envelope[Targets]]
 """What is published, by role."""
@@ -228,13 +227,6 @@ def check_counter(path: ImagePath, custom: Custom, before: Image | None) -> None
             expected=released,
             offered=offered,
         )
-
-
-def check_bytes(images: Iterable[tuple[ImageFile, Iterable[bytes]]]) -> None:
-    """Reads images to their end and keeps nothing; raises what `verified_bytes` does."""
-    for file, chunks in images:
-        for _ in verified_bytes(file, chunks):
-            pass
 
 
 def _check_version(role: RoleName, new: Targets, before: Targets | None) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import datetime
@@ -17,10 +16,11 @@ from uptane.metadata.errors import FormatError, StorageError
 from uptane.metadata.identifiers import ImagePath
 from uptane.metadata.targets import ImageFile
 from uptane.signing.ports import MetadataStore
-from uptane.storage.atomic_files import OPERATING_SYSTEM, FileLayer, Folder, NewFile, changes, storage_errors
-from uptane.storage.incoming_images import INCOMING, IncomingImages, tidy
+from uptane.storage.atomic_files import OPERATING_SYSTEM, FileLayer, Folder, NewFile, changes
+from uptane.storage.incoming_images import INCOMING, IncomingImages, holds, name_again, tidy
 from uptane.storage.names import UNFINISHED, components, is_hashed, single
 from uptane.storage.published_file import PublishedFile, find_file
+from uptane.verification.verify_image import check_bytes
 
 FOLDER_MODE = 0o755
 FILE_MODE = 0o644
@@ -286,17 +286,28 @@ class ImageFolder(_Published):
     def _add_all(self, images: Sequence[tuple[ImageFile, Iterable[bytes]]]) -> None:
         with Folder.made(self._root, FOLDER_MODE, layer=self._layer) as root, ExitStack() as opened:
             incoming = opened.enter_context(IncomingImages(root, FILE_MODE))
+            new = []
             for file, chunks in images:
-                incoming.receive(file, chunks)
+                if self._holds(file):
+                    check_bytes([(file, chunks)])
+                    incoming.forget(file)
+                else:
+                    incoming.receive(file, chunks)
+                    new.append(file)
             root.lock()
             folders = {parents: self._opened(parents, opened) for parents in {_parents(file) for file, _ in images}}
             for file, _ in images:
                 _refuse_folder(folders[_parents(file)], file.path.file)
-            for file, _ in images:
+            for file in new:
                 for name in hashed_names(file):
                     _link(incoming, file, folders[_parents(file)], components(name)[-1])
             for folder in folders.values():
                 folder.sync()
+
+    def _holds(self, file: ImageFile) -> bool:
+        """Whether an image has all its names with hashes; raises StorageError where other bytes have one."""
+        with self._below(_parents(file)) as folder:
+            return folder is not None and holds(folder, [components(name)[-1] for name in hashed_names(file)], file)
 
     def _tidy_incoming(self, older_than: float) -> int:
         with self._below(()) as root:
@@ -308,7 +319,7 @@ class ImageFolder(_Published):
             for file in files:
                 with ExitStack() as opened:
                     folder = self._opened(_parents(file), opened)
-                    _name_again(folder, components(hashed_names(file)[0])[-1], file.path.file)
+                    name_again(folder, components(hashed_names(file)[0])[-1], file.path.file)
 
     def _opened(self, parts: tuple[str, ...], opened: ExitStack) -> Folder:
         """A folder below the root, made where it is missing, and tidied; under the lock."""
@@ -342,19 +353,6 @@ def _link(incoming: IncomingImages, file: ImageFile, folder: Folder, name: str) 
             if all(one == other for one, other in zip_longest(present, offered)):
                 return
     raise changes(folder.path / name)
-
-
-def _name_again(folder: Folder, present: str, name: str) -> None:
-    """Gives a file a second name, durably, in place of another file of that name."""
-    temporary = f"{UNFINISHED}{secrets.token_hex(8)}"
-    with storage_errors("write", folder.path / name):
-        folder.layer.link(present, temporary, folder=folder.descriptor)
-    try:
-        folder.rename(temporary, name)
-    finally:
-        with suppress(StorageError):
-            folder.remove(temporary)  # where both were the same file already, renaming has left them
-    folder.sync()
 
 
 def check_publication(files: Sequence[tuple[str, bytes]], mutable: Mapping[str, bytes]) -> None:

@@ -1,7 +1,8 @@
 """Images on their way into a folder of images: what was cut off is gone on with, and only whole ones get a name."""
 
 import os
-from collections.abc import Iterable, Iterator
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from types import TracebackType
@@ -9,9 +10,9 @@ from typing import Self
 
 from uptane.metadata.errors import SecurityError, StorageError
 from uptane.metadata.targets import ImageFile
-from uptane.storage.atomic_files import Folder, storage_errors
+from uptane.storage.atomic_files import Folder, changes, storage_errors
 from uptane.storage.names import UNFINISHED
-from uptane.verification.verify_image import verified_bytes
+from uptane.verification.verify_image import check_bytes, verified_bytes
 
 INCOMING = f"{UNFINISHED}images"
 """The folder of parts and of whole images without a name; no door gives them out."""
@@ -62,19 +63,22 @@ class IncomingImages:
             EndlessDataError, LengthMismatchError, BadHashError: they are not the listed ones.
             StorageError: the disk is full, or something that is no file is in the way.
         """
-        name, checked = part_name(file), verified_bytes(file, chunks)
+        name = part_name(file)
         if name in self._begun:  # the same bytes under another name
-            for _ in checked:
-                pass
+            check_bytes([(file, chunks)])
             return
         part = _Part(self._folder, name, self._mode, file.length)
         self._begun.add(name)
         try:
-            for chunk in checked:
+            for chunk in verified_bytes(file, chunks):
                 part.put(chunk)
             part.finish()
         finally:
             part.close()
+
+    def forget(self, file: ImageFile) -> None:
+        """Removes what an earlier attempt left of an image; raises StorageError."""
+        self._folder.remove(part_name(file))
 
     def chunks(self, file: ImageFile) -> Iterator[bytes]:
         """The bytes of an image that was received."""
@@ -88,6 +92,32 @@ class IncomingImages:
             except FileExistsError:
                 return False
         return True
+
+
+def name_again(folder: Folder, present: str, name: str) -> None:
+    """Gives a file a second name, durably, in place of another file of that name."""
+    temporary = f"{UNFINISHED}{secrets.token_hex(8)}"
+    with storage_errors("write", folder.path / name):
+        folder.layer.link(present, temporary, folder=folder.descriptor)
+    try:
+        folder.rename(temporary, name)
+    finally:
+        with suppress(StorageError):
+            folder.remove(temporary)  # where both were the same file already, renaming has left them
+    folder.sync()
+
+
+def holds(folder: Folder, names: Sequence[str], file: ImageFile) -> bool:
+    """Whether an image has these names in a folder already; raises StorageError where other bytes have one."""
+    for name in names:
+        chunks = folder.chunks(name)
+        if chunks is None:
+            return False
+        try:
+            check_bytes([(file, chunks)])
+        except SecurityError as error:
+            raise changes(folder.path / name) from error
+    return True
 
 
 def tidy(root: Folder, older_than: float) -> int:
