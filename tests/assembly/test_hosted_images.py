@@ -7,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.assembly.test_device_api import MINE, OTHER, fleet_in
+from uptane.assembly.fleet import add_image
 from uptane.encryption.keys import DecryptionKey
 from uptane.formats.canonical_json import decode_strict
 from uptane.formats.json_images import read_encrypted
@@ -51,5 +52,16 @@ def test_a_vehicle_gets_its_own_encrypted_images_and_no_other_vehicles(tmp_path:
                     ):
                         assert (foreign.status_code, foreign.content) == (404, b"")
                     assert (await fleet.ask(None, "GET", path)).status_code == 401
+
+    asyncio.run(scenario())
+
+
+def test_whoever_adds_an_image_is_told_how_far_it_is(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with fleet_in(tmp_path) as fleet:
+            (tmp_path / "large").write_bytes(bytes(5 << 19))
+            told: list[int] = []
+            await add_image(fleet.systems, tmp_path / "large", "large.img", 1, (), told.append)
+            assert sum(told) == 5 << 19 and len(told) == 3
 
     asyncio.run(scenario())
