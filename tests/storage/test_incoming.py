@@ -18,13 +18,14 @@ from world import NOW, delegation, new_signer
 
 from uptane.formats.profiles import PROFILES
 from uptane.image_repository.repository import ImageRepository
-from uptane.image_repository.uploads import Upload, verified_bytes
+from uptane.image_repository.uploads import Upload
 from uptane.metadata.errors import (
     BadHashError,
     DelegationError,
     EndlessDataError,
     FormatError,
     ReplayedMetadataError,
+    SecurityError,
     StorageError,
 )
 from uptane.metadata.identifiers import ImagePath, RoleName
@@ -122,7 +123,7 @@ def complete(folder: Path, version: int) -> None:
     with pytest.raises(ReplayedMetadataError):
         asyncio.run(repository.receive(upload(version), NOW))
     assert found_version(folder) == version
-    assert not [file.name for file in folder.rglob(".new-*")]
+    assert not [file.name for file in folder.rglob(".new-*") if file.is_file()]
 
 
 @pytest.mark.standard("STD-5.3.1-4", "STD-5.3.1-6")
@@ -206,7 +207,7 @@ def test_listed_images_are_stored_under_their_hashes_alone(images: ImageFolder |
 def test_of_listed_images_all_are_stored_or_none(images: ImageFolder | MemoryImages, tmp_path: Path) -> None:
     good, bad = (entry(path, b"good").file for path in PATHS)
     with pytest.raises(BadHashError):
-        asyncio.run(images.add_all([(good, [b"good"]), (bad, verified_bytes(bad, [b"evil"]))]))
+        asyncio.run(images.add_all([(good, [b"good"]), (bad, [b"evil"])]))
     for _, digest in good.digests:
         assert asyncio.run(images.read(PROFILE.requested_image(good.path, digest))) is None
     assert not [file for file in tmp_path.rglob("*") if file.is_file()]
@@ -216,7 +217,7 @@ def test_a_listed_image_never_takes_the_place_of_other_bytes(images: ImageFolder
     file = entry(PATHS[0], b"good").file
     asyncio.run(images.add_all([(file, [b"good"])]))
     for content in (b"evil", b"goo", b"goods", b""):
-        with pytest.raises(StorageError, match="exists with other bytes"):
+        with pytest.raises(SecurityError):
             asyncio.run(images.add_all([(file, [content])]))
     digest = file.digests["sha256"]
     assert asyncio.run(images.read(PROFILE.requested_image(file.path, digest))) == b"good"
@@ -251,7 +252,7 @@ def test_a_folder_of_images_is_read_with_the_folders_in_it(tmp_path: Path) -> No
         "a.img": b"a", "supplier/b.img": b"b", "supplier/deep/c.img": b"c",
     }  # fmt: skip
     (tmp_path / "a.img").unlink()
-    with pytest.raises(StorageError, match="was removed"):
+    with pytest.raises(StorageError, match="there is no file"):
         list(found[ImagePath("a.img")]())
     with pytest.raises(StorageError, match="no folder"):
         images_in(tmp_path / "gone")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -120,6 +121,65 @@ def test_of_several_images_none_has_a_name_before_all_are_there(objects: Objects
         assert await names(objects) == {name for file in files.values() for name in hashed_names(file)}
         for path, file in files.items():
             assert [await images.read(name) for name in hashed_names(file)] == [batch[path]] * 2
+
+    asyncio.run(work())
+
+
+def test_a_large_image_that_was_cut_off_goes_on_with_its_segments(objects: Objects) -> None:
+    async def work() -> None:
+        images, file = ImageObjects(objects, segment=PART), listed(LARGE)
+        with pytest.raises(ConnectionResetError):
+            await images.add_all([(file, cut_off(LARGE))])
+        arrived = await objects.entries(INCOMING)
+        assert [entry.length for entry in arrived.values()] == [PART]
+        await images.add_all([(file, pieces(LARGE))])
+        await images.name_plainly([file])
+        for name in (PATH, *hashed_names(file)):
+            assert await images.read(name) == LARGE
+        assert await names(objects) == {PATH, *hashed_names(file)}
+
+    asyncio.run(work())
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from uptane.metadata.digests import Digests
+from uptane.metadata.identifiers import ImagePath
+from uptane.metadata.targets import ImageFile
+from uptane.storage.object_images import ImageObjects
+from uptane.storage.object_store import PART
+from uptane.storage.object_urls import open_objects
+
+data = bytes(range(256)) * (PART // 256) * 2 + b"and the end"
+digests = Digests.of(data, ("sha256", "sha512"))
+file = ImageFile(path=ImagePath("brakes/v1/firmware.img"), length=len(data), digests=digests)
+
+def killed():
+    yield data[:PART]
+    yield data[PART:-20]
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(ImageObjects(open_objects(sys.argv[1]), segment=PART).add_all([(file, killed())]))
+"""
+
+
+def test_a_process_that_is_killed_in_the_middle_leaves_nothing_with_a_name_in_a_store(
+    s3_server: S3Server, tmp_path: Path
+) -> None:
+    url = s3_server.url("killed-in-the-middle")
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, url], env={**s3_server.environment}, cwd=tmp_path, timeout=60, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+
+    async def work() -> None:
+        objects = open_objects(url, options=s3_server.options)
+        images, file = ImageObjects(objects, segment=PART), listed(LARGE)
+        arrived = await names(objects)
+        assert len(arrived) == 1 and all(name.startswith(INCOMING) for name in arrived)
+        assert await images.open(PATH) is None
+        await images.add_all([(file, pieces(LARGE))])
+        assert await names(objects) == set(hashed_names(file))
 
     asyncio.run(work())
 

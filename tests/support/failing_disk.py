@@ -54,8 +54,8 @@ class FailingLayer(FileLayer):
     def rename(self, old: str, new: str, *, folder: int) -> None:
         self._step("rename", lambda: super(FailingLayer, self).rename(old, new, folder=folder))
 
-    def link(self, old: str, new: str, *, folder: int) -> None:
-        self._step("link", lambda: super(FailingLayer, self).link(old, new, folder=folder))
+    def link(self, old: str, new: str, *, folder: int, to: int | None = None) -> None:
+        self._step("link", lambda: super(FailingLayer, self).link(old, new, folder=folder, to=to))
 
     def unlink(self, name: str, *, folder: int) -> None:
         self._step("unlink", lambda: super(FailingLayer, self).unlink(name, folder=folder))
@@ -126,6 +126,12 @@ class CuttableLayer(FileLayer):
         node = self._folders[parent].pop(old)
         self._folders[parent][new] = node
         self._changes[parent].append((new, node, old))
+        self.after_each()
+
+    def link(self, old: str, new: str, *, folder: int, to: int | None = None) -> None:
+        super().link(old, new, folder=folder, to=to)
+        node = self._folders[self._open[folder]][old]
+        self._enter(self._open[folder if to is None else to], new, node)
         self.after_each()
 
     def unlink(self, name: str, *, folder: int) -> None:

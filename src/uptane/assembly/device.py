@@ -64,7 +64,7 @@ def open_device(settings: DeviceSettings, say: Callable[[str], None] = lambda li
         }
         world = World(
             repositories=DeviceRepositories(memory.director, clients, settings.profile.format.extension),
-            mirrors=[ImagesOverHttp(clients[IMAGE_REPOSITORY])],
+            mirrors=[ImagesOverHttp(clients[DIRECTOR]), ImagesOverHttp(clients[IMAGE_REPOSITORY])],
             director=DirectorOfDeviceApi(api),
             timeserver=TimeOfDeviceApi(api),
             slots=slots,

@@ -1,22 +1,30 @@
 """What operators do on the servers' own machine; each gives what it did, as a JSON object."""
 
+import asyncio
 import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from uptane.assembly.device_package import DeviceSettings, write_device
 from uptane.assembly.factory_files import factory_files
 from uptane.assembly.production import Systems, utc_now
+from uptane.image_repository.release import NewImage
 from uptane.metadata.delegations import TARGETS_ROLE
 from uptane.metadata.errors import ImageNotListedError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
-from uptane.metadata.targets import Custom, MustMatch
+from uptane.metadata.targets import Custom, Image, MustMatch
 from uptane.storage.certificate_authority import CertificateAuthority
+from uptane.storage.incoming import image_file
 from uptane.storage.sql.enrolment import SqlEnrolment
 
 TOKEN_LIFETIME = timedelta(days=1)
 """How long a first contact may wait."""
+
+UNFINISHED_KEPT = timedelta(days=1)
+"""How long an upload that was cut off may be gone on with."""
 
 
 async def add_vehicle(
@@ -43,15 +51,54 @@ async def add_vehicle(
 
 
 async def add_image(
-    systems: Systems, file: Path, name: str, release: int | None, hardware: tuple[str, ...]
+    systems: Systems,
+    file: Path,
+    name: str,
+    release: int | None,
+    hardware: tuple[str, ...],
+    done: Callable[[int], None] = lambda count: None,
 ) -> dict[str, Any]:
-    """Stores an image, lists it in the top-level Targets role and publishes."""
+    """`add_images` with one image; gives what is said of it."""
+    image: dict[str, Any] = (await add_images(systems, {name: file}, release, hardware, done))["images"][0]
+    return image
+
+
+async def add_images(
+    systems: Systems,
+    files: Mapping[str, Path],
+    release: int | None,
+    hardware: tuple[str, ...],
+    done: Callable[[int], None] = lambda count: None,
+) -> dict[str, Any]:
+    """Stores images, lists them in the top-level Targets role and publishes them as one release.
+
+    What earlier attempts left that were cut off, and that nobody went on with for UNFINISHED_KEPT, is removed first.
+
+    Args:
+        systems: the Image repository among them.
+        files: by the names of the images.
+        release, hardware: what is said of each.
+        done: is told of bytes that were handed to the store, also from a thread.
+    """
+    await systems.images.tidy(utc_now() - UNFINISHED_KEPT)
     ids = tuple(HardwareIdentifier(each) for each in hardware) or None
     custom = Custom(must_match=MustMatch(release_counter=release, hardware_ids=ids))
-    image = await systems.image_repository.add_image(ImagePath(name), file.read_bytes(), custom=custom)
-    await systems.image_repository.publish(utc_now())
-    digests = {function: digest.hex() for function, digest in image.file.digests.items}
-    return {"name": name, "length": image.file.length, **digests}
+    new: list[NewImage] = []
+    for name, path in files.items():
+        file, chunks = await asyncio.to_thread(image_file, path, ImagePath(name))
+        new.append(NewImage(image=Image(file=file, custom=custom), chunks=partial(_counted, chunks, done)))
+    published = await systems.image_repository.release(new, utc_now())
+    said = [
+        {"name": str(file.path), "length": file.length} | {name: digest.hex() for name, digest in file.digests.items}
+        for file in (each.image.file for each in new)
+    ]
+    return {"images": said, "targets_version": published.targets[TARGETS_ROLE].payload.version}
+
+
+def _counted(chunks: Callable[[], Iterable[bytes]], done: Callable[[int], None]) -> Iterator[bytes]:
+    for chunk in chunks():
+        yield chunk
+        done(len(chunk))
 
 
 async def set_assignment(systems: Systems, vin: str, ecu: str, image: str) -> dict[str, Any]:

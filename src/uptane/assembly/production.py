@@ -1,5 +1,7 @@
 """Production servers from their settings: which concrete classes they are made of."""
 
+import hashlib
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from uptane.assembly.settings import Settings
 from uptane.director.director import Director
+from uptane.director.encrypting import ImageEncryption
 from uptane.image_repository.repository import ImageRepository
 from uptane.metadata.errors import ProvisioningError
 from uptane.metadata.identifiers import VehicleIdentifier
@@ -45,6 +48,7 @@ class Systems:
         engine: of that database.
         director, image_repository, timeserver: the systems.
         image_metadata, images: what the Image repository publishes.
+        place: where that is, and the images that the Director hosts.
     """
 
     settings: Settings
@@ -55,10 +59,15 @@ class Systems:
     timeserver: Timeserver
     image_metadata: PublishedFolder | PublishedObjects
     images: ImageFolder | ImageObjects
+    place: Place
 
     def director_metadata(self, vehicle: VehicleIdentifier) -> SqlPublished:
         """What the Director publishes for a vehicle."""
         return SqlPublished(self.engine, vehicle)
+
+    def hosted_images(self, vehicle: VehicleIdentifier) -> ImageFolder | ImageObjects:
+        """The images that the Director hosts for a vehicle, each readable by some of its ECUs alone."""
+        return hosted_images(self.place, vehicle)
 
 
 def storage_of(settings: Settings) -> Place:
@@ -67,6 +76,14 @@ def storage_of(settings: Settings) -> Place:
     return open_place(
         url if "://" in url else settings.place(url), unsafe_plain_http=settings.storage.unsafe_plain_http
     )
+
+
+def hosted_images(place: Place, vehicle: VehicleIdentifier) -> ImageFolder | ImageObjects:
+    """Where the Director's images for a vehicle are: beside those of the Image repository, in a place of its own.
+
+    The folder is named by a hash of the identifier, which may have characters and lengths that no folder can have.
+    """
+    return place.images("hosted", hashlib.sha256(vehicle.encode()).hexdigest())
 
 
 def utc_now() -> datetime:
@@ -143,10 +160,9 @@ async def open_systems(settings: Settings) -> AsyncIterator[Systems]:
 
 
 def _image_repository(
-    settings: Settings,
+    settings: Settings, place: Place
 ) -> tuple[ImageRepository, PublishedFolder | PublishedObjects, ImageFolder | ImageObjects]:
     """The Image repository over its stores; of several processes that publish at the same time, one does."""
-    place = storage_of(settings)
     metadata, images = place.metadata("metadata"), place.images("targets")
     taken = metadata.turn if isinstance(metadata, PublishedObjects) else partial(turn, metadata.root.parent)
     return ImageRepository(profile=settings.profile, metadata=metadata, images=images, turn=taken), metadata, images
@@ -154,7 +170,8 @@ def _image_repository(
 
 async def _systems(settings: Settings, inventory: SqlInventory) -> Systems:
     profile = settings.profile
-    repository, metadata, images = _image_repository(settings)
+    place = storage_of(settings)
+    repository, metadata, images = _image_repository(settings, place)
     repository.add_signers(signers_at_hand(settings, IMAGE_REPOSITORY).values())
     first = await metadata.read(profile.metadata_name(Role.ROOT, 1))
     if first is None:
@@ -169,6 +186,7 @@ async def _systems(settings: Settings, inventory: SqlInventory) -> Systems:
         metadata=lambda vehicle: SqlPublished(engine, vehicle),
         root=root_of(keys),
         catalog=VerifiedImageCatalog(published=metadata, profile=profile, held=Held(root=first)),
+        encryption=ImageEncryption(hosted=partial(hosted_images, place), random_bytes=secrets.token_bytes),
     )
     director.add_signers(keys.values())
     return Systems(
@@ -180,6 +198,7 @@ async def _systems(settings: Settings, inventory: SqlInventory) -> Systems:
         timeserver=Timeserver(profile, signer(settings, TIMESERVER_KEY)),
         image_metadata=metadata,
         images=images,
+        place=place,
     )
 
 
@@ -192,7 +211,7 @@ async def initialise(settings: Settings) -> None:
     CertificateAuthority.in_folder(settings.place(settings.certificates.folder), now=utc_now())
     inventory = await open_inventory(settings.database_url)
     await inventory.dispose()
-    repository, metadata, _ = _image_repository(settings)
+    repository, metadata, _ = _image_repository(settings, storage_of(settings))
     keys = signers_of(settings, IMAGE_REPOSITORY)
     repository.add_signers(keys.values())
     if await metadata.read(settings.profile.metadata_name(Role.ROOT, 1)) is None:

@@ -23,7 +23,6 @@ from uptane.assembly.workers import Workers, WorkerTask
 from uptane.metadata.errors import SettingsError, SpoofingError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.vehicle_certificate import read_vehicle_certificate
-from uptane.services.asgi import Application
 from uptane.services.device_api import (
     Common,
     DeviceApi,
@@ -33,14 +32,13 @@ from uptane.services.device_api import (
     timeserver_routes,
 )
 from uptane.services.health import health_routes
+from uptane.services.hosted_images import HOSTED, hosted_image_routes
 from uptane.services.identity import Identification, Identified, Identity
 from uptane.services.metrics_page import RouteNames
 from uptane.services.object_files import ObjectFiles
 from uptane.services.observed import Observed
-from uptane.services.static_files import Place, StaticFiles
 from uptane.storage.atomic_files import Folder
 from uptane.storage.certificate_authority import CertificateAuthority, ServerFiles
-from uptane.storage.object_images import ImageObjects
 from uptane.storage.sql.enrolment import SqlEnrolment
 
 REVOCATION_SECONDS = 10.0
@@ -133,24 +131,14 @@ def application(systems: Systems, which: frozenset[System], contacts: FirstConta
     common = Common(profile=systems.settings.profile, clock=utc_now)
     routes: list[BaseRoute] = list[BaseRoute](health_routes(ready))
     if System.DIRECTOR in which:
+        routes += hosted_image_routes(lambda vehicle: ObjectFiles(HOSTED, systems.hosted_images(vehicle).open))
         routes += director_routes(common, systems.director, systems.director_metadata)
         routes += first_contact_routes(contacts.answer)
     if System.IMAGE_REPOSITORY in which:
-        routes += repository_routes(common, systems.image_metadata, _images(systems))
+        routes += repository_routes(common, systems.image_metadata, ObjectFiles("repo/targets/", systems.images.open))
     if System.TIMESERVER in which:
         routes += timeserver_routes(common, systems.timeserver)
     return DeviceApi(routes)
-
-
-def _images(systems: Systems) -> Application:
-    prefix, images = "repo/targets/", systems.images
-    if isinstance(images, ImageObjects):
-        return ObjectFiles(prefix, images.open)
-
-    def place(path: str) -> Place | None:
-        return (images, path.removeprefix(prefix)) if path.startswith(prefix) else None
-
-    return StaticFiles(place, allowed_hosts=systems.settings.listen.names)
 
 
 @asynccontextmanager
@@ -196,9 +184,12 @@ async def serving(
         api = application(systems, which, contacts, ready)
         names = RouteNames(api.routes)
         app = Observed(Identified(api, identification), names, server_log(), identification.is_front)
-        files = files or server_certificate(certificates_of(settings), settings.listen.names)
-        tls = server_tls(certificate=files.certificate, key=files.key, client_authorities=authority.certificate)
-        tasks = [asyncio.create_task(revoked.keep_reading()), asyncio.create_task(keep_loading(tls, files))]
+        tasks = [asyncio.create_task(revoked.keep_reading())]
+        tls: ssl.SSLContext | None = None
+        if not settings.listen.behind_front:
+            files = files or server_certificate(certificates_of(settings), settings.listen.names)
+            tls = server_tls(certificate=files.certificate, key=files.key, client_authorities=authority.certificate)
+            tasks.append(asyncio.create_task(keep_loading(tls, files)))
         if signs:
             tasks.append(asyncio.create_task(online.keep()))
         try:
@@ -232,7 +223,8 @@ async def serve(settings: Settings, which: frozenset[System], say: Callable[[str
     ):
         alone_here = settings.listen.workers == 1
         files = server_certificate(certificates_of(settings), settings.listen.names)
-        where = f"{', '.join(sorted(which))}: https://{settings.listen.host}:{listener.getsockname()[1]}"
+        scheme = "http" if settings.listen.behind_front else "https"
+        where = f"{', '.join(sorted(which))}: {scheme}://{settings.listen.host}:{listener.getsockname()[1]}"
         making = asyncio.create_task(keep_making(certificates_of(settings), settings.listen.names))
         try:
             async with serving(settings, which, listener, files, admin if alone_here else None) as server:

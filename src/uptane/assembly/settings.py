@@ -1,4 +1,8 @@
-"""The settings of production servers: one TOML file, and `UPTANE_SECTION__KEY` in the environment over it."""
+"""The settings of production servers: one TOML file, over it files of secrets, over them the environment.
+
+A secret is a file `uptane_section__key` in the folder that `CREDENTIALS_DIRECTORY` names, as systemd hands it to a
+service; in the environment it is `UPTANE_SECTION__KEY`.
+"""
 
 import json
 import os
@@ -7,14 +11,22 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from uptane.formats.profile import Profile
 from uptane.formats.profiles import profile_of
 from uptane.metadata.errors import SettingsError
 
 FILE_NAME = "uptane.toml"
+
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 
 
 def _loopback(text: str) -> str:
@@ -89,6 +101,7 @@ class Listen(_Section):
         admin: a loopback address and port, such as `127.0.0.1:9100`, for `/metrics`, `/healthz` and `/readyz` in plain
             HTTP; where it is empty, nobody does.
         trusted_fronts: networks whose proxies end TLS and name the vehicle in a header.
+        behind_front: whether such a front on the same machine is the only client: plain HTTP on a loopback address.
         xmlrpc: whether the doors of the walkthrough are open too.
     """
 
@@ -99,6 +112,13 @@ class Listen(_Section):
     poll_seconds: int = Field(default=3600, ge=1)
     admin: Annotated[str, AfterValidator(_loopback)] = ""
     trusted_fronts: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+    behind_front: bool = False
+
+    @model_validator(mode="after")
+    def _knows_its_front(self) -> "Listen":
+        if self.behind_front and not self.trusted_fronts:
+            raise ValueError("behind_front needs trusted_fronts, or nobody could say which vehicle it is")
+        return self
 
 
 class Log(_Section):
@@ -179,6 +199,14 @@ def load_settings(path: Path) -> Settings:
             f"there are no settings at {file}", next_step="Make them with: uptane init FOLDER.", path=str(file)
         )
 
+    credentials = os.environ.get(CREDENTIALS_VARIABLE)
+    if credentials is not None and not Path(credentials).is_dir():
+        raise SettingsError(
+            f"{CREDENTIALS_VARIABLE} names {credentials}, which is no folder",
+            next_step="Correct the variable, or take it away.",
+            path=credentials,
+        )
+
     class _FromFile(Settings):
         @classmethod
         def settings_customise_sources(
@@ -189,7 +217,14 @@ def load_settings(path: Path) -> Settings:
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+            secrets = NestedSecretsSettingsSource(
+                file_secret_settings,
+                secrets_dir=credentials,
+                secrets_dir_missing="error",
+                secrets_prefix="UPTANE_",
+                secrets_nested_delimiter="__",
+            )
+            return init_settings, env_settings, secrets, TomlConfigSettingsSource(settings_cls, file)
 
     try:
         return _FromFile(folder=file.parent.resolve())

@@ -45,30 +45,44 @@ def vehicle_add(
 
 
 def image_add(
-    file: Path,
-    *,
-    name: str = "",
+    *files: Path,
+    name: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     release: int | None = None,
     hardware: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     servers: Servers = Path(),
     json_output: AsJson = False,
 ) -> None:
-    """Add an image to the Image repository, sign for it and publish.
+    """Add images to the Image repository, sign for them and publish them as one release.
+
+    Vehicles see all of them or none. After a failure the same command again goes on.
 
     Example: uptane image add firmware.img --release 2
 
     Args:
-        file: the image.
-        name: its name in metadata, with folders; the file's name where none is given.
-        release: its release counter, which never falls.
-        hardware: the hardware it is for; any where none is given.
+        files: the images.
+        name: the name of each in metadata, with folders, in the order of the files; the files' names where none is
+            given.
+        release: their release counter, which never falls.
+        hardware: the hardware they are for; any where none is given.
         servers: the folder of `uptane init`.
         json_output: print one JSON object.
     """
-    from uptane.assembly.fleet import add_image
+    from uptane.assembly.fleet import add_images
+    from uptane.metadata.errors import FormatError
 
-    said = _run(servers, lambda systems: add_image(systems, file, name or file.name, release, hardware))
-    _tell(said, f"{said['name']} is published: {said['length']} bytes, sha256 {said['sha256']}.", json_output)
+    names = name or tuple(file.name for file in files)
+    if not files or len(names) != len(files) or len(set(names)) != len(names):
+        raise FormatError(
+            f"{len(files)} files and {len(set(names))} names do not belong together",
+            next_step="Name at least one file, and give each another --name, in the same order.",
+            field="name",
+        )
+    chosen = dict(zip(names, files, strict=True))
+    said = _run(servers, lambda systems: add_images(systems, chosen, release, hardware))
+    lines = [
+        f"{each['name']} is published: {each['length']} bytes, sha256 {each['sha256']}." for each in said["images"]
+    ]
+    _tell(said, "\n".join(lines), json_output)
 
 
 def assignment_set(vin: str, ecu: str, image: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:

@@ -20,17 +20,23 @@ class ImageStore(Protocol):
         ...
 
     async def add_all(self, images: Sequence[tuple[ImageFile, Iterable[bytes]]]) -> None:
-        """Stores images that signed metadata lists under each `FOLDER/HASH.FILE`, and under no other name.
+        """Stores images under each `FOLDER/HASH.FILE`, and under no other name.
 
-        All bytes are on disk before the first image has a name; an error of an iterator leaves none of them.
+        All bytes are on disk before the first image has a name; an error of an iterator leaves none of them named. An
+        attempt that was cut off may be gone on with.
 
         Args:
-            images: what is listed of each, and its bytes, which raise an error where they are not the listed ones.
+            images: what is or will be listed of each, and its bytes; they are checked on the way.
 
         Raises:
+            EndlessDataError, LengthMismatchError, BadHashError: an image is not the listed one.
             StorageError: the disk is full or cannot be written, or a file of the hash's name holds other bytes.
             FormatError: a name cannot be stored, or looks hash-qualified itself.
         """
+        ...
+
+    async def name_plainly(self, files: Sequence[ImageFile]) -> None:
+        """Gives images that `add_all` stored their plain names, in place of earlier ones; raises StorageError."""
         ...
 
 

@@ -1,14 +1,15 @@
 """The Image repository: images are added to roles, and everything that changed is published at once."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 
 from uptane.formats.profile import Profile
-from uptane.image_repository.authority import delegations_by_role, has_authority
+from uptane.image_repository.authority import delegations_by_role
 from uptane.image_repository.ports import ImageStore, Turn, WaitingMetadata
+from uptane.image_repository.release import NewImage, check_may_list, content_of, with_images
 from uptane.image_repository.renewal import Renewal, as_published, look, renew
 from uptane.image_repository.uploads import (
     DEFAULT_UPLOAD_LIMITS,
@@ -19,7 +20,6 @@ from uptane.image_repository.uploads import (
     check_counter,
     check_signed_enough,
     check_upload,
-    verified_bytes,
     with_signatures,
 )
 from uptane.metadata.delegations import TARGETS_ROLE, DelegatedRole, Delegation
@@ -33,6 +33,7 @@ from uptane.signing.publish import Draft, Lifetimes, Published, Publisher
 from uptane.signing.signer import Signer
 from uptane.verification.own_metadata import verify_own_metadata
 from uptane.verification.threshold import valid_signatures
+from uptane.verification.verify_image import check_bytes
 
 DEFAULT_LIFETIMES = Lifetimes()
 _EMPTY = Targets(version=1, expires=NOT_PUBLISHED_YET)
@@ -122,16 +123,8 @@ class ImageRepository:
         """
         async with self._lock:
             contents = await self._contents()
-            targets = _content(contents, role)
-            if not has_authority(contents, role, path, custom.must_match.hardware_ids):
-                raise ProvisioningError(
-                    f"role {role} has no authority over {path}",
-                    next_step="Delegate a pattern that covers this path to it, and to every role above it.",
-                    role=role,
-                    image=path,
-                )
-            if not unsafe_lower_release:
-                check_counter(path, custom, targets.images.get(path))
+            targets = content_of(contents, role)
+            check_may_list(contents, role, path, custom, unsafe_lower_release=unsafe_lower_release)
             file = data if isinstance(data, ImageFile) else await self.store_image(path, data)
             if file.path != path:
                 raise FormatError(f"{file.path} cannot be listed as {path}", field="image path")
@@ -161,7 +154,7 @@ class ImageRepository:
             )
         async with self._lock:
             contents = await self._contents()
-            targets = _content(contents, delegator)
+            targets = content_of(contents, delegator)
             known = targets.delegations
             taken = {role.name for role in known.roles} & {role.name for role in delegation.roles}
             if taken:
@@ -200,7 +193,7 @@ class ImageRepository:
             FormatError: fewer keys than the role's threshold.
         """
         async with self._lock:
-            targets = _content(await self._contents(), delegator)
+            targets = content_of(await self._contents(), delegator)
             if all(r.name != role for r in targets.delegations.roles):
                 raise ProvisioningError(
                     f"{delegator} does not delegate to role {role}",
@@ -250,14 +243,46 @@ class ImageRepository:
                 before. What was added waits.
         """
         async with self._lock, self._turn():
-            before = await self._load()
-            publisher = self._publisher()
-            targets = self._signable(before, await self._contents())
-            draft = Draft(root=self._root, targets=targets, skipped=skipped)
-            published = await publisher.publish(before, draft, now)
-            if self._root is draft.root:
-                self._root = None
-            self._pending = {name: waits for name, waits in self._pending.items() if name not in draft.targets}
+            return await self._publish(now, skipped)
+
+    async def _publish(self, now: datetime, skipped: int = 0) -> Published:
+        before = await self._load()
+        targets = self._signable(before, await self._contents())
+        draft = Draft(root=self._root, targets=targets, skipped=skipped)
+        published = await self._publisher().publish(before, draft, now)
+        if self._root is draft.root:
+            self._root = None
+        self._pending = {name: waits for name, waits in self._pending.items() if name not in draft.targets}
+        return published
+
+    async def release(self, images: Sequence[NewImage], now: datetime, *, role: RoleName = TARGETS_ROLE) -> Published:
+        """Stores images of any size, and publishes them together: vehicles see all of them, or none.
+
+        They have their names with hashes before anything lists them, and their plain names when the Timestamp is out.
+        After any failure the same call again goes on; what arrived is not sent twice.
+
+        Args:
+            images: in place of earlier ones of the same names.
+            now: UTC.
+            role: the role that lists them, whose keys are at hand.
+
+        Raises:
+            ProvisioningError, ImageRollbackError, FormatError: as for `add_image`, and where a name stands twice.
+            EndlessDataError, LengthMismatchError, BadHashError: bytes are not those of their image; nothing is listed.
+            StorageError: something could not be stored, or somebody else published at the same time.
+        """
+        async with self._lock:
+            with_images(self._profile, await self._contents(), role, images)
+        await self._images.add_all([(new.image.file, new.chunks()) for new in images])
+        async with self._lock, self._turn():
+            waiting = dict(self._pending)
+            self._pending[role] = with_images(self._profile, await self._contents(), role, images)
+            try:
+                published = await self._publish(now)
+            except BaseException:
+                self._pending = waiting
+                raise
+            await self._images.name_plainly([new.image.file for new in images])
             return published
 
     async def renew_expiring(self, now: datetime) -> Renewal:
@@ -301,10 +326,10 @@ class ImageRepository:
             envelope = with_signatures(self._profile, checked, await self._waiting_for(checked))
             signed = len(tuple(valid_signatures(envelope, checked.keys, checked.role_keys)))
             needed = checked.role_keys.threshold
-            images = [(file, verified_bytes(file, upload.images[file.path]())) for file in checked.files]
+            images = [(file, upload.images[file.path]()) for file in checked.files]
             if self._waiting is not None and signed < needed:
                 mine = {self._waiting_name(checked, entry.key_id): envelope.raw for entry in checked.signatures}
-                await asyncio.to_thread(_exhaust, images)
+                await asyncio.to_thread(check_bytes, images)
                 await self._waiting.write(mine)
                 return Receipt(signatures=signed, needed=needed)
             check_signed_enough(checked, envelope)
@@ -380,19 +405,6 @@ class ImageRepository:
         published = await self._load()
         roles = {name: envelope.payload for name, envelope in (published.targets if published else {}).items()}
         return {TARGETS_ROLE: _EMPTY} | roles | self._pending
-
-
-def _exhaust(images: Iterable[tuple[ImageFile, Iterable[bytes]]]) -> None:
-    """Reads everything, so that what is wrong with it is raised."""
-    for _, chunks in images:
-        for _ in chunks:
-            pass
-
-
-def _content(contents: Mapping[RoleName, Targets], role: RoleName) -> Targets:
-    if role not in contents:
-        raise ProvisioningError(f"nobody delegates to role {role}", next_step="Delegate to it first.", role=role)
-    return contents[role]
 
 
 def _with_keys(found: DelegatedRole, role: RoleName, keys: Mapping[KeyId, PublicKey]) -> DelegatedRole:

@@ -4,7 +4,7 @@ A supplier holds the keys of a delegated role. He makes and signs its Targets me
 and hands it in with the images it lists. Nothing of it is visible to anybody before all of it has passed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -28,7 +28,6 @@ from uptane.signing.publish import Published
 from uptane.verification.limits import DEFAULT_LIMITS
 from uptane.verification.threshold import check_threshold, valid_signatures
 from uptane.verification.trusted import Context
-from uptane.verification.verify_image import ImageCheck
 
 Roles = Mapping[RoleName, Envelope[Targets]]
 """What is published, by role."""
@@ -228,19 +227,6 @@ def check_counter(path: ImagePath, custom: Custom, before: Image | None) -> None
             expected=released,
             offered=offered,
         )
-
-
-def verified_bytes(file: ImageFile, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The bytes of an image as they come; at the end, or before, an error unless they are the listed ones.
-
-    Raises:
-        EndlessDataError, LengthMismatchError, BadHashError: as their names say (STD-5.4.2.4-3).
-    """
-    check = ImageCheck(file)
-    for chunk in chunks:
-        check.update(chunk)
-        yield chunk
-    check.finish()
 
 
 def _check_version(role: RoleName, new: Targets, before: Targets | None) -> None:

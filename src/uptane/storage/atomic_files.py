@@ -56,9 +56,9 @@ class FileLayer:
         """Renames within a folder, replacing a file `new`."""
         os.rename(old, new, src_dir_fd=folder, dst_dir_fd=folder)
 
-    def link(self, old: str, new: str, *, folder: int) -> None:
-        """Gives a file a second name; raises FileExistsError when that one is taken."""
-        os.link(old, new, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    def link(self, old: str, new: str, *, folder: int, to: int | None = None) -> None:
+        """Gives a file a second name, in the folder `to` if given; raises FileExistsError when that one is taken."""
+        os.link(old, new, src_dir_fd=folder, dst_dir_fd=folder if to is None else to, follow_symlinks=False)
 
     def unlink(self, name: str, *, folder: int) -> None:
         """Removes a name from a folder."""

@@ -4,6 +4,8 @@ import asyncio
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from datetime import datetime
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
@@ -15,7 +17,10 @@ from uptane.metadata.identifiers import ImagePath
 from uptane.metadata.targets import ImageFile
 from uptane.signing.ports import MetadataStore
 from uptane.storage.atomic_files import OPERATING_SYSTEM, FileLayer, Folder, NewFile, changes
+from uptane.storage.incoming_images import INCOMING, IncomingImages, holds, name_again, tidy
 from uptane.storage.names import UNFINISHED, components, is_hashed, single
+from uptane.storage.published_file import PublishedFile, find_file
+from uptane.verification.verify_image import check_bytes
 
 FOLDER_MODE = 0o755
 FILE_MODE = 0o644
@@ -55,16 +60,23 @@ class _Published:
         Returns:
             The path of a regular file inside the root, reached without any symbolic link; None for everything else.
         """
-        try:
-            parts = components(name)
-            with self._below(parts[:-1]) as folder:
-                file = None if folder is None else folder.open_file(parts[-1])
-        except (FormatError, StorageError):
-            return None
+        file = self._opened_file(name)
         if file is None:
             return None
         self._layer.close(file)
-        return self._root.joinpath(*parts)
+        return self._root.joinpath(*components(name))
+
+    async def open(self, name: str) -> PublishedFile | None:
+        """Where a door that streams finds a published file; name and None as for `open_for_reading`."""
+        return await asyncio.to_thread(find_file, partial(self._opened_file, name))
+
+    def _opened_file(self, name: str) -> int | None:
+        try:
+            parts = components(name)
+            with self._below(parts[:-1]) as folder:
+                return None if folder is None else folder.open_file(parts[-1])
+        except (FormatError, StorageError):
+            return None
 
     def _read(self, name: str) -> bytes | None:
         parts = components(name)
@@ -90,7 +102,9 @@ class _Published:
     def _tidy(self, folder: Folder, parts: tuple[str, ...] = ()) -> None:
         """Removes, once for each folder and under the lock, what a crash left unfinished."""
         if parts not in self._tidied:
-            folder.remove_unfinished()
+            for name in folder.unfinished():
+                if name != INCOMING:
+                    folder.remove(name)
             self._tidied.add(parts)
 
 
@@ -214,12 +228,14 @@ class ImageFolder(_Published):
         return await asyncio.to_thread(self._add, described(path, data, functions), data)
 
     async def add_all(self, images: Sequence[tuple[ImageFile, Iterable[bytes]]]) -> None:
-        """Stores images that signed metadata lists under each `FOLDER/HASH.FILE`, and under no other name.
+        """Stores images under each `FOLDER/HASH.FILE`, and under no other name.
 
-        All bytes are on disk before the first image has a name; an error of an iterator leaves none of them. When
-        power fails later, some of the images may have names already: nobody looks for them before they are listed.
+        All bytes are on disk before the first image has a name. An attempt that was cut off in between is gone on with:
+        bytes that are there are compared and not written again. When power fails later, some of the images may have
+        names already: nobody looks for them before they are listed.
 
         Raises:
+            EndlessDataError, LengthMismatchError, BadHashError: an image is not the listed one; nothing of it is left.
             StorageError: the disk is full, a symbolic link is in the way, or a file of the hash's name holds other
                 bytes.
             FormatError: a name cannot be stored, or looks hash-qualified itself.
@@ -228,6 +244,21 @@ class ImageFolder(_Published):
             components(file.path)
             check_not_hashed(file.path)
         await asyncio.to_thread(self._add_all, images)
+
+    async def name_plainly(self, files: Sequence[ImageFile]) -> None:
+        """Gives images that `add_all` stored their plain names, in place of earlier ones; raises StorageError."""
+        await asyncio.to_thread(self._name_plainly, files)
+
+    async def tidy(self, older_than: datetime) -> int:
+        """Removes what uploads left that were cut off, unless somebody uploads now.
+
+        Args:
+            older_than: UTC; what was written later may be gone on with.
+
+        Returns:
+            How many files were removed.
+        """
+        return await asyncio.to_thread(self._tidy_incoming, older_than.timestamp())
 
     async def read(self, name: str) -> bytes | None:
         """The bytes of an image by its plain or hash-qualified name, or None.
@@ -243,10 +274,7 @@ class ImageFolder(_Published):
         parts = tuple(parents)
         with Folder.made(self._root, FOLDER_MODE, layer=self._layer) as root, ExitStack() as unfinished:
             root.lock()
-            folder = unfinished.enter_context(self._below(parts, FOLDER_MODE))
-            if folder is None:
-                raise StorageError(f"{self._root.joinpath(*parts)} was removed", next_step="Add the image again.")
-            self._tidy(folder, parts)
+            folder = self._opened(parts, unfinished)
             hashed = [components(name)[-1] for name in hashed_names(file)]
             names = [*(name for name in hashed if folder.lacks(name, data)), plain]
             staged = [(_staged(folder, data, unfinished), name) for name in names]
@@ -257,49 +285,73 @@ class ImageFolder(_Published):
 
     def _add_all(self, images: Sequence[tuple[ImageFile, Iterable[bytes]]]) -> None:
         with Folder.made(self._root, FOLDER_MODE, layer=self._layer) as root, ExitStack() as opened:
-            root.lock()
-            folders: dict[tuple[str, ...], Folder] = {}
-            staged: list[tuple[Folder, NewFile, str]] = []
+            incoming = opened.enter_context(IncomingImages(root, FILE_MODE))
+            new = []
             for file, chunks in images:
-                parts = tuple(components(file.path)[:-1])
-                if parts not in folders:
-                    folder = opened.enter_context(self._below(parts, FOLDER_MODE))
-                    if folder is None:
-                        raise StorageError(f"{self._root.joinpath(*parts)} was removed", next_step="Try again.")
-                    self._tidy(folder, parts)
-                    folders[parts] = folder
-                staged += _staged_as(
-                    folders[parts], [components(name)[-1] for name in hashed_names(file)], chunks, opened
-                )
-            for folder, new, name in staged:
-                if _lacks(folder, name, new):
-                    new.move_to(name)
+                if self._holds(file):
+                    check_bytes([(file, chunks)])
+                    incoming.forget(file)
+                else:
+                    incoming.receive(file, chunks)
+                    new.append(file)
+            root.lock()
+            folders = {parents: self._opened(parents, opened) for parents in {_parents(file) for file, _ in images}}
+            for file, _ in images:
+                _refuse_folder(folders[_parents(file)], file.path.file)
+            for file in new:
+                for name in hashed_names(file):
+                    _link(incoming, file, folders[_parents(file)], components(name)[-1])
             for folder in folders.values():
                 folder.sync()
 
+    def _holds(self, file: ImageFile) -> bool:
+        """Whether an image has all its names with hashes; raises StorageError where other bytes have one."""
+        with self._below(_parents(file)) as folder:
+            return folder is not None and holds(folder, [components(name)[-1] for name in hashed_names(file)], file)
 
-def _staged_as(
-    folder: Folder, names: Sequence[str], chunks: Iterable[bytes], unfinished: ExitStack
-) -> list[tuple[Folder, NewFile, str]]:
-    """A file without a name for each of the names, all with the same bytes."""
-    files = [unfinished.enter_context(folder.new_file(FILE_MODE)) for _ in names]
-    for chunk in chunks:
-        for new in files:
-            new.write(chunk)
-    for new in files:
-        new.finish()
-    return [(folder, new, name) for new, name in zip(files, names, strict=True)]
+    def _tidy_incoming(self, older_than: float) -> int:
+        with self._below(()) as root:
+            return 0 if root is None else tidy(root, older_than)
+
+    def _name_plainly(self, files: Sequence[ImageFile]) -> None:
+        with Folder.made(self._root, FOLDER_MODE, layer=self._layer) as root:
+            root.lock()
+            for file in files:
+                with ExitStack() as opened:
+                    folder = self._opened(_parents(file), opened)
+                    name_again(folder, components(hashed_names(file)[0])[-1], file.path.file)
+
+    def _opened(self, parts: tuple[str, ...], opened: ExitStack) -> Folder:
+        """A folder below the root, made where it is missing, and tidied; under the lock."""
+        folder = opened.enter_context(self._below(parts, FOLDER_MODE))
+        if folder is None:
+            raise StorageError(f"{self._root.joinpath(*parts)} was removed", next_step="Add the image again.")
+        self._tidy(folder, parts)
+        return folder
 
 
-def _lacks(folder: Folder, name: str, new: NewFile) -> bool:
-    """`Folder.lacks` for a file that is on disk already, and may be too large for memory."""
-    present = folder.chunks(name)
-    if present is None:
-        return True
-    offered = folder.chunks(new.temporary)
-    with closing(present):
-        if offered is not None and all(one == other for one, other in zip_longest(present, offered)):
-            return False
+def _parents(file: ImageFile) -> tuple[str, ...]:
+    return components(file.path)[:-1]
+
+
+def _refuse_folder(folder: Folder, name: str) -> None:
+    inside = folder.inside(name)
+    if inside is not None:
+        inside.close()
+        raise StorageError(
+            f"{folder.path / name} is a folder, so no image can have that name", next_step="Give it another name."
+        )
+
+
+def _link(incoming: IncomingImages, file: ImageFile, folder: Folder, name: str) -> None:
+    """Gives an image a name with its hash; raises StorageError where other bytes have it."""
+    if incoming.link(file, folder, name):
+        return
+    present, offered = folder.chunks(name), incoming.chunks(file)
+    if present is not None:
+        with closing(present):
+            if all(one == other for one, other in zip_longest(present, offered)):
+                return
     raise changes(folder.path / name)
 
 

@@ -1,12 +1,15 @@
 """What is handed in to an Image repository: images in a folder, and metadata that waits for more signatures."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
+from uptane.metadata.digests import Digests
 from uptane.metadata.errors import EndlessDataError, StorageError
 from uptane.metadata.identifiers import ImagePath
+from uptane.metadata.targets import ImageFile
 from uptane.storage.atomic_files import OPERATING_SYSTEM, FileLayer, Folder
 from uptane.storage.folders import FILE_MODE, FOLDER_MODE
 from uptane.storage.names import single
@@ -105,12 +108,33 @@ def images_in(root: Path, *, layer: FileLayer = OPERATING_SYSTEM) -> Mapping[Ima
     return dict(sorted(found.items()))
 
 
+def image_file(
+    path: Path, name: ImagePath, functions: Sequence[str] = ("sha256", "sha512"), *, layer: FileLayer = OPERATING_SYSTEM
+) -> tuple[ImageFile, Callable[[], Iterator[bytes]]]:
+    """A file as an image: its length and hashes, for which it is read once in pieces, and what opens its bytes.
+
+    Raises:
+        StorageError: there is no such file, or it cannot be read.
+    """
+    resolved = path.resolve()
+    chunks = _opener(resolved.parent, (), resolved.name, layer)
+    running, length = [hashlib.new(function) for function in functions], 0
+    for chunk in chunks():
+        length += len(chunk)
+        for each in running:
+            each.update(chunk)
+    digests = Digests(tuple(zip(functions, (each.digest() for each in running), strict=True)))
+    return ImageFile(path=name, length=length, digests=digests), chunks
+
+
 def _opener(root: Path, parts: tuple[str, ...], name: str, layer: FileLayer) -> Callable[[], Iterator[bytes]]:
     def chunks() -> Iterator[bytes]:
         with _below(root, parts, layer) as folder:
             found = folder.chunks(name)
             if found is None:
-                raise StorageError(f"{folder.path / name} was removed", next_step="Try again.")
+                raise StorageError(
+                    f"there is no file {folder.path / name}", next_step="Correct its name, or make it again."
+                )
             yield from found
 
     return chunks

@@ -11,6 +11,7 @@ from uptane.storage.folders import check_not_hashed, check_publication, describe
 from uptane.storage.image_slots import CHUNK
 from uptane.storage.names import components, single, word
 from uptane.vehicle.ports import EcuStore, ImageSlots, ImageWriter, PartialImage
+from uptane.verification.verify_image import verified_bytes
 
 
 class MemoryEcuStore(EcuStore):
@@ -164,16 +165,22 @@ class MemoryImages:
         """Stores images under each `FOLDER/HASH.FILE` only: all of them or, after an error of any, none.
 
         Raises:
+            EndlessDataError, LengthMismatchError, BadHashError: an image is not the listed one.
             StorageError: a file of the hash's name holds other bytes.
             FormatError: a name cannot be stored, or looks hash-qualified itself.
         """
         for file, _ in images:
             components(file.path)
             check_not_hashed(file.path)
-        files = {name: data for file, chunks in images for data in (b"".join(chunks),) for name in hashed_names(file)}
+        whole = [(file, b"".join(verified_bytes(file, chunks))) for file, chunks in images]
+        files = {name: data for file, data in whole for name in hashed_names(file)}
         for name, data in files.items():
             _refuse_change(self._files, name, data)
         self._files.update(files)
+
+    async def name_plainly(self, files: Sequence[ImageFile]) -> None:
+        """Gives images that `add_all` stored their plain names, in place of earlier ones."""
+        self._files.update({file.path: self._files[hashed_names(file)[0]] for file in files})
 
     async def read(self, name: str) -> bytes | None:
         """The bytes of an image by its plain or hash-qualified name, or None; raises FormatError for a bad name."""

@@ -1,6 +1,7 @@
 """Judges the bytes of an image as they stream in: never more than listed, and every hash (STD-5.4.2.4-3)."""
 
 import hashlib
+from collections.abc import Iterable, Iterator
 
 from uptane.metadata.errors import BadHashError, EndlessDataError, LengthMismatchError
 from uptane.metadata.targets import ImageFile
@@ -60,3 +61,23 @@ class ImageCheck:
                     expected=digest.hex(),
                     offered=self._hashes[name].hexdigest(),
                 )
+
+
+def verified_bytes(file: ImageFile, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The bytes of an image as they come; at the end, or before, an error unless they are the listed ones.
+
+    Raises:
+        EndlessDataError, LengthMismatchError, BadHashError: as their names say (STD-5.4.2.4-3).
+    """
+    check = ImageCheck(file)
+    for chunk in chunks:
+        check.update(chunk)
+        yield chunk
+    check.finish()
+
+
+def check_bytes(images: Iterable[tuple[ImageFile, Iterable[bytes]]]) -> None:
+    """Reads images to their end and keeps nothing; raises what `verified_bytes` does."""
+    for file, chunks in images:
+        for _ in verified_bytes(file, chunks):
+            pass
