@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from uptane.cli import fleet
+from uptane.cli import delegations, fleet, manifests
 from uptane.cli.main import main
 
 COMMANDS = {
@@ -19,7 +19,12 @@ COMMANDS = {
     "vehicle token": fleet.vehicle_token,
     "vehicle revoke": fleet.vehicle_revoke,
     "image list": fleet.image_list,
+    "assignment list": manifests.assignment_list,
     "assignment clear": fleet.assignment_clear,
+    "manifest show": manifests.manifest_show,
+    "delegation add": delegations.delegation_add,
+    "delegation list": delegations.delegation_list,
+    "delegation revoke": delegations.delegation_revoke,
 }
 
 
@@ -37,6 +42,7 @@ def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("UPTANE_SERVERS", "fleet")
     (tmp_path / "firmware.img").write_text("Fresh firmware image")
     assert main(["init", "fleet", "--port", "0"]) == 0
+    assert main(["supplier", "key", "supplier.pem"]) == 0
     return tmp_path / "fleet"
 
 
@@ -61,13 +67,22 @@ def test_every_example_runs_as_it_is_printed(servers: Path, capsys: pytest.Captu
     token = said(capsys, *example("vehicle token"))["token"]
     assert isinstance(token, str) and len(token) > 40
     assert said(capsys, *example("vehicle revoke")) == {"vehicle": "VIN123", "revoked": 0}
+    assert said(capsys, *example("assignment list")) == {"assignments": []}
     assert said(capsys, *example("assignment clear")) == {"vehicle": "VIN123"}
+    assert said(capsys, *example("manifest show"))["received"] is None
+    added = said(capsys, *example("delegation add"))
+    assert (added["paths"], added["terminating"], added["hardware"]) == (["brakes/*"], False, None)
+    assert said(capsys, *example("delegation list")) == {"delegations": [{**added, "images": []}]}
+    assert said(capsys, *example("delegation revoke"))["role"] == "supplier"
+    assert said(capsys, *example("delegation list")) == {"delegations": []}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_says_it_in_words_too(name: str, servers: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if name not in ("vehicle add", "image add"):
         main(example("vehicle add"))
+    if name in ("delegation list", "delegation revoke"):
+        assert main(example("delegation add")) == 0
     capsys.readouterr()
     code = main(example(name))
     out = capsys.readouterr().out
@@ -81,6 +96,9 @@ def test_every_command_says_it_in_words_too(name: str, servers: Path, capsys: py
         ["vehicle", "token", "NOBODY"],
         ["vehicle", "revoke", "NOBODY"],
         ["assignment", "clear", "NOBODY"],
+        ["assignment", "list", "NOBODY"],
+        ["manifest", "show", "NOBODY"],
+        ["delegation", "revoke", "NOBODY"],
     ],
 )
 def test_a_vehicle_that_is_not_there_is_named_in_one_line(

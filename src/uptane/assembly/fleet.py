@@ -1,6 +1,7 @@
 """What operators do on the servers' own machine; each gives what it did, as a JSON object."""
 
 import secrets
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,6 @@ from typing import Any
 from uptane.assembly.device_package import DeviceSettings, write_device
 from uptane.assembly.factory_files import factory_files
 from uptane.assembly.production import Systems, utc_now
-from uptane.metadata.delegations import TARGETS_ROLE
 from uptane.metadata.errors import ImageNotListedError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
 from uptane.metadata.targets import Custom, MustMatch
@@ -17,6 +17,9 @@ from uptane.storage.sql.enrolment import SqlEnrolment
 
 TOKEN_LIFETIME = timedelta(days=1)
 """How long a first contact may wait."""
+
+PIECE = 1 << 20
+"""Bytes of an image that are read at a time."""
 
 
 async def add_vehicle(
@@ -43,27 +46,47 @@ async def add_vehicle(
 
 
 async def add_image(
-    systems: Systems, file: Path, name: str, release: int | None, hardware: tuple[str, ...]
+    systems: Systems,
+    file: Path,
+    name: str,
+    release: int | None,
+    hardware: tuple[str, ...],
+    done: Callable[[int], None] = lambda count: None,
 ) -> dict[str, Any]:
-    """Stores an image, lists it in the top-level Targets role and publishes."""
+    """Stores an image, lists it in the top-level Targets role and publishes; `done` is told of bytes that were read."""
     ids = tuple(HardwareIdentifier(each) for each in hardware) or None
     custom = Custom(must_match=MustMatch(release_counter=release, hardware_ids=ids))
-    image = await systems.image_repository.add_image(ImagePath(name), file.read_bytes(), custom=custom)
+    image = await systems.image_repository.add_image(ImagePath(name), _read(file, done), custom=custom)
     await systems.image_repository.publish(utc_now())
     digests = {function: digest.hex() for function, digest in image.file.digests.items}
     return {"name": name, "length": image.file.length, **digests}
 
 
+def _read(file: Path, done: Callable[[int], None]) -> bytes:
+    pieces = []
+    with file.open("rb") as opened:
+        while piece := opened.read(PIECE):
+            pieces.append(piece)
+            done(len(piece))
+    return b"".join(pieces)
+
+
 async def set_assignment(systems: Systems, vin: str, ecu: str, image: str) -> dict[str, Any]:
-    """Gives an ECU an image of the top-level Targets role."""
-    published = await systems.image_repository.published()
-    path = ImagePath(image)
-    listed = published.targets[TARGETS_ROLE].payload.images
+    """Gives an ECU an image that the Image repository lists, in whichever role a vehicle would find it.
+
+    Raises:
+        ImageNotListedError: no role with authority lists it.
+        SecurityError: what the Image repository publishes does not verify, or has expired.
+        UnknownVehicleError, UnknownEcuError, HardwareMismatchError: as `Director.assign`.
+    """
+    director, vehicle, path = systems.director, VehicleIdentifier(vin), ImagePath(image)
+    hardware = {record.ecu: record.hardware_id for record in await director.ecus(vehicle)}.get(EcuIdentifier(ecu))
+    listed = await systems.catalog.look_up({path: None if hardware is None else frozenset({hardware})}, utc_now())
     if path not in listed:
         raise ImageNotListedError(
             f"the Image repository lists no {image}", next_step="Add it with: uptane image add FILE.", image=path
         )
-    await systems.director.assign(VehicleIdentifier(vin), EcuIdentifier(ecu), listed[path])
+    await director.assign(vehicle, EcuIdentifier(ecu), listed[path])
     return {"vehicle": vin, "ecu": ecu, "image": image}
 
 

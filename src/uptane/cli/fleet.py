@@ -1,16 +1,11 @@
 """Commands for operators on the servers' own machine: vehicles, images, assignments."""
 
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
-if TYPE_CHECKING:
-    from uptane.assembly.production import Systems
-
-Servers = Annotated[Path, Parameter(name="--servers", env_var="UPTANE_SERVERS")]
-AsJson = Annotated[bool, Parameter(name="--json", negative=())]
+from uptane.cli.operating import AsJson, Servers, run, tell
 
 
 def vehicle_add(
@@ -40,8 +35,8 @@ def vehicle_add(
     """
     from uptane.assembly.fleet import add_vehicle
 
-    said = _run(servers, lambda systems: add_vehicle(systems, vin, package, ecu or f"{vin}-primary", hardware, server))
-    _tell(said, f"Vehicle {vin} is registered. Next: uptane vehicle run {package}", json_output)
+    said = run(servers, lambda systems: add_vehicle(systems, vin, package, ecu or f"{vin}-primary", hardware, server))
+    tell(said, f"Vehicle {vin} is registered. Next: uptane vehicle run {package}", json_output)
 
 
 def image_add(
@@ -66,9 +61,11 @@ def image_add(
         json_output: print one JSON object.
     """
     from uptane.assembly.fleet import add_image
+    from uptane.cli.progress import progress
 
-    said = _run(servers, lambda systems: add_image(systems, file, name or file.name, release, hardware))
-    _tell(said, f"{said['name']} is published: {said['length']} bytes, sha256 {said['sha256']}.", json_output)
+    with progress(f"Adding {file.name}", file.stat().st_size) as done:
+        said = run(servers, lambda systems: add_image(systems, file, name or file.name, release, hardware, done))
+    tell(said, f"{said['name']} is published: {said['length']} bytes, sha256 {said['sha256']}.", json_output)
 
 
 def assignment_set(vin: str, ecu: str, image: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
@@ -85,8 +82,8 @@ def assignment_set(vin: str, ecu: str, image: str, *, servers: Servers = Path(),
     """
     from uptane.assembly.fleet import set_assignment
 
-    said = _run(servers, lambda systems: set_assignment(systems, vin, ecu, image))
-    _tell(said, f"{ecu} of {vin} shall have {image}.", json_output)
+    said = run(servers, lambda systems: set_assignment(systems, vin, ecu, image))
+    tell(said, f"{ecu} of {vin} shall have {image}.", json_output)
 
 
 def vehicle_token(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
@@ -101,8 +98,8 @@ def vehicle_token(vin: str, *, servers: Servers = Path(), json_output: AsJson = 
     """
     from uptane.assembly.fleet import new_token
 
-    said = _run(servers, lambda systems: new_token(systems, vin))
-    _tell(said, f"{said['token']}", json_output)
+    said = run(servers, lambda systems: new_token(systems, vin))
+    tell(said, f"{said['token']}", json_output)
 
 
 def vehicle_revoke(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
@@ -117,8 +114,8 @@ def vehicle_revoke(vin: str, *, servers: Servers = Path(), json_output: AsJson =
     """
     from uptane.assembly.fleet import revoke_vehicle
 
-    said = _run(servers, lambda systems: revoke_vehicle(systems, vin))
-    _tell(said, f"{said['revoked']} certificates of {vin} are revoked.", json_output)
+    said = run(servers, lambda systems: revoke_vehicle(systems, vin))
+    tell(said, f"{said['revoked']} certificates of {vin} are revoked.", json_output)
 
 
 def vehicle_list(*, servers: Servers = Path(), json_output: AsJson = False) -> None:
@@ -132,8 +129,8 @@ def vehicle_list(*, servers: Servers = Path(), json_output: AsJson = False) -> N
     """
     from uptane.assembly.fleet import list_vehicles
 
-    said = _run(servers, list_vehicles)
-    _tell(said, "\n".join(said["vehicles"]) or "There is no vehicle.", json_output)
+    said = run(servers, list_vehicles)
+    tell(said, "\n".join(said["vehicles"]) or "There is no vehicle.", json_output)
 
 
 def vehicle_show(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
@@ -148,14 +145,14 @@ def vehicle_show(vin: str, *, servers: Servers = Path(), json_output: AsJson = F
     """
     from uptane.assembly.fleet import show_vehicle
 
-    said = _run(servers, lambda systems: show_vehicle(systems, vin))
+    said = run(servers, lambda systems: show_vehicle(systems, vin))
     lines = [f"{said['vehicle']}, last manifest {said['last_manifest'] or 'never'}"]
     for ecu in said["ecus"]:
         kind = "Primary" if ecu["primary"] else "Secondary"
         lines.append(
             f"  {ecu['ecu']} ({kind}) runs {ecu['runs'] or '?'}, shall have {ecu['shall_have'] or 'nothing new'}"
         )
-    _tell(said, "\n".join([*lines, *(f"  ! {alert}" for alert in said["alerts"])]), json_output)
+    tell(said, "\n".join([*lines, *(f"  ! {alert}" for alert in said["alerts"])]), json_output)
 
 
 def image_list(*, servers: Servers = Path(), json_output: AsJson = False) -> None:
@@ -169,12 +166,12 @@ def image_list(*, servers: Servers = Path(), json_output: AsJson = False) -> Non
     """
     from uptane.assembly.fleet import list_images
 
-    said = _run(servers, list_images)
+    said = run(servers, list_images)
     lines = [
         f"{image['name']} ({image['length']} bytes, release {image['release']}, by {image['role']})"
         for image in said["images"]
     ]
-    _tell(said, "\n".join(lines) or "There is no image.", json_output)
+    tell(said, "\n".join(lines) or "There is no image.", json_output)
 
 
 def assignment_clear(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
@@ -189,27 +186,5 @@ def assignment_clear(vin: str, *, servers: Servers = Path(), json_output: AsJson
     """
     from uptane.assembly.fleet import clear_assignments
 
-    said = _run(servers, lambda systems: clear_assignments(systems, vin))
-    _tell(said, f"No ECU of {vin} shall have anything new.", json_output)
-
-
-def _run(servers: Path, work: "Callable[[Systems], Coroutine[Any, Any, dict[str, Any]]]") -> dict[str, Any]:
-    import asyncio
-
-    from uptane.assembly.production import open_systems
-    from uptane.assembly.settings import load_settings
-
-    async def run() -> dict[str, Any]:
-        async with open_systems(load_settings(servers)) as systems:
-            return await work(systems)
-
-    return asyncio.run(run())
-
-
-def _tell(said: dict[str, Any], text: str, json_output: bool) -> None:
-    if json_output:
-        import json
-
-        print(json.dumps(said))
-    else:
-        print(text)
+    said = run(servers, lambda systems: clear_assignments(systems, vin))
+    tell(said, f"No ECU of {vin} shall have anything new.", json_output)

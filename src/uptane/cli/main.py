@@ -43,8 +43,19 @@ app.command(image)
 
 assignment = App(name="assignment", help="What ECUs shall have.")
 assignment.command("uptane.cli.fleet:assignment_set", name="set", help="Give an ECU an image.")
+assignment.command("uptane.cli.manifests:assignment_list", name="list", help="List what ECUs shall have.")
 assignment.command("uptane.cli.fleet:assignment_clear", name="clear", help="Take back what ECUs were assigned.")
 app.command(assignment)
+
+manifest = App(name="manifest", help="What vehicles report.")
+manifest.command("uptane.cli.manifests:manifest_show", name="show", help="Show the latest manifest of a vehicle.")
+app.command(manifest)
+
+delegation = App(name="delegation", help="Which supplier may sign for which images.")
+delegation.command("uptane.cli.delegations:delegation_add", name="add", help="Trust a supplier's keys for images.")
+delegation.command("uptane.cli.delegations:delegation_revoke", name="revoke", help="Trust a supplier no more.")
+delegation.command("uptane.cli.delegations:delegation_list", name="list", help="List who may sign for images.")
+app.command(delegation)
 
 metadata = App(name="metadata", help="Look at metadata files.")
 metadata.command(
@@ -53,6 +64,16 @@ metadata.command(
 app.command(metadata)
 
 supplier = App(name="supplier", help="Sign images with the key of a delegated role, where that key is.")
+supplier.command(
+    "uptane.cli.supplier:make_key",
+    name="key",
+    help="""Make a key for a delegated role, and its public key beside it.
+
+    ```
+    uptane supplier key supplier.pem
+    ```
+    """,
+)
 supplier.command(
     "uptane.cli.supplier:sign",
     name="sign",
@@ -86,9 +107,11 @@ image_repository.command(
     name="upload",
     help="""Hand in what a supplier signed: verify all of it, then publish it.
 
-    Metadata that needs more signatures waits until others hand in theirs.
+    It goes to production servers, or to the Image repository in a folder. There, metadata that needs more signatures
+    waits until others hand in theirs.
 
     ```
+    uptane image-repository upload supplier.der images --servers fleet
     uptane image-repository upload supplier.der images --repository imagerepo \\
       --snapshot-key keys/mainsnapshot --timestamp-key keys/maintimestamp
     ```
