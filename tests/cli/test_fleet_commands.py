@@ -1,36 +1,39 @@
 """The operators' commands: each example of a `--help` is run as it is printed, and tells its result as JSON too."""
 
+import io
 import json
 import re
 import shlex
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 
-from uptane.cli import delegations, fleet, manifests
 from uptane.cli.main import main
 
-COMMANDS = {
-    "vehicle add": fleet.vehicle_add,
-    "image add": fleet.image_add,
-    "assignment set": fleet.assignment_set,
-    "vehicle list": fleet.vehicle_list,
-    "vehicle show": fleet.vehicle_show,
-    "vehicle token": fleet.vehicle_token,
-    "vehicle revoke": fleet.vehicle_revoke,
-    "image list": fleet.image_list,
-    "assignment list": manifests.assignment_list,
-    "assignment clear": fleet.assignment_clear,
-    "manifest show": manifests.manifest_show,
-    "delegation add": delegations.delegation_add,
-    "delegation list": delegations.delegation_list,
-    "delegation revoke": delegations.delegation_revoke,
-}
+COMMANDS = [
+    "vehicle add",
+    "image add",
+    "assignment set",
+    "vehicle list",
+    "vehicle show",
+    "vehicle token",
+    "vehicle revoke",
+    "image list",
+    "assignment list",
+    "assignment clear",
+    "manifest show",
+    "delegation add",
+    "delegation list",
+    "delegation revoke",
+]
 
 
 def example(name: str) -> list[str]:
-    """The words of the example in a command's help, after `uptane`."""
-    found = re.search(r"Example: uptane (.+)", COMMANDS[name].__doc__ or "")
+    """The words of the example in a command's `--help`, after `uptane`."""
+    with redirect_stdout(io.StringIO()) as shown:
+        assert main([*name.split(), "--help"]) == 0
+    found = re.search(r"^ uptane (.+)", shown.getvalue(), re.MULTILINE)
     assert found is not None, name
     return shlex.split(found[1])
 
@@ -107,3 +110,10 @@ def test_a_vehicle_that_is_not_there_is_named_in_one_line(
     assert main(words) == 5
     told = capsys.readouterr().err
     assert "NOBODY" in told and len(told.splitlines()) == 1
+
+
+def test_a_program_gets_errors_as_json_with_a_stable_code(servers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["vehicle", "show", "NOBODY", "--json"]) == 5
+    told = json.loads(capsys.readouterr().err)
+    assert (told["code"], told["exit_code"], "NOBODY" in told["error"]) == ("E-UNKNOWN-VEHICLE", 5, True)

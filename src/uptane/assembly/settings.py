@@ -158,8 +158,9 @@ def load_settings(path: Path) -> Settings:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
+        wrong = "is no setting" if first["type"] == "extra_forbidden" else f"is not usable: {_lower(first['msg'])}"
         raise SettingsError(
-            f"{where} in {file}: {_lower(first['msg'])}", next_step="Correct the file.", path=str(file), field=where
+            f"{where} in {file} {wrong}", next_step="Correct the file, or the variable.", path=str(file), field=where
         ) from None
     except ValueError as error:
         raise SettingsError(f"{file} is not TOML: {error}", next_step="Correct the file.", path=str(file)) from error

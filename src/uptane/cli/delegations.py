@@ -3,29 +3,23 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter
-
-from uptane.cli.operating import AsJson, Servers, run, tell
-
-Several = Parameter(negative=(), show_default=False)
+from uptane.cli.operating import AsJson, Optional, Servers, run, tell
 
 
 def delegation_add(
     role: str,
     *,
-    key: Annotated[tuple[Path, ...], Several],
-    path: Annotated[tuple[str, ...], Several],
-    hardware_id: Annotated[tuple[str, ...], Several] = (),
+    key: Annotated[tuple[Path, ...], Optional],
+    path: Annotated[tuple[str, ...], Optional],
+    hardware_id: Annotated[tuple[str, ...], Optional] = (),
     threshold: int = 1,
-    terminating: Annotated[bool, Parameter(negative=())] = False,
+    terminating: Annotated[bool, Optional] = False,
     servers: Servers = Path(),
     json_output: AsJson = False,
 ) -> None:
     """Trust a supplier's keys for some images of the Image repository, and publish that.
 
     Of several roles with the same image, the one that was added first counts.
-
-    Example: uptane delegation add supplier --key supplier.pem.pub --path 'brakes/*'
 
     Args:
         role: the supplier's role, a name that was never used before.
@@ -51,8 +45,6 @@ def delegation_add(
 def delegation_revoke(role: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """Trust a supplier's role no more, and publish that: no vehicle installs what it alone lists.
 
-    Example: uptane delegation revoke supplier
-
     Args:
         role: the supplier's role.
         servers: the folder of `uptane init`.
@@ -66,8 +58,6 @@ def delegation_revoke(role: str, *, servers: Servers = Path(), json_output: AsJs
 
 def delegation_list(*, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """List the roles that may sign for images, those that count first at the front.
-
-    Example: uptane delegation list
 
     Args:
         servers: the folder of `uptane init`.

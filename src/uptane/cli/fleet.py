@@ -3,26 +3,24 @@
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from uptane.cli.operating import AsJson, Optional, Servers, run, tell
 
-from uptane.cli.operating import AsJson, Servers, run, tell
+Text = Annotated[str, Optional]
 
 
 def vehicle_add(
     vin: str,
     *,
     package: Path,
-    ecu: str = "",
-    hardware: str = "",
-    server: str = "",
+    ecu: Text = "",
+    hardware: Text = "",
+    server: Text = "",
     servers: Servers = Path(),
     json_output: AsJson = False,
 ) -> None:
     """Register a vehicle, and make the folder that its Primary is made from.
 
     The folder holds a token for its first contact, which is good once and for a day.
-
-    Example: uptane vehicle add VIN123 --package car
 
     Args:
         vin: the vehicle's identifier.
@@ -42,15 +40,13 @@ def vehicle_add(
 def image_add(
     file: Path,
     *,
-    name: str = "",
+    name: Text = "",
     release: int | None = None,
-    hardware: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    hardware: Annotated[tuple[str, ...], Optional] = (),
     servers: Servers = Path(),
     json_output: AsJson = False,
 ) -> None:
     """Add an image to the Image repository, sign for it and publish.
-
-    Example: uptane image add firmware.img --release 2
 
     Args:
         file: the image.
@@ -71,8 +67,6 @@ def image_add(
 def assignment_set(vin: str, ecu: str, image: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """Give an ECU an image, which it learns in its next cycle.
 
-    Example: uptane assignment set VIN123 VIN123-primary firmware.img
-
     Args:
         vin: the vehicle's identifier.
         ecu: the ECU's.
@@ -89,8 +83,6 @@ def assignment_set(vin: str, ecu: str, image: str, *, servers: Servers = Path(),
 def vehicle_token(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """Make a token for a vehicle's next first contact, such as after its certificate was revoked.
 
-    Example: uptane vehicle token VIN123
-
     Args:
         vin: the vehicle's identifier.
         servers: the folder of `uptane init`.
@@ -104,8 +96,6 @@ def vehicle_token(vin: str, *, servers: Servers = Path(), json_output: AsJson = 
 
 def vehicle_revoke(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """Revoke the certificates of a vehicle; servers learn it within seconds.
-
-    Example: uptane vehicle revoke VIN123
 
     Args:
         vin: the vehicle's identifier.
@@ -121,8 +111,6 @@ def vehicle_revoke(vin: str, *, servers: Servers = Path(), json_output: AsJson =
 def vehicle_list(*, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """List every vehicle.
 
-    Example: uptane vehicle list
-
     Args:
         servers: the folder of `uptane init`.
         json_output: print one JSON object.
@@ -135,8 +123,6 @@ def vehicle_list(*, servers: Servers = Path(), json_output: AsJson = False) -> N
 
 def vehicle_show(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """Show a vehicle: its ECUs, what they run and shall have, and the newest alerts.
-
-    Example: uptane vehicle show VIN123
 
     Args:
         vin: the vehicle's identifier.
@@ -158,8 +144,6 @@ def vehicle_show(vin: str, *, servers: Servers = Path(), json_output: AsJson = F
 def image_list(*, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """List every image of the Image repository.
 
-    Example: uptane image list
-
     Args:
         servers: the folder of `uptane init`.
         json_output: print one JSON object.
@@ -176,8 +160,6 @@ def image_list(*, servers: Servers = Path(), json_output: AsJson = False) -> Non
 
 def assignment_clear(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """Take back what a vehicle's ECUs were assigned.
-
-    Example: uptane assignment clear VIN123
 
     Args:
         vin: the vehicle's identifier.

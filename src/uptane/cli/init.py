@@ -19,8 +19,6 @@ def init(
 
     What is there already stays; settings are never overwritten.
 
-    Example: uptane init fleet
-
     Args:
         folder: where; made when it is missing.
         format: the format of all metadata.

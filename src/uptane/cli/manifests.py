@@ -9,8 +9,6 @@ from uptane.cli.operating import AsJson, Servers, run, tell
 def manifest_show(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """Show the latest manifest of a vehicle: what each ECU reported, attacks among it, and the newest alerts.
 
-    Example: uptane manifest show VIN123
-
     Args:
         vin: the vehicle's identifier.
         servers: the folder of `uptane init`.
@@ -37,8 +35,6 @@ def _lines(said: dict[str, Any]) -> list[str]:
 
 def assignment_list(vin: str = "", *, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """List what ECUs shall have, and whether they are known to have it.
-
-    Example: uptane assignment list VIN123
 
     Args:
         vin: the vehicle's identifier; every vehicle where none is given.

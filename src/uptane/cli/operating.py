@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from uptane.assembly.production import Systems
 
 Servers = Annotated[Path, Parameter(name="--servers", env_var="UPTANE_SERVERS")]
-AsJson = Annotated[bool, Parameter(name="--json", negative=())]
+AsJson = Annotated[bool, Parameter(name="--json", negative=(), show_default=False)]
+Optional = Parameter(negative=(), show_default=False)
+"""Of an option whose help says what holds without it."""
 
 
 def run(servers: Path, work: "Callable[[Systems], Coroutine[Any, Any, dict[str, Any]]]") -> dict[str, Any]:

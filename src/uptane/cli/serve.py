@@ -7,8 +7,6 @@ from typing import Literal
 def serve(folder: Path, *systems: Literal["director", "image-repository", "timeserver"]) -> None:
     """Run the servers in a folder that `uptane init` made, until Ctrl-C or SIGTERM.
 
-    Example: uptane serve fleet
-
     Args:
         folder: the folder with `uptane.toml`.
         systems: those that run in this process; all three where none is named.

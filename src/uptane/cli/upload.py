@@ -7,9 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter
-
-from uptane.cli.operating import AsJson, Servers, run, tell
+from uptane.cli.operating import AsJson, Optional, Servers, run, tell
 from uptane.cli.progress import counted, progress
 from uptane.cli.supplier import read_targets
 from uptane.formats.profile import Profile
@@ -20,7 +18,7 @@ from uptane.storage.incoming import images_in
 
 _VERSION = re.compile(r"[0-9]+\.")
 
-Keys = Annotated[tuple[Path, ...], Parameter(negative=(), show_default=False)]
+Keys = Annotated[tuple[Path, ...], Optional]
 
 
 def upload(

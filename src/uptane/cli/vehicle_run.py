@@ -6,8 +6,6 @@ from pathlib import Path
 def vehicle_run(folder: Path, *, cycles: int = 0, seconds: float = 3600.0, json_output: bool = False) -> int:
     """Run the Primary in a folder that `uptane vehicle add` made.
 
-    Example: uptane vehicle run car --cycles 1
-
     Args:
         folder: the folder with `vehicle.toml`.
         cycles: how many update cycles; 0 is without end.
