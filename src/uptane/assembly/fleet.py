@@ -1,18 +1,18 @@
 """What operators do on the servers' own machine; each gives what it did, as a JSON object."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from uptane.assembly.device_package import DeviceSettings, write_device
-from uptane.assembly.factory_files import factory_files
+from uptane.assembly.device_package import DOOR_PORT, DeviceSettings, Door
+from uptane.assembly.new_vehicles import NewSecondary, folder_of, require_no_vehicle, write_package
 from uptane.assembly.production import Systems, utc_now
-from uptane.metadata.errors import ImageNotListedError
+from uptane.metadata.errors import FormatError, ImageNotListedError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
 from uptane.metadata.targets import Custom, MustMatch
-from uptane.storage.certificate_authority import CertificateAuthority
+from uptane.storage.key_files import load_public_key
 from uptane.storage.sql.enrolment import SqlEnrolment
 
 TOKEN_LIFETIME = timedelta(days=1)
@@ -23,26 +23,69 @@ PIECE = 1 << 20
 
 
 async def add_vehicle(
-    systems: Systems, vin: str, package: Path, ecu: str, hardware: str, server: str
+    systems: Systems,
+    vin: str,
+    package: Path,
+    ecu: str,
+    hardware: str = "",
+    server: str = "",
+    *,
+    secondaries: Sequence[NewSecondary] = (),
+    keys: Mapping[str, Path] | None = None,
+    door_port: int = DOOR_PORT,
 ) -> dict[str, Any]:
-    """Registers a vehicle and writes the files that its Primary is made from."""
+    """Registers a vehicle and writes the files that its ECUs are made from.
+
+    Args:
+        systems: the servers.
+        vin, ecu, hardware: the vehicle and its Primary.
+        package: the folder to make; each Secondary has one in `secondaries/` of it.
+        server: the URL by which the Primary reaches the servers; that of the settings where it is empty.
+        secondaries: the others.
+        keys: by ECU, the files of public keys that are known already: these ECUs are registered at once, and nobody
+            else can register in their place. The others register by themselves.
+        door_port: where the Primary lets its Secondaries in.
+
+    Raises:
+        AlreadyRegisteredError: the vehicle exists.
+        SettingsError: the folder holds one.
+        FormatError: one ECU is named twice, or a key is that of no ECU of the vehicle.
+        StorageError: a file holds no public key.
+    """
     listen = systems.settings.listen
+    named = [EcuIdentifier(ecu), *(each.ecu for each in secondaries)]
+    known = {EcuIdentifier(name): load_public_key(file) for name, file in (keys or {}).items()}
+    if len(set(named)) != len(named) or not known.keys() <= set(named):
+        raise FormatError(
+            f"the ECUs of {vin} and their keys do not belong together",
+            next_step="Name each ECU once, and keys of these ECUs only.",
+            field="secondary",
+        )
     device = DeviceSettings(
         folder=package.resolve(),
         server=server or f"https://{listen.names[0]}:{listen.port}",
         vehicle=VehicleIdentifier(vin),
-        ecu=EcuIdentifier(ecu),
+        ecu=named[0],
         hardware_id=HardwareIdentifier(hardware) if hardware else None,
         profile=systems.settings.profile,
+        secondaries={each.ecu: each.hardware_id for each in secondaries},
+        door=Door(port=door_port) if secondaries else None,
     )
+    require_no_vehicle(device.folder)
     await systems.director.add_new_vehicle(device.vehicle, utc_now())
+    hardware_ids = {device.ecu: device.hardware_id, **device.secondaries}
+    for name, key in known.items():
+        await systems.director.register_ecu(
+            vehicle=device.vehicle,
+            ecu=name,
+            key=key,
+            is_primary=name == device.ecu,
+            hardware_id=hardware_ids[name],
+        )
     token = (await new_token(systems, vin))["token"]
-    authority = CertificateAuthority.in_folder(
-        systems.settings.place(systems.settings.certificates.folder), now=utc_now()
-    )
-    files = {"token": token.encode(), "authority.pem": authority.certificate}
-    write_device(device, files | await factory_files(systems, device))
-    return {"vehicle": vin, "ecu": ecu, "package": str(device.folder)}
+    await write_package(systems, device, secondaries, known, token)
+    folders = {str(each.ecu): str(folder_of(device, each)) for each in secondaries}
+    return {"vehicle": vin, "ecu": ecu, "package": str(device.folder), "secondaries": folders}
 
 
 async def add_image(

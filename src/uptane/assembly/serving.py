@@ -126,7 +126,8 @@ def application(systems: Systems, which: frozenset[System], contacts: FirstConta
         contacts: issues certificates.
         ready: whether requests can be answered.
     """
-    common = Common(profile=systems.settings.profile, clock=utc_now)
+    settings = systems.settings
+    common = Common(profile=settings.profile, clock=utc_now, poll_seconds=settings.listen.poll_seconds)
     routes: list[BaseRoute] = list[BaseRoute](health_routes(ready))
     if System.DIRECTOR in which:
         routes += director_routes(common, systems.director, systems.director_metadata)

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from uptane.formats.profile import Profile
 from uptane.formats.profiles import profile_of
 from uptane.metadata.errors import SettingsError
+from uptane.vehicle.polling import DEFAULT_POLL_SECONDS, MAX_POLL_SECONDS, MIN_POLL_SECONDS
 
 FILE_NAME = "uptane.toml"
 
@@ -77,7 +78,7 @@ class Listen(_Section):
         host, port: the address; port 0 is any free one.
         names: host names and addresses in the server's certificate.
         workers: processes; more than one needs PostgreSQL.
-        poll_seconds: how long a vehicle waits before its next cycle, on average.
+        poll_seconds: how long a vehicle is asked to wait before its next cycle, on average.
         trusted_fronts: networks whose proxies end TLS and name the vehicle in a header.
         xmlrpc: whether the doors of the walkthrough are open too.
     """
@@ -86,7 +87,7 @@ class Listen(_Section):
     port: int = Field(default=8443, ge=0, le=65535)
     names: tuple[str, ...] = ("localhost", "127.0.0.1")
     workers: int = Field(default=1, ge=1, le=64)
-    poll_seconds: int = Field(default=3600, ge=1)
+    poll_seconds: int = Field(default=DEFAULT_POLL_SECONDS, ge=MIN_POLL_SECONDS, le=MAX_POLL_SECONDS)
     trusted_fronts: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
 
 

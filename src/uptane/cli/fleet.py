@@ -14,27 +14,51 @@ def vehicle_add(
     package: Path,
     ecu: Text = "",
     hardware: Text = "",
+    secondary: Annotated[tuple[str, ...], Optional] = (),
+    ecu_key: Annotated[tuple[str, ...], Optional] = (),
+    door_port: int = 8444,
     server: Text = "",
     servers: Servers = Path(),
     json_output: AsJson = False,
 ) -> None:
     """Register a vehicle, and make the folder that its Primary is made from.
 
-    The folder holds a token for its first contact, which is good once and for a day.
-
     Args:
         vin: the vehicle's identifier.
-        package: the folder to make.
+        package: the folder to make; each Secondary gets one in secondaries/ of it.
         ecu: the Primary's identifier; VIN-primary where none is given.
         hardware: the Primary's hardware identifier.
-        server: the URL by which it reaches the servers; that of the settings where none is given.
+        secondary: a Secondary as ECU, ECU:HARDWARE, or ECU:HARDWARE:partial for one that verifies partially; can be
+            given several times.
+        ecu_key: the public key of an ECU that is known already, as ECU=FILE: it is registered at once, and no other
+            key in its place; can be given several times.
+        door_port: where the Primary lets its Secondaries in, on its own machine.
+        server: the URL by which the Primary reaches the servers; that of the settings where none is given.
         servers: the folder of `uptane init`.
         json_output: print one JSON object.
     """
     from uptane.assembly.fleet import add_vehicle
+    from uptane.assembly.new_vehicles import NewSecondary
 
-    said = run(servers, lambda systems: add_vehicle(systems, vin, package, ecu or f"{vin}-primary", hardware, server))
-    tell(said, f"Vehicle {vin} is registered. Next: uptane vehicle run {package}", json_output)
+    others = tuple(map(NewSecondary.of, secondary))
+    keys = {name: Path(file) for name, _, file in (each.partition("=") for each in ecu_key)}
+    said = run(
+        servers,
+        lambda systems: add_vehicle(
+            systems,
+            vin,
+            package,
+            ecu or f"{vin}-primary",
+            hardware,
+            server,
+            secondaries=others,
+            keys=keys,
+            door_port=door_port,
+        ),
+    )
+    next_steps = [f"uptane vehicle run {package}"]
+    next_steps += [f"uptane vehicle secondary run {package}/secondaries/{each.ecu}" for each in others]
+    tell(said, "\n  ".join([f"Vehicle {vin} is registered. Next:", *next_steps]), json_output)
 
 
 def image_add(

@@ -72,8 +72,9 @@ vehicle.command(
     help=_help(
         """Register a vehicle, and make the folder that its Primary is made from.
 
-The folder holds a token for the vehicle's first contact, which is good once and for a day.""",
+The folder holds a token for the vehicle's first contact, which is good once and for a day. With Secondaries:""",
         "uptane vehicle add VIN123 --package car",
+        "uptane vehicle add VIN456 --package van --secondary VIN456-brakes:brake-1 --secondary VIN456-lamp::partial",
     ),
 )
 vehicle.command("uptane.cli.fleet:vehicle_list", name="list", help=_help("List every vehicle.", "uptane vehicle list"))
@@ -97,8 +98,25 @@ vehicle.command(
 vehicle.command(
     "uptane.cli.vehicle_run:vehicle_run",
     name="run",
-    help=_help("Run the Primary in a folder that `uptane vehicle add` made.", "uptane vehicle run car --cycles 1"),
+    help=_help(
+        """Run the Primary in a folder that `uptane vehicle add` made, until Ctrl-C or SIGTERM.
+
+It waits between two update cycles as the server asks, and longer and longer while cycles fail.""",
+        "uptane vehicle run car --cycles 1",
+    ),
 )
+secondary = App(name="secondary", help="Secondaries as programs.", help_epilogue="")
+secondary.command(
+    "uptane.cli.vehicle_run:secondary_run",
+    name="run",
+    help=_help(
+        """Run a Secondary over HTTP to its Primary, until Ctrl-C or SIGTERM.
+
+Its folder is one that `uptane vehicle add --secondary` made; secondary.toml in it says where the Primary is.""",
+        "uptane vehicle secondary run van/secondaries/VIN456-brakes",
+    ),
+)
+vehicle.command(secondary)
 app.command(vehicle)
 
 image = _group("image", "Images of the Image repository.", VEHICLES)

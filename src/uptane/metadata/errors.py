@@ -284,7 +284,7 @@ class UnknownVehicleError(UptaneError):
     """No vehicle of that identifier is in the inventory."""
 
     code = "E-UNKNOWN-VEHICLE"
-    default_next_step = "Register it first: dd.add_new_vehicle(vin) in the services window."
+    default_next_step = "Register it first: uptane vehicle add, or dd.add_new_vehicle(vin) in the demonstration."
 
 
 class UnknownBaseError(UptaneError):
@@ -298,7 +298,7 @@ class UnknownEcuError(UptaneError):
     """No ECU of that identifier is registered."""
 
     code = "E-UNKNOWN-ECU"
-    default_next_step = "Register the ECU first: ds.clean_slate() or dp.clean_slate() does."
+    default_next_step = "Start it first: an ECU registers by itself."
 
 
 class AlreadyRegisteredError(UptaneError):

@@ -2,7 +2,7 @@
 
 import json
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from uptane.formats.canonical_json import Json, decode_strict
 from uptane.formats.profiles import PROFILES
@@ -13,6 +13,7 @@ from uptane.metadata.root import Role
 from uptane.transport.exchange import Request, exchange
 from uptane.transport.http_client import RepositoryClient
 from uptane.transport.limits import TransferLimits
+from uptane.vehicle.polling import POLL_HEADER
 
 MAX_ANSWER = 64_000
 """Bytes of an answer that is no file: a certificate chain, an attestation, or a problem."""
@@ -25,12 +26,21 @@ class DeviceApiClient:
         url: where, without a path.
         limits: of each transfer.
         tls: as `transport.tls.client_tls` makes it.
+        polled: is told what the server says of the time to the next cycle, as it stands in the header.
     """
 
-    def __init__(self, url: str, *, limits: TransferLimits, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        limits: TransferLimits,
+        tls: ssl.SSLContext | None,
+        polled: Callable[[str], None] = lambda text: None,
+    ) -> None:
         self._url = url.rstrip("/")
         self._limits = limits
         self._tls = tls
+        self._polled = polled
 
     def send(self, method: str, path: str, body: bytes, content_type: str = "application/json") -> bytes:
         """Sends a body and gives the answer.
@@ -48,6 +58,7 @@ class DeviceApiClient:
         with exchange(request, self._limits, unreachable, tls=self._tls) as answer:
             raw = b"".join(answer.chunks(MAX_ANSWER))
             if 200 <= answer.status < 300:
+                self._polled(answer.header(POLL_HEADER))
                 return raw
             raise _problem(answer.status, raw) or unreachable(f"the server answers with HTTP status {answer.status}")
 
