@@ -26,6 +26,7 @@ COMMANDS = [
     "delegation add",
     "delegation list",
     "delegation revoke",
+    "vehicle retire",
 ]
 
 
@@ -62,9 +63,9 @@ def test_every_example_runs_as_it_is_printed(servers: Path, capsys: pytest.Captu
     assert said(capsys, *example("image add"))["length"] == 20
     assert main(example("assignment set")) == 5, "its Primary has not registered yet"
     assert "not registered" in capsys.readouterr().err
-    assert said(capsys, *example("vehicle list")) == {"vehicles": ["VIN123"]}
+    assert said(capsys, *example("vehicle list")) == {"vehicles": ["VIN123"], "retired": []}
     shown = said(capsys, *example("vehicle show"))
-    assert shown == {"vehicle": "VIN123", "last_manifest": None, "ecus": [], "alerts": []}
+    assert shown == {"vehicle": "VIN123", "retired": None, "last_manifest": None, "ecus": [], "alerts": []}
     listed = said(capsys, *example("image list"))
     assert listed == {"images": [{"name": "firmware.img", "role": "targets", "length": 20, "release": 2}]}
     token = said(capsys, *example("vehicle token"))["token"]
@@ -78,6 +79,9 @@ def test_every_example_runs_as_it_is_printed(servers: Path, capsys: pytest.Captu
     assert said(capsys, *example("delegation list")) == {"delegations": [{**added, "images": []}]}
     assert said(capsys, *example("delegation revoke"))["role"] == "supplier"
     assert said(capsys, *example("delegation list")) == {"delegations": []}
+    retired = said(capsys, *example("vehicle retire"))
+    assert said(capsys, *example("vehicle show"))["retired"] == retired["retired"]
+    assert said(capsys, *example("vehicle list")) == {"vehicles": ["VIN123"], "retired": ["VIN123"]}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -98,6 +102,7 @@ def test_every_command_says_it_in_words_too(name: str, servers: Path, capsys: py
         ["vehicle", "show", "NOBODY"],
         ["vehicle", "token", "NOBODY"],
         ["vehicle", "revoke", "NOBODY"],
+        ["vehicle", "retire", "NOBODY"],
         ["assignment", "clear", "NOBODY"],
         ["assignment", "list", "NOBODY"],
         ["manifest", "show", "NOBODY"],
@@ -110,6 +115,16 @@ def test_a_vehicle_that_is_not_there_is_named_in_one_line(
     assert main(words) == 5
     told = capsys.readouterr().err
     assert "NOBODY" in told and len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["vehicle retire", "vehicle token", "assignment set"])
+def test_a_retired_vehicle_gets_nothing_any_more(name: str, servers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ("vehicle add", "image add", "vehicle retire"):
+        assert main(example(words)) == 0
+    capsys.readouterr()
+    assert main(example(name)) == 5
+    told = capsys.readouterr().err
+    assert "VIN123 was taken out of service at 2" in told and "(E-RETIRED)" in told
 
 
 def test_a_program_gets_errors_as_json_with_a_stable_code(servers: Path, capsys: pytest.CaptureFixture[str]) -> None:

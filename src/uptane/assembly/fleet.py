@@ -120,9 +120,11 @@ async def set_assignment(systems: Systems, vin: str, ecu: str, image: str) -> di
     Raises:
         ImageNotListedError: no role with authority lists it.
         SecurityError: what the Image repository publishes does not verify, or has expired.
+        RetiredVehicleError: the vehicle was taken out of service.
         UnknownVehicleError, UnknownEcuError, HardwareMismatchError: as `Director.assign`.
     """
     director, vehicle, path = systems.director, VehicleIdentifier(vin), ImagePath(image)
+    await SqlEnrolment(systems.engine).require_in_service(vehicle)
     hardware = {record.ecu: record.hardware_id for record in await director.ecus(vehicle)}.get(EcuIdentifier(ecu))
     listed = await systems.catalog.look_up({path: None if hardware is None else frozenset({hardware})}, utc_now())
     if path not in listed:
@@ -147,9 +149,20 @@ async def revoke_vehicle(systems: Systems, vin: str) -> dict[str, Any]:
     return {"vehicle": vin, "revoked": await SqlEnrolment(systems.engine).revoke(vehicle)}
 
 
+async def retire_vehicle(systems: Systems, vin: str) -> dict[str, Any]:
+    """Takes a vehicle out of service: no certificate and no metadata any more, and all records stay."""
+    now = utc_now()
+    return {
+        "vehicle": vin,
+        "retired": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "revoked": await SqlEnrolment(systems.engine).retire(VehicleIdentifier(vin), now),
+    }
+
+
 async def list_vehicles(systems: Systems) -> dict[str, Any]:
-    """Every vehicle."""
-    return {"vehicles": [str(vehicle) for vehicle in await systems.director.vehicles()]}
+    """Every vehicle, and those of them that are out of service."""
+    retired = await SqlEnrolment(systems.engine).retired()
+    return {"vehicles": [str(vehicle) for vehicle in await systems.director.vehicles()], "retired": sorted(retired)}
 
 
 async def show_vehicle(systems: Systems, vin: str) -> dict[str, Any]:
@@ -172,8 +185,10 @@ async def show_vehicle(systems: Systems, vin: str) -> dict[str, Any]:
     alerts = [
         f"{alert.time:%Y-%m-%dT%H:%M:%SZ} {alert.code}: {alert.text}" for alert in await director.alerts(vehicle, 10)
     ]
+    retired = (await SqlEnrolment(systems.engine).retired()).get(vehicle)
     return {
         "vehicle": vin,
+        "retired": None if retired is None else f"{retired:%Y-%m-%dT%H:%M:%SZ}",
         "last_manifest": None if received is None else f"{received:%Y-%m-%dT%H:%M:%SZ}",
         "ecus": ecus,
         "alerts": alerts,

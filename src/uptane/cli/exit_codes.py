@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uptane.metadata.errors import (
     AlreadyRegisteredError,
     ProvisioningError,
+    RetiredVehicleError,
     SecurityError,
     StorageError,
     UnknownEcuError,
@@ -49,8 +50,8 @@ TABLE = (
     ExitCode(CANNOT_READ_OR_WRITE, "A file or a store cannot be read or written.", (StorageError,)),
     ExitCode(
         NOT_REGISTERED,
-        "A vehicle, an ECU or a role is unknown, is registered already, or lacks what it must be made with.",
-        (UnknownVehicleError, UnknownEcuError, AlreadyRegisteredError, ProvisioningError),
+        "A vehicle, an ECU or a role is unknown, registered already or retired, or lacks what it must be made with.",
+        (UnknownVehicleError, UnknownEcuError, AlreadyRegisteredError, RetiredVehicleError, ProvisioningError),
     ),
 )
 """Every exit code; `uptane --help` and `docs/operations/commands.md` show it."""

@@ -132,6 +132,20 @@ def vehicle_revoke(vin: str, *, servers: Servers = Path(), json_output: AsJson =
     tell(said, f"{said['revoked']} certificates of {vin} are revoked.", json_output)
 
 
+def vehicle_retire(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
+    """Take a vehicle out of service, for good.
+
+    Args:
+        vin: the vehicle's identifier.
+        servers: the folder of `uptane init`.
+        json_output: print one JSON object.
+    """
+    from uptane.assembly.fleet import retire_vehicle
+
+    said = run(servers, lambda systems: retire_vehicle(systems, vin))
+    tell(said, f"{vin} is out of service; {said['revoked']} certificates are revoked.", json_output)
+
+
 def vehicle_list(*, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """List every vehicle.
 
@@ -142,7 +156,8 @@ def vehicle_list(*, servers: Servers = Path(), json_output: AsJson = False) -> N
     from uptane.assembly.fleet import list_vehicles
 
     said = run(servers, list_vehicles)
-    tell(said, "\n".join(said["vehicles"]) or "There is no vehicle.", json_output)
+    lines = [f"{vin} (retired)" if vin in said["retired"] else vin for vin in said["vehicles"]]
+    tell(said, "\n".join(lines) or "There is no vehicle.", json_output)
 
 
 def vehicle_show(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
@@ -157,6 +172,7 @@ def vehicle_show(vin: str, *, servers: Servers = Path(), json_output: AsJson = F
 
     said = run(servers, lambda systems: show_vehicle(systems, vin))
     lines = [f"{said['vehicle']}, last manifest {said['last_manifest'] or 'never'}"]
+    lines += [f"  retired {said['retired']}"] if said["retired"] else []
     for ecu in said["ecus"]:
         kind = "Primary" if ecu["primary"] else "Secondary"
         lines.append(

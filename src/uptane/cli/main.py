@@ -96,6 +96,16 @@ vehicle.command(
     help=_help("Revoke the certificates of a vehicle, which may get new ones.", "uptane vehicle revoke VIN123"),
 )
 vehicle.command(
+    "uptane.cli.fleet:vehicle_retire",
+    name="retire",
+    help=_help(
+        """Take a vehicle out of service, for good.
+
+Its certificates are revoked, it gets no metadata any more, and its records stay. Servers learn it within seconds.""",
+        "uptane vehicle retire VIN123",
+    ),
+)
+vehicle.command(
     "uptane.cli.vehicle_run:vehicle_run",
     name="run",
     help=_help(

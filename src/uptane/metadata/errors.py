@@ -27,6 +27,7 @@
     │   ├── BadTimeAttestationError   E-TIME           a time that cannot be trusted
     │   ├── SpoofingError             E-SPOOF          an identity that is not the sender's
     │   ├── IdentityError             E-IDENTITY       a certificate, or a front's word of one, that names no vehicle
+    │   │   └── RetiredVehicleError   E-RETIRED        a vehicle that an operator has taken out of service
     │   ├── NoIdentityError           E-NO-IDENTITY    no certificate where a vehicle's is needed
     │   └── UntrustedHostError        E-HOST           a URL of a host that images are not fetched from
     ├── UnreachableError              E-NET            a server or ECU does not answer as it should
@@ -257,7 +258,15 @@ class IdentityError(SecurityError):
     """A client certificate, or what stands for one, that does not show which vehicle is speaking."""
 
     code = "E-IDENTITY"
-    attack = Attack.SPOOFING
+    attack: Attack | None = Attack.SPOOFING
+
+
+class RetiredVehicleError(IdentityError):
+    """The vehicle was taken out of service: it gets no certificate, no metadata and no assignment any more."""
+
+    code = "E-RETIRED"
+    attack = None
+    default_next_step = "Its records are kept; a vehicle that comes back needs a new identifier."
 
 
 class NoIdentityError(SecurityError):

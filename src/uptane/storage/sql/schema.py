@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from uptane.metadata.errors import StorageError
 from uptane.storage.sql.engine import database_name, storage_errors
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Raised whenever a table changes."""
 
 
@@ -166,6 +166,14 @@ certificates = Table(
     Column("fingerprint", _NAME, primary_key=True, unique=True),
     Column("expires", UtcTime, nullable=False),
     Column("revoked", Boolean, nullable=False),
+    ForeignKeyConstraint(["vehicle"], ["vehicles.vehicle"]),
+)
+
+retirements = Table(
+    "retirements",
+    tables,
+    Column("vehicle", _NAME, primary_key=True),
+    Column("retired", UtcTime, nullable=False),
     ForeignKeyConstraint(["vehicle"], ["vehicles.vehicle"]),
 )
 
