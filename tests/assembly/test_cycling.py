@@ -2,11 +2,12 @@
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
-from uptane.assembly.cycling import SIGNALS, ending_when_asked, run_cycles
-from uptane.metadata.errors import UnreachableError, UptaneError
+from uptane.assembly.cycling import SIGNALS, ending_when_asked, opened_at_last, run_cycles
+from uptane.metadata.errors import SpoofingError, UnreachableError, UptaneError
 from uptane.vehicle.polling import FIRST_RETRY_SECONDS, Polling
 
 
@@ -34,6 +35,24 @@ def test_the_failure_of_the_last_cycle_is_that_of_the_program() -> None:
     with pytest.raises(UnreachableError):
         run_cycles(cycle, polling(), cycles=2, failed=told.append, wait=lambda seconds: None)
     assert len(told) == 1
+
+
+def test_a_first_contact_is_tried_until_somebody_answers_and_not_when_it_is_refused() -> None:
+    outcomes: Iterator[Exception | str] = iter([UnreachableError("nobody"), UnreachableError("nobody"), "opened"])
+    waits: list[float] = []
+    told: list[UptaneError] = []
+
+    def attempt() -> str:
+        outcome = next(outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    assert opened_at_last(attempt, polling(), failed=told.append, wait=waits.append) == "opened"
+    assert (waits, len(told)) == ([FIRST_RETRY_SECONDS, 2 * FIRST_RETRY_SECONDS], 2)
+    outcomes = iter([SpoofingError("this token was used")])
+    with pytest.raises(SpoofingError):
+        opened_at_last(attempt, polling(), failed=told.append, wait=waits.append)
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -1,13 +1,10 @@
 """The operators' commands: each example of a `--help` is run as it is printed, and tells its result as JSON too."""
 
-import io
 import json
-import re
-import shlex
-from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
+from help_examples import examples
 
 from uptane.cli.main import main
 
@@ -31,12 +28,8 @@ COMMANDS = [
 
 
 def example(name: str) -> list[str]:
-    """The words of the example in a command's `--help`, after `uptane`."""
-    with redirect_stdout(io.StringIO()) as shown:
-        assert main([*name.split(), "--help"]) == 0
-    found = re.search(r"^ uptane (.+)", shown.getvalue(), re.MULTILINE)
-    assert found is not None, name
-    return shlex.split(found[1])
+    """The first example in a command's `--help`."""
+    return examples(name)[0]
 
 
 @pytest.fixture
@@ -45,8 +38,8 @@ def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("UPTANE_SERVERS", "fleet")
     (tmp_path / "firmware.img").write_text("Fresh firmware image")
-    assert main(["init", "fleet", "--port", "0"]) == 0
-    assert main(["supplier", "key", "supplier.pem"]) == 0
+    assert main(example("init")) == 0
+    assert main(example("supplier key")) == 0
     return tmp_path / "fleet"
 
 
@@ -125,6 +118,34 @@ def test_a_retired_vehicle_gets_nothing_any_more(name: str, servers: Path, capsy
     assert main(example(name)) == 5
     told = capsys.readouterr().err
     assert "VIN123 was taken out of service at 2" in told and "(E-RETIRED)" in told
+
+
+def test_the_examples_of_a_supplier_run_one_after_the_other(
+    servers: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "images" / "brakes").mkdir(parents=True)
+    (tmp_path / "images" / "brakes" / "front.img").write_text("brakes")
+    assert main(example("delegation add")) == 0
+    first, next_version = examples("supplier sign")
+    shown, cosigned = examples("supplier cosign")
+    assert main(["supplier", "key", cosigned[-1]]) == 0
+    for words in (
+        first,
+        *examples("image-repository upload"),
+        next_version,
+        shown,
+        cosigned,
+        *examples("metadata show"),
+    ):
+        assert main(words) == 0, words
+    listed = said(capsys, *example("image list"))
+    assert listed == {"images": [{"name": "brakes/front.img", "role": "supplier", "length": 6, "release": 7}]}
+
+
+def test_every_example_of_a_new_vehicle_runs(servers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in examples("vehicle add"):
+        assert main(words) == 0, words
+    assert said(capsys, *example("vehicle list"))["vehicles"] == ["VIN123", "VIN456"]
 
 
 def test_a_program_gets_errors_as_json_with_a_stable_code(servers: Path, capsys: pytest.CaptureFixture[str]) -> None:

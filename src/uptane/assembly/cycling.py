@@ -5,9 +5,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeVar
 
-from uptane.metadata.errors import UptaneError
+from uptane.metadata.errors import UnreachableError, UptaneError
 from uptane.vehicle.polling import Polling
+
+ResultT = TypeVar("ResultT")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -36,6 +39,33 @@ def ending_when_asked() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def opened_at_last(
+    attempt: Callable[[], ResultT],
+    polling: Polling,
+    *,
+    failed: Callable[[UptaneError], None],
+    wait: Callable[[float], object] | None = None,
+) -> ResultT:
+    """What an attempt gives, which is made again and again while nobody answers, with growing waits.
+
+    Args:
+        attempt: such as a vehicle's first contact.
+        polling: how long it waits.
+        failed: is told of each attempt that failed.
+        wait: waits for some seconds.
+
+    Raises:
+        UptaneError: it failed for another reason, which will not go away by itself.
+    """
+    wait = wait or threading.Event().wait
+    while True:
+        try:
+            return attempt()
+        except UnreachableError as error:
+            failed(error)
+            wait(polling.failed())
 
 
 def run_cycles(

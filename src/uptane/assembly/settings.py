@@ -139,7 +139,9 @@ def load_settings(path: Path) -> Settings:
     file = path / FILE_NAME if path.is_dir() else path
     if not file.is_file():
         raise SettingsError(
-            f"there are no settings at {file}", next_step="Make them with: uptane init FOLDER.", path=str(file)
+            f"there are no settings at {file}",
+            next_step="Name the folder of your servers (--servers FOLDER), or make one with: uptane init FOLDER.",
+            path=str(file),
         )
 
     class _FromFile(Settings):

@@ -123,7 +123,7 @@ secondary.command(
         """Run a Secondary over HTTP to its Primary, until Ctrl-C or SIGTERM.
 
 Its folder is one that `uptane vehicle add --secondary` made; secondary.toml in it says where the Primary is.""",
-        "uptane vehicle secondary run van/secondaries/VIN456-brakes",
+        "uptane vehicle secondary run van/secondaries/VIN456-brakes --cycles 1",
     ),
 )
 vehicle.command(secondary)
@@ -231,7 +231,7 @@ supplier.command(
 
     ```
     uptane supplier sign images --role supplier --key supplier.pem --release-counter 7
-    uptane supplier sign images --role supplier --key supplier.pem --previous imagerepo/metadata/supplier.der
+    uptane supplier sign images --role supplier --key supplier.pem --previous supplier.der
     ```
     """,
 )
@@ -254,13 +254,11 @@ image_repository.command(
     name="upload",
     help="""Hand in what a supplier signed: verify all of it, then publish it.
 
-    It goes to production servers, or to the Image repository in a folder. There, metadata that needs more signatures
-    waits until others hand in theirs.
+    It goes to the servers of `uptane init`, or with --repository to the Image repository in a folder. There, metadata
+    that needs more signatures waits until others hand in theirs.
 
     ```
     uptane image-repository upload supplier.der images --servers fleet
-    uptane image-repository upload supplier.der images --repository imagerepo \\
-      --snapshot-key keys/mainsnapshot --timestamp-key keys/maintimestamp
     ```
     """,
 )

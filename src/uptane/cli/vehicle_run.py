@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,14 +32,19 @@ def vehicle_run(
     """
     import random
 
-    from uptane.assembly.cycling import ending_when_asked, run_cycles
-    from uptane.assembly.device import open_device
+    from uptane.assembly.cycling import ending_when_asked, opened_at_last, run_cycles
+    from uptane.assembly.device import Device, open_device
     from uptane.assembly.device_package import load_device
     from uptane.vehicle.polling import Polling
 
     teller, polling = _Teller(json_output, verbose=verbose), Polling(random.random, seconds)
     settings = load_device(folder)
-    with ending_when_asked(), open_device(settings, teller.detail, polling.heard, teller.warn) as device:
+    with ending_when_asked(), ExitStack() as opened:
+
+        def attempt() -> Device:
+            return opened.enter_context(open_device(settings, teller.detail, polling.heard, teller.warn))
+
+        device = attempt() if cycles else opened_at_last(attempt, polling, failed=teller.failed)
         if settings.door is not None:
             teller.warn(f"Secondaries come in at http://{settings.door.address}:{device.port}")
 
