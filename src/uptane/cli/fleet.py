@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
-from uptane.cli.operating import AsJson, Optional, Servers, run, tell
+from uptane.cli.operating import run, tell
+from uptane.cli.options import AsJson, Optional, Servers
 
 Text = Annotated[str, Optional]
 

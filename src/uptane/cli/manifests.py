@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from uptane.cli.operating import AsJson, Servers, run, tell
+from uptane.cli.operating import run, tell
+from uptane.cli.options import AsJson, Servers
 
 
 def manifest_show(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:

@@ -1,18 +1,11 @@
-"""What all commands of operators have in common: which servers they work on, and two ways to say what was done."""
+"""What all commands of operators have in common: the servers are opened, and what was done is said in two ways."""
 
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from uptane.assembly.production import Systems
-
-Servers = Annotated[Path, Parameter(name="--servers", env_var="UPTANE_SERVERS")]
-AsJson = Annotated[bool, Parameter(name="--json", negative=(), show_default=False)]
-Optional = Parameter(negative=(), show_default=False)
-"""Of an option whose help says what holds without it."""
 
 
 def run(servers: Path, work: "Callable[[Systems], Coroutine[Any, Any, dict[str, Any]]]") -> dict[str, Any]:

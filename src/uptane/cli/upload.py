@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from uptane.cli.operating import AsJson, Optional, Servers, run, tell
+from uptane.cli.operating import run, tell
+from uptane.cli.options import AsJson, Optional, Servers
 from uptane.cli.progress import counted, progress
 from uptane.cli.supplier import read_targets
 from uptane.formats.profile import Profile

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from uptane.cli.operating import AsJson, Optional
+from uptane.cli.options import AsJson, Optional
 
 if TYPE_CHECKING:
     from uptane.metadata.errors import UptaneError
