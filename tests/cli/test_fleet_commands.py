@@ -148,6 +148,18 @@ def test_every_example_of_a_new_vehicle_runs(servers: Path, capsys: pytest.Captu
     assert said(capsys, *example("vehicle list"))["vehicles"] == ["VIN123", "VIN456"]
 
 
+def test_what_could_not_be_made_can_be_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "fleet", "--storage", "gopher://bucket/prefix"]) == 4
+    assert "(E-STORAGE)" in capsys.readouterr().err
+    assert not (tmp_path / "fleet" / "uptane.toml").exists()
+    assert main(["init", "fleet"]) == 0
+    assert main(["init", "fleet"]) == 1
+    assert "exists" in capsys.readouterr().err and (tmp_path / "fleet" / "uptane.toml").exists()
+
+
 def test_a_program_gets_errors_as_json_with_a_stable_code(servers: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["vehicle", "show", "NOBODY", "--json"]) == 5

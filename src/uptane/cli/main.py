@@ -88,7 +88,12 @@ vehicle.command(
 vehicle.command(
     "uptane.cli.fleet:vehicle_token",
     name="token",
-    help=_help("Make a token for a vehicle's next first contact.", "uptane vehicle token VIN123"),
+    help=_help(
+        """Make a token for a vehicle's next first contact, such as after its certificate was revoked.
+
+It goes into factory/token of the vehicle's folder, is good once and for a day, and ends an earlier one.""",
+        "uptane vehicle token VIN123",
+    ),
 )
 vehicle.command(
     "uptane.cli.fleet:vehicle_revoke",
