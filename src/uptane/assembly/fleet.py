@@ -9,11 +9,14 @@ from typing import Any
 from uptane.assembly.device_package import DOOR_PORT, DeviceSettings, Door
 from uptane.assembly.new_vehicles import NewSecondary, folder_of, require_no_vehicle, write_package
 from uptane.assembly.production import Systems, utc_now
-from uptane.metadata.errors import FormatError, ImageNotListedError
+from uptane.metadata.errors import FormatError, ImageNotListedError, ProvisioningError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
+from uptane.metadata.root import Role
 from uptane.metadata.targets import Custom, MustMatch
+from uptane.storage.image_catalog import VerifiedImageCatalog
 from uptane.storage.key_files import load_public_key
 from uptane.storage.sql.enrolment import SqlEnrolment
+from uptane.verification.trusted import Held
 
 TOKEN_LIFETIME = timedelta(days=1)
 """How long a first contact may wait."""
@@ -126,13 +129,23 @@ async def set_assignment(systems: Systems, vin: str, ecu: str, image: str) -> di
     director, vehicle, path = systems.director, VehicleIdentifier(vin), ImagePath(image)
     await SqlEnrolment(systems.engine).require_in_service(vehicle)
     hardware = {record.ecu: record.hardware_id for record in await director.ecus(vehicle)}.get(EcuIdentifier(ecu))
-    listed = await systems.catalog.look_up({path: None if hardware is None else frozenset({hardware})}, utc_now())
+    catalog = await _catalog(systems)
+    listed = await catalog.look_up({path: None if hardware is None else frozenset({hardware})}, utc_now())
     if path not in listed:
         raise ImageNotListedError(
             f"the Image repository lists no {image}", next_step="Add it with: uptane image add FILE.", image=path
         )
     await director.assign(vehicle, EcuIdentifier(ecu), listed[path])
     return {"vehicle": vin, "ecu": ecu, "image": image}
+
+
+async def _catalog(systems: Systems) -> VerifiedImageCatalog:
+    """What the Image repository lists, verified as a vehicle would."""
+    profile, metadata = systems.settings.profile, systems.image_metadata
+    first = await metadata.read(profile.metadata_name(Role.ROOT, 1))
+    if first is None:
+        raise ProvisioningError(f"the Image repository in {systems.settings.storage.url} has published nothing")
+    return VerifiedImageCatalog(published=metadata, profile=profile, held=Held(root=first))
 
 
 async def new_token(systems: Systems, vin: str) -> dict[str, Any]:

@@ -42,7 +42,6 @@ class Systems:
         engine: of that database.
         director, image_repository, timeserver: the systems.
         image_metadata, images: what the Image repository publishes.
-        catalog: that, verified as a vehicle would.
     """
 
     settings: Settings
@@ -53,7 +52,6 @@ class Systems:
     timeserver: Timeserver
     image_metadata: PublishedFolder | PublishedObjects
     images: ImageFolder | ImageObjects
-    catalog: VerifiedImageCatalog
 
     def director_metadata(self, vehicle: VehicleIdentifier) -> SqlPublished:
         """What the Director publishes for a vehicle."""
@@ -138,13 +136,12 @@ async def _systems(settings: Settings, inventory: SqlInventory) -> Systems:
             next_step="Make servers with: uptane init FOLDER.",
         )
     keys, engine = signers_of(settings, DIRECTOR), inventory.engine
-    catalog = VerifiedImageCatalog(published=metadata, profile=profile, held=Held(root=first))
     director = Director(
         profile=profile,
         inventory=inventory,
         metadata=lambda vehicle: SqlPublished(engine, vehicle),
         root=root_of(keys),
-        catalog=catalog,
+        catalog=VerifiedImageCatalog(published=metadata, profile=profile, held=Held(root=first)),
     )
     director.add_signers(keys.values())
     return Systems(
@@ -156,7 +153,6 @@ async def _systems(settings: Settings, inventory: SqlInventory) -> Systems:
         timeserver=Timeserver(profile, signer(settings, TIMESERVER_KEY)),
         image_metadata=metadata,
         images=images,
-        catalog=catalog,
     )
 
 
