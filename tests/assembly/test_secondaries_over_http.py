@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 import zipfile
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack
@@ -37,6 +39,7 @@ from uptane.metadata.errors import (
 from uptane.metadata.identifiers import EcuIdentifier
 from uptane.storage.key_files import KeyFolder
 from uptane.vehicle.distribution import pack
+from uptane.vehicle.polling import Polling
 from uptane.vehicle.secondary import Outcome
 
 BRAKES, LAMP = "brakes", "lamp"
@@ -107,6 +110,7 @@ def garage(
     """Fresh servers that listen."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("UPTANE_SERVERS", "fleet")
+    monkeypatch.setenv("UPTANE_LISTEN__POLL_SECONDS", "77")
     monkeypatch.setattr("uptane.assembly.tls_server.CLOSE_SECONDS", 0.1)  # our clients' idle connections say no goodbye
     made = Garage(tmp_path, capsys, getattr(request, "param", "der"))
     try:
@@ -124,7 +128,7 @@ def test_every_ecu_of_a_vehicle_is_updated_and_confirmed_and_a_tampered_bundle_i
     device = garage.start(garage.add("VIN1"), polled)
     brakes, lamp = garage.secondary(device, BRAKES), garage.secondary(device, LAMP)
     device.cycle()
-    assert set(filter(None, polled)) == {"3600"}, "the server says when to come back"
+    assert set(filter(None, polled)) == {"77"}, "the server says when to come back"
     shown = garage.reports("VIN1")
     assert {ecu: report["registered"] for ecu, report in shown.items()} == dict.fromkeys(
         ["VIN1-brakes", "VIN1-lamp", "VIN1-primary"], True
@@ -205,13 +209,26 @@ def test_what_the_director_refuses_of_one_ecu_is_told_and_keeps_no_other_back(ga
             secondary.cycle()
     second.cycle()
     assert len(warned) == 1 and "VIN1-brakes" in warned[0] and "E-SPOOF" in warned[0]
-    assert garage.reports("VIN2")["VIN2-lamp"]["registered"] is True
+    told = garage.reports("VIN2")
+    assert (told["VIN2-lamp"]["registered"], told["VIN1-brakes"]["registered"]) == (True, False)
+    assert "NOT REGISTERED" in garage.run("manifest", "show", "VIN2")
 
 
-def test_the_programs_do_the_same(garage: Garage) -> None:
+def test_the_programs_do_the_same(garage: Garage, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = garage.add("VIN456", "van")
     first = json.loads(garage.run("vehicle", "run", "van", "--cycles", "1", "--json"))
     assert first == {"ecu": "VIN456-primary", "runs": "factory.img", "nothing_new": True}
+    intervals: list[float] = []
+
+    def asked_to_end(polling: Polling) -> float:
+        intervals.append(polling.interval)
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("not reached")
+
+    with monkeypatch.context() as waiting:
+        waiting.setattr(Polling, "succeeded", asked_to_end)
+        assert garage.run("vehicle", "run", "van").endswith("VIN456-primary runs factory.img\n")
+    assert intervals == [77], "it would have come back when the server asks for it"
     device, (program,) = garage.start(settings), examples("vehicle secondary run")
     file = Path(program[3]) / "secondary.toml"
     file.write_text(file.read_text().replace("127.0.0.1:0", f"127.0.0.1:{device.port}"))
