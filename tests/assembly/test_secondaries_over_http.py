@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from help_examples import examples
@@ -23,13 +24,14 @@ from uptane.assembly.device_package import (
 )
 from uptane.assembly.http_server import ServerThread
 from uptane.assembly.secondary_device import SecondaryDevice, open_secondary
-from uptane.assembly.serving import System, serving
+from uptane.assembly.serving import RevokedCertificates, System, serving
 from uptane.assembly.settings import load_settings
 from uptane.assembly.tls_server import listening
 from uptane.cli.main import main
 from uptane.metadata.errors import (
     FormatError,
     MixAndMatchError,
+    RetiredVehicleError,
     SettingsError,
     SpoofingError,
     UnknownEcuError,
@@ -38,11 +40,22 @@ from uptane.metadata.errors import (
 )
 from uptane.metadata.identifiers import EcuIdentifier
 from uptane.storage.key_files import KeyFolder
+from uptane.storage.sql.enrolment import SqlEnrolment
 from uptane.vehicle.distribution import pack
 from uptane.vehicle.polling import Polling
 from uptane.vehicle.secondary import Outcome
 
 BRAKES, LAMP = "brakes", "lamp"
+
+
+class Reading(RevokedCertificates):
+    """The servers' list of revoked certificates, which a test can have read again at once."""
+
+    made: ClassVar[list[RevokedCertificates]] = []
+
+    def __init__(self, enrolment: SqlEnrolment) -> None:
+        super().__init__(enrolment)
+        self.made.append(self)
 
 
 class Garage:
@@ -58,6 +71,10 @@ class Garage:
         for name in (BRAKES, LAMP):
             (folder / f"{name}.img").write_text(f"fresh {name}")
             self.run("image", "add", f"{name}.img", "--hardware", f"{name}-1")
+
+    def read_revoked_again(self) -> None:
+        """What servers do every ten seconds."""
+        self._servers.run(Reading.made[-1].read())
 
     def run(self, *words: str) -> str:
         """A command of an operator, which succeeds, and what it prints."""
@@ -111,6 +128,7 @@ def garage(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("UPTANE_SERVERS", "fleet")
     monkeypatch.setenv("UPTANE_LISTEN__POLL_SECONDS", "77")
+    monkeypatch.setattr("uptane.assembly.serving.RevokedCertificates", Reading)
     monkeypatch.setattr("uptane.assembly.tls_server.CLOSE_SECONDS", 0.1)  # our clients' idle connections say no goodbye
     made = Garage(tmp_path, capsys, getattr(request, "param", "der"))
     try:
@@ -239,6 +257,18 @@ def test_the_programs_do_the_same(garage: Garage, monkeypatch: pytest.MonkeyPatc
     done = garage.run(*program, "--json")
     assert (json.loads(done)["runs"], json.loads(done)["outcome"]) == ("brakes.img", "updated")
     assert garage.run(*program) == "VIN456-brakes runs brakes.img\n"
+
+
+def test_a_retired_vehicle_is_told_so_once_and_keeps_what_it_runs(garage: Garage) -> None:
+    device = garage.start(garage.add("VIN1"))
+    garage.secondary(device, LAMP)
+    device.cycle()
+    garage.run("vehicle", "retire", "VIN1")
+    garage.read_revoked_again()
+    with pytest.raises(RetiredVehicleError) as refused:
+        device.cycle()
+    assert "VIN1 was taken out of service" in refused.value.what
+    assert device.primary.memory.state.installed.path == "factory.img"
 
 
 def test_the_door_is_not_open_to_other_machines_unless_the_settings_say_so(garage: Garage) -> None:

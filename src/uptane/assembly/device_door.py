@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from uptane.assembly.device_package import DeviceSettings, Door
 from uptane.assembly.http_server import ServerThread
-from uptane.metadata.errors import FormatError, UnknownEcuError, UnreachableError, UptaneError
+from uptane.metadata.errors import FormatError, RetiredVehicleError, UnknownEcuError, UnreachableError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier
 from uptane.services.arguments import text
 from uptane.services.asgi import host_names
@@ -77,7 +77,7 @@ class Registrations:
         """Registers the new ones with the Director; what it refuses is tried again, and keeps nobody else back.
 
         Raises:
-            UnreachableError: the Director does not answer.
+            UnreachableError, RetiredVehicleError: the Director does not answer, or does not know this vehicle any more.
         """
         for ecu, key in self._primary.secondaries.keys().items():
             if ecu in self._told:
@@ -85,7 +85,7 @@ class Registrations:
             hardware = self._settings.secondaries.get(ecu)
             try:
                 self._director.register_ecus(self._settings.ecu, {ecu: (key, hardware)})
-            except UnreachableError:
+            except (UnreachableError, RetiredVehicleError):
                 raise
             except UptaneError as error:
                 self._warn(f"Secondary {ecu} is not registered with the Director: {error}")

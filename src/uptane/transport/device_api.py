@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from uptane.formats.canonical_json import Json, decode_strict
 from uptane.formats.profiles import PROFILES
-from uptane.metadata.errors import FormatError, ProvisioningError, SecurityError, UnreachableError, UptaneError
+from uptane.metadata.errors import (
+    FormatError,
+    ProvisioningError,
+    RetiredVehicleError,
+    SecurityError,
+    UnreachableError,
+    UptaneError,
+)
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, RepositoryName, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import Role
@@ -71,6 +78,8 @@ def _problem(status: int, raw: bytes) -> UptaneError | None:
         next_step = str(value.get("next_step", ""))
     except (ValueError, KeyError, TypeError):
         return None
+    if code == RetiredVehicleError.code:
+        return RetiredVehicleError(f"the server refused: {text}", next_step=next_step, code=code)
     kind = ProvisioningError if status in (401, 409) else SecurityError if status < 500 else UnreachableError
     return kind(f"the server refused ({code}): {text}", next_step=next_step, code=code)
 
