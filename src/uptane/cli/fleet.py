@@ -42,7 +42,7 @@ def vehicle_add(
     from uptane.assembly.new_vehicles import NewSecondary
 
     others = tuple(map(NewSecondary.of, secondary))
-    keys = {name: Path(file) for name, _, file in (each.partition("=") for each in ecu_key)}
+    keys = {name: Path(file or name) for name, _, file in (each.partition("=") for each in ecu_key)}
     said = run(
         servers,
         lambda systems: add_vehicle(

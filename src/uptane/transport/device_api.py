@@ -1,10 +1,12 @@
 """The ports of a Primary over the HTTP API for vehicles, `services/device_api.py`."""
 
 import json
+import re
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 
 from uptane.formats.canonical_json import Json, decode_strict
+from uptane.formats.fault_text import MAX_TEXT, printable
 from uptane.formats.profiles import PROFILES
 from uptane.metadata.errors import (
     FormatError,
@@ -21,6 +23,8 @@ from uptane.transport.exchange import Request, exchange
 from uptane.transport.http_client import RepositoryClient
 from uptane.transport.limits import TransferLimits
 from uptane.vehicle.polling import POLL_HEADER
+
+_CODE = re.compile(r"E-[A-Z0-9-]{1,40}")
 
 MAX_ANSWER = 64_000
 """Bytes of an answer that is no file: a certificate chain, an attestation, or a problem."""
@@ -74,9 +78,11 @@ def _problem(status: int, raw: bytes) -> UptaneError | None:
     """An RFC 9457 problem as an error; whose fault it is, the status says."""
     try:
         value = json.loads(raw)
-        text, code = str(value["detail"]).rstrip("."), str(value["code"])
-        next_step = str(value.get("next_step", ""))
-    except (ValueError, KeyError, TypeError):
+        text, code = printable(str(value["detail"])[:MAX_TEXT]).rstrip("."), str(value["code"])
+        next_step = printable(str(value.get("next_step", ""))[:MAX_TEXT])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not _CODE.fullmatch(code):
         return None
     if code == RetiredVehicleError.code:
         return RetiredVehicleError(f"the server refused: {text}", next_step=next_step, code=code)
