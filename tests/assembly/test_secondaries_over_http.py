@@ -193,6 +193,9 @@ def test_a_key_that_the_factory_knew_is_the_only_one_for_its_ecu(garage: Garage)
     keys = device.primary.secondaries.keys()
     assert [key.material for key in keys.values()] == [right.public_key().public_bytes_raw()]
     shown = json.loads(garage.run("vehicle", "show", "VIN1", "--json"))
+    again = ["vehicle", "add", "VIN2", "--package", "VIN2", "--secondary", "new", "--ecu-key", "new=right.pub"]
+    assert main(again) == 1, "a key belongs to one ECU"
+    assert json.loads(garage.run("vehicle", "list", "--json"))["vehicles"] == ["VIN1"]
     assert [(ecu["ecu"], ecu["hardware"]) for ecu in shown["ecus"] if not ecu["primary"]] == [
         ("VIN1-brakes", "brakes-1")
     ]

@@ -9,8 +9,9 @@ from typing import Any
 from uptane.assembly.device_package import DOOR_PORT, DeviceSettings, Door
 from uptane.assembly.new_vehicles import NewSecondary, folder_of, require_no_vehicle, write_package
 from uptane.assembly.production import Systems, utc_now
-from uptane.metadata.errors import FormatError, ImageNotListedError, ProvisioningError
+from uptane.metadata.errors import FormatError, ImageNotListedError, ProvisioningError, SpoofingError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
+from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import Role
 from uptane.metadata.targets import Custom, MustMatch
 from uptane.storage.image_catalog import VerifiedImageCatalog
@@ -53,6 +54,7 @@ async def add_vehicle(
         AlreadyRegisteredError: the vehicle exists.
         SettingsError: the folder holds one.
         FormatError: one ECU is named twice, or a key is that of no ECU of the vehicle.
+        SpoofingError: a key, or the identifier of its ECU, is in use. Nothing was registered.
         StorageError: a file holds no public key.
     """
     listen = systems.settings.listen
@@ -75,6 +77,7 @@ async def add_vehicle(
         door=Door(port=door_port) if secondaries else None,
     )
     require_no_vehicle(device.folder)
+    await _require_new(systems, known)
     await systems.director.add_new_vehicle(device.vehicle, utc_now())
     hardware_ids = {device.ecu: device.hardware_id, **device.secondaries}
     for name, key in known.items():
@@ -89,6 +92,20 @@ async def add_vehicle(
     await write_package(systems, device, secondaries, known, token)
     folders = {str(each.ecu): str(folder_of(device, each)) for each in secondaries}
     return {"vehicle": vin, "ecu": ecu, "package": str(device.folder), "secondaries": folders}
+
+
+async def _require_new(systems: Systems, keys: Mapping[EcuIdentifier, PublicKey]) -> None:
+    """Before a vehicle is registered, so that it is not there without its ECUs."""
+    async with systems.inventory.transaction() as transaction:
+        for ecu, key in keys.items():
+            holder = await transaction.ecu(ecu) or await transaction.ecu_of_key(key)
+            if holder is not None:
+                raise SpoofingError(
+                    f"ECU {ecu} or its key is that of ECU {holder.ecu} in vehicle {holder.vehicle}",
+                    next_step="Name another ECU, with a key of its own.",
+                    ecu=ecu,
+                    owner=holder.ecu,
+                )
 
 
 async def add_image(
