@@ -56,6 +56,18 @@ def test_a_word_that_is_no_command_is_named_and_ends_with_2() -> None:
     assert "Traceback" not in answer.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "car", "--cycles", "-1"],
+        ["run", "car", "--seconds", "-1"],
+        ["add", "V", "--package", "car", "--door-port", "65536"],
+    ],
+)
+def test_a_number_out_of_range_ends_with_2(words: list[str]) -> None:
+    assert uptane("vehicle", *words).returncode == 2
+
+
 def test_a_missing_file_is_one_line_and_ends_with_4(tmp_path: Path) -> None:
     answer = uptane("metadata", "show", str(tmp_path / "gone.json"))
     assert answer.returncode == 4

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
 from uptane.cli.operating import run, tell
 from uptane.cli.options import AsJson, Optional, Servers
 
@@ -17,7 +20,7 @@ def vehicle_add(
     hardware: Text = "",
     secondary: Annotated[tuple[str, ...], Optional] = (),
     ecu_key: Annotated[tuple[str, ...], Optional] = (),
-    door_port: int = 8444,
+    door_port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8444,
     server: Text = "",
     servers: Servers = Path(),
     json_output: AsJson = False,

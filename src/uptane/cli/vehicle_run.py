@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from uptane.cli.options import AsJson, Optional
 
 if TYPE_CHECKING:
     from uptane.metadata.errors import UptaneError
 
-Seconds = Annotated[float | None, Optional]
+Seconds = Annotated[float | None, Parameter(show_default=False, validator=Number(gte=0))]
 Flag = Annotated[bool, Optional]
-Cycles = Annotated[int, Parameter(show_default=False)]
+Cycles = Annotated[int, Parameter(show_default=False, validator=Number(gte=0))]
 
 
 def vehicle_run(
