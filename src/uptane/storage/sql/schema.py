@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from uptane.metadata.errors import StorageError
 from uptane.storage.sql.engine import database_name, storage_errors
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 5
 """Raised whenever a table changes."""
 
 
