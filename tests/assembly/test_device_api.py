@@ -15,9 +15,10 @@ from uptane.assembly.fleet import add_image, add_vehicle
 from uptane.assembly.production import Systems, initialise, open_systems, utc_now
 from uptane.assembly.serving import FirstContacts, RevokedCertificates, System, application, certificates_of
 from uptane.assembly.settings import Settings, load_settings, write_settings
+from uptane.metadata.errors import RetiredVehicleError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.services.identity import IDENTITY, Identity
-from uptane.services.problems import CONTENT_TYPE
+from uptane.services.problems import CONTENT_TYPE, problem
 from uptane.storage.certificate_authority import CertificateAuthority
 from uptane.storage.sql.enrolment import SqlEnrolment
 from uptane.storage.tls_credentials import VehicleCredentials
@@ -186,6 +187,30 @@ def test_a_token_is_good_once_for_one_vehicle_and_its_certificate_can_be_revoked
             assert await fleet.enrolment.revoke(VehicleIdentifier(MINE)) == 1
             await revoked.read()
             assert await revoked.is_revoked(identity)
+
+    asyncio.run(scenario())
+
+
+def test_a_retired_vehicle_is_told_so_whatever_certificate_it_shows_and_its_records_stay(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with fleet_in(tmp_path) as fleet:
+            vehicle, other = VehicleIdentifier(MINE), VehicleIdentifier(OTHER)
+            revoked = RevokedCertificates(fleet.enrolment)
+            await revoked.read()
+            shown = {vin: Identity(vehicle=vin, fingerprint=f"external {vin}", serial=1) for vin in (vehicle, other)}
+            assert not await revoked.is_revoked(shown[vehicle])
+            metadata = await fleet.systems.director_metadata(vehicle).read("targets.der")
+            await fleet.enrolment.retire(vehicle, utc_now())
+            await revoked.read()
+            with pytest.raises(RetiredVehicleError) as refused:
+                await revoked.is_revoked(shown[vehicle])
+            answer = problem(refused.value)
+            assert (answer.status, json.loads(answer.body)["code"]) == (410, "E-RETIRED")
+            assert not await revoked.is_revoked(shown[other])
+            token = (tmp_path / MINE / "factory" / "token").read_text()
+            assert not await fleet.enrolment.redeem(vehicle, token, utc_now(), "new", utc_now())
+            assert (await fleet.systems.director.vehicle(vehicle)).vehicle == vehicle
+            assert await fleet.systems.director_metadata(vehicle).read("targets.der") == metadata
 
     asyncio.run(scenario())
 

@@ -89,13 +89,14 @@ def test_a_second_server_on_one_sqlite_folder_is_refused_in_one_line(tmp_path: P
             first.terminate()
     assert second.returncode == 4
     assert len(second.stderr.splitlines()) == 1 and "another process" in second.stderr
+    assert "(E-STORAGE)" in second.stderr
 
 
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("nonsense = 1", "nonsense"),
-        ("[listen]\nprot = 1", "listen.prot"),
+        ("nonsense = 1", "nonsense in"),
+        ("[listen]\nprot = 1", "listen.prot in"),
         ("[listen]\nport = 70000", "listen.port"),
         ("format = 'xml'", "format"),
         ("[listen]\ntrusted_fronts = ['all']", "listen.trusted_fronts"),
@@ -108,7 +109,7 @@ def test_settings_that_are_none_are_refused_by_name(text: str, named: str, tmp_p
         [str(UPTANE), "serve", str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 1 and named in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and named in done.stderr and "(E-SETTINGS)" in done.stderr
 
 
 def test_a_missing_key_is_named_and_nothing_is_served(tmp_path: Path) -> None:
@@ -118,4 +119,5 @@ def test_a_missing_key_is_named_and_nothing_is_served(tmp_path: Path) -> None:
     (fleet / "keys" / "director-targets.pub").unlink()
     done = subprocess.run([str(UPTANE), "serve", str(fleet)], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 5 and "director-targets" in done.stderr
+    assert "(E-PROVISIONING)" in done.stderr
     assert not (fleet / "keys" / "director-targets").exists()

@@ -1,12 +1,16 @@
 """The command line as a program: what it imports, what it says, and how it ends."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from cyclopts import App
+from shells import REPOSITORY
 
-from uptane.cli.exit_codes import EXIT_CODES, exit_code_of
+from uptane.cli.exit_codes import EXIT_CODES, TABLE, exit_code_of
+from uptane.cli.main import app, main
 from uptane.metadata import errors
 from uptane.metadata.errors import BadHashError, UptaneError
 
@@ -52,10 +56,22 @@ def test_a_word_that_is_no_command_is_named_and_ends_with_2() -> None:
     assert "Traceback" not in answer.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "car", "--cycles", "-1"],
+        ["run", "car", "--seconds", "-1"],
+        ["add", "V", "--package", "car", "--door-port", "65536"],
+    ],
+)
+def test_a_number_out_of_range_ends_with_2(words: list[str]) -> None:
+    assert uptane("vehicle", *words).returncode == 2
+
+
 def test_a_missing_file_is_one_line_and_ends_with_4(tmp_path: Path) -> None:
     answer = uptane("metadata", "show", str(tmp_path / "gone.json"))
     assert answer.returncode == 4
-    assert answer.stderr == f"uptane: {tmp_path}/gone.json: No such file or directory.\n"
+    assert answer.stderr == f"uptane: {tmp_path}/gone.json: No such file or directory. (E-STORAGE)\n"
 
 
 def test_a_malformed_file_is_one_line_and_ends_with_1(tmp_path: Path) -> None:
@@ -88,6 +104,37 @@ def test_a_wrong_format_for_the_walkthrough_names_the_right_ones() -> None:
     assert answer.returncode == 2
     assert "der" in answer.stderr
     assert "json" in answer.stderr
+
+
+def _leaves(app: App, *words: str) -> list[tuple[str, ...]]:
+    """Every command, as the words that call it."""
+    found: list[tuple[str, ...]] = []
+    for name in app:
+        if not name.startswith("-"):
+            below = _leaves(app[name], *words, name)
+            found += below or [(*words, name)]
+    return found
+
+
+@pytest.mark.parametrize("words", _leaves(app), ids=" ".join)
+def test_every_command_shows_an_example_of_itself(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*words, "--help"]) == 0
+    assert f"\n uptane {' '.join(words)}" in capsys.readouterr().out
+
+
+def test_the_exit_codes_are_one_table_in_help_and_docs() -> None:
+    said = " ".join(uptane("--help").stdout.split())
+    docs = (REPOSITORY / "docs" / "operations" / "commands.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| (\d) \| (.+) \|$", docs, re.MULTILINE)
+    assert listed == [(str(line.number), line.when) for line in TABLE]
+    for line in TABLE:
+        assert f"{line.number}: {line.when}" in said
+
+
+def test_each_class_of_errors_stands_in_one_line_of_the_table() -> None:
+    kinds = [kind for line in TABLE for kind in line.errors]
+    assert len(kinds) == len(set(kinds)) == len(EXIT_CODES)
+    assert [line.number for line in TABLE] == list(range(len(TABLE)))
 
 
 def _all(kind: type[UptaneError]) -> list[type[UptaneError]]:

@@ -161,3 +161,30 @@ def test_a_threshold_is_not_lowered_when_keys_are_replaced(fleet: Fleet) -> None
     assert caught.value.facts["field"] == "threshold"
     wait(fleet.images.publish(fleet.now))
     assert fleet.targets().delegations.roles[0].keys.threshold == 2
+
+
+@pytest.mark.standard("STD-5.3.1-5")
+def test_a_revoked_role_signs_for_nothing_any_more_and_snapshot_does_not_forget_it(fleet: Fleet) -> None:
+    fleet.grant(SUPPLIER, "supplier/*")
+    kept = fleet.grant(DEEPER, "supplier/*")
+    wait(fleet.images.add_image(BRAKES, EVIL, role=SUPPLIER))
+    wait(fleet.images.publish(fleet.now))
+    wait(fleet.images.revoke(SUPPLIER))
+    published = wait(fleet.images.publish(fleet.now))
+    assert [role.name for role in fleet.targets().delegations.roles] == [DEEPER]
+    assert set(fleet.targets().delegations.keys) == {signer.key.key_id for signer in kept}
+    assert SUPPLIER in published.targets, "a Snapshot never forgets a file (STD-5.4.4.5-6)"
+    with pytest.raises(ProvisioningError):
+        wait(fleet.images.add_image(BRAKES, FRESH, role=SUPPLIER))
+    with pytest.raises(ProvisioningError):
+        wait(fleet.images.revoke(SUPPLIER))
+    wait(fleet.images.add_image(BRAKES, FRESH, role=DEEPER))
+
+
+def test_one_of_several_that_must_agree_is_not_revoked_alone(fleet: Fleet) -> None:
+    members = {SUPPLIER: [new_signer()], DEEPER: [new_signer()]}
+    granted = delegation(members, paths=["supplier/*"], group="both", agree=2)
+    wait(fleet.images.delegate(granted, [signer.key for held in members.values() for signer in held]))
+    with pytest.raises(UptaneError) as caught:
+        wait(fleet.images.revoke(SUPPLIER))
+    assert (caught.value.facts["role"], "both" in caught.value.what) == (SUPPLIER, True)

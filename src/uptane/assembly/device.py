@@ -2,18 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 
+from uptane.assembly.device_door import Registrations, known_in_the_factory, open_door
 from uptane.assembly.device_package import DIRECTOR, IMAGE_REPOSITORY, DeviceSettings
+from uptane.assembly.made_ecus import provision_from_factory
 from uptane.assembly.vehicle import DEFAULT_LIMITS, EcuFolder, new_nonce
-from uptane.metadata.digests import Digests
-from uptane.metadata.errors import ProvisioningError
-from uptane.metadata.identifiers import ImagePath
-from uptane.metadata.root import Role
-from uptane.metadata.targets import ImageFile
 from uptane.signing.signer import KeySigner
-from uptane.storage.image_slots import ImageSlotFolder
 from uptane.storage.key_files import KeyFolder
 from uptane.storage.tls_credentials import VehicleCredentials
 from uptane.transport.device_api import (
@@ -26,22 +22,50 @@ from uptane.transport.device_api import (
 from uptane.transport.http_client import RepositoryClient
 from uptane.transport.links import ImagesOverHttp
 from uptane.transport.tls import client_tls
-from uptane.vehicle.installation_states import RUNNING
 from uptane.vehicle.memory import EcuMemory
-from uptane.vehicle.ports import EcuStore
-from uptane.vehicle.primary import Primary, World
-from uptane.vehicle.provisioning import Provisioning, provision
+from uptane.vehicle.primary import CycleResult, Primary, World
 
-FACTORY_IMAGE = ImagePath("factory.img")
 ECU_KEY = "ecu"
 
 
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A Primary with its door.
+
+    Args:
+        primary: made from its memory.
+        registrations: of its Secondaries with the Director.
+        port: of the door, 0 for a vehicle without Secondaries.
+    """
+
+    primary: Primary
+    registrations: Registrations
+    port: int
+
+    def cycle(self) -> CycleResult:
+        """Tells the Director of new Secondaries, and runs an update cycle; errors as `Primary.update_cycle`."""
+        self.registrations.tell()
+        return self.primary.update_cycle()
+
+
 @contextmanager
-def open_device(settings: DeviceSettings, say: Callable[[str], None] = lambda line: None) -> Iterator[Primary]:
+def open_device(
+    settings: DeviceSettings,
+    say: Callable[[str], None] = lambda line: None,
+    polled: Callable[[str], None] = lambda text: None,
+    warn: Callable[[str], None] = lambda line: None,
+) -> Iterator[Device]:
     """The Primary in a folder; made from its factory files, and registered, when it is opened first.
+
+    Args:
+        settings: of the folder.
+        say: is told what happens, line by line.
+        polled: is told what the server says of the time to the next cycle.
+        warn: is told what somebody should look at.
 
     Raises:
         UnreachableError: the server does not answer.
+        UptaneError: the door for Secondaries cannot be opened there.
         ProvisioningError, FormatError: the factory's files are incomplete or damaged.
         StorageError: another process runs it.
     """
@@ -50,11 +74,12 @@ def open_device(settings: DeviceSettings, say: Callable[[str], None] = lambda li
     key = KeyFolder(settings.folder / "keys").load_or_generate(ECU_KEY)
     signer = KeySigner(key, settings.profile.format.key_id_rule)
     tls = client_tls(authorities=settings.factory / "authority.pem", credentials=_credentials(settings))
-    api = DeviceApiClient(settings.server, limits=DEFAULT_LIMITS, tls=tls)
+    api = DeviceApiClient(settings.server, limits=DEFAULT_LIMITS, tls=tls, polled=polled)
+    director = DirectorOfDeviceApi(api)
     with disk.state() as store, disk.slots() as slots:
         if store.read("identity") is None:
-            DirectorOfDeviceApi(api).register_ecus(settings.ecu, {settings.ecu: (signer.key, settings.hardware_id)})
-            _provision(settings, store, slots)
+            director.register_ecus(settings.ecu, {settings.ecu: (signer.key, settings.hardware_id)})
+            provision_from_factory(settings, store, slots)
         memory = EcuMemory(store, settings.profile)
         clients = {
             repository.name: RepositoryClient(
@@ -65,13 +90,17 @@ def open_device(settings: DeviceSettings, say: Callable[[str], None] = lambda li
         world = World(
             repositories=DeviceRepositories(memory.director, clients, settings.profile.format.extension),
             mirrors=[ImagesOverHttp(clients[DIRECTOR]), ImagesOverHttp(clients[IMAGE_REPOSITORY])],
-            director=DirectorOfDeviceApi(api),
+            director=director,
             timeserver=TimeOfDeviceApi(api),
             slots=slots,
             new_nonce=new_nonce,
             say=say,
         )
-        yield Primary(memory, signer, world)
+        primary = Primary(memory, signer, world)
+        for ecu, raw in known_in_the_factory(settings).items():
+            primary.secondaries.register_new_secondary(ecu, raw)
+        with open_door(primary, settings) as port:
+            yield Device(primary, Registrations(primary, settings, director, warn), port)
 
 
 def _credentials(settings: DeviceSettings) -> Path:
@@ -83,37 +112,3 @@ def _credentials(settings: DeviceSettings) -> Path:
         token = (settings.factory / "token").read_text(encoding="ascii").strip()
         credentials.keep(first_contact(api, settings.vehicle, token, credentials.request()))
     return credentials.file
-
-
-def _provision(settings: DeviceSettings, store: EcuStore, slots: ImageSlotFolder) -> None:
-    profile, moment = settings.profile, datetime.now(UTC)
-
-    def read(name: str) -> bytes:
-        try:
-            return (settings.factory / name).read_bytes()
-        except FileNotFoundError as error:
-            raise ProvisioningError(f"the factory left no {name} in {settings.factory}", name=name) from error
-
-    image = read("image")
-    with slots.receive(RUNNING.active) as writer:
-        writer.write(image)
-        writer.keep()
-    provision(
-        store,
-        profile,
-        Provisioning(
-            vehicle=settings.vehicle,
-            ecu=settings.ecu,
-            hardware_id=settings.hardware_id,
-            repository_map=profile.format.decode_map(read("map")),
-            timeserver_key=profile.format.decode_key(read("timeserver-key")),
-            roles={
-                repository: {role: settings.role_file(repository, role).read_bytes() for role in Role}
-                for repository in (DIRECTOR, IMAGE_REPOSITORY)
-            },
-            time=moment.replace(microsecond=0),
-            counter=int(moment.timestamp() * 1_000_000),
-            nonce=new_nonce(),
-            installed=ImageFile(path=FACTORY_IMAGE, length=len(image), digests=Digests.of(image, ("sha256", "sha512"))),
-        ),
-    )

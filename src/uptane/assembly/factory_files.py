@@ -1,11 +1,14 @@
 """The server's side of a vehicle's factory: what is published now, as the files of a new vehicle."""
 
-from uptane.assembly.device_package import DIRECTOR, IMAGE_REPOSITORY, DeviceSettings
+from collections.abc import Mapping
+
+from uptane.assembly.device_package import DIRECTOR, IMAGE_REPOSITORY, DeviceSettings, SecondarySettings
 from uptane.assembly.production import Systems
 from uptane.metadata.errors import ProvisioningError
 from uptane.metadata.identifiers import RepositoryName
 from uptane.metadata.repository_map import MappedRepository, RepositoryKind, RepositoryMap
 from uptane.metadata.root import Role
+from uptane.vehicle.memory import VerificationKind
 
 FACTORY_IMAGE = b"the image that this ECU was made with\n"
 
@@ -30,6 +33,19 @@ async def factory_files(systems: Systems, settings: DeviceSettings) -> dict[str,
                 raise ProvisioningError(f"{role} of {repository} is not published", role=role)
             files[f"{repository}/{role}.{codec.extension}"] = raw
     return files
+
+
+def files_of_secondary(made: Mapping[str, bytes], settings: SecondarySettings) -> dict[str, bytes]:
+    """What of the Primary's files a Secondary is made from: all metadata, or the Director's Root and Targets."""
+    extension = settings.profile.format.extension
+    left_out = {
+        f"{repository}/{role}.{extension}"
+        for repository in (DIRECTOR, IMAGE_REPOSITORY)
+        for role in Role
+        if repository != DIRECTOR or role not in (Role.ROOT, Role.TARGETS)
+    }
+    full = settings.verification is VerificationKind.FULL
+    return {name: raw for name, raw in made.items() if full or name not in left_out}
 
 
 def _mapped(name: RepositoryName, kind: RepositoryKind, server: str) -> MappedRepository:

@@ -2,23 +2,27 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from uptane.assembly.device_package import DeviceSettings, write_device
-from uptane.assembly.factory_files import factory_files
+from uptane.assembly.device_package import DOOR_PORT, DeviceSettings, Door
+from uptane.assembly.new_vehicles import NewSecondary, folder_of, require_no_vehicle, write_package
 from uptane.assembly.production import Systems, utc_now
 from uptane.image_repository.release import NewImage
 from uptane.metadata.delegations import TARGETS_ROLE
-from uptane.metadata.errors import ImageNotListedError
+from uptane.metadata.errors import FormatError, ImageNotListedError, ProvisioningError, SpoofingError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
+from uptane.metadata.keys import PublicKey
+from uptane.metadata.root import Role
 from uptane.metadata.targets import Custom, Image, MustMatch
-from uptane.storage.certificate_authority import CertificateAuthority
+from uptane.storage.image_catalog import VerifiedImageCatalog
 from uptane.storage.incoming import image_file
+from uptane.storage.key_files import load_public_key
 from uptane.storage.sql.enrolment import SqlEnrolment
+from uptane.verification.trusted import Held
 
 TOKEN_LIFETIME = timedelta(days=1)
 """How long a first contact may wait."""
@@ -28,26 +32,85 @@ UNFINISHED_KEPT = timedelta(days=1)
 
 
 async def add_vehicle(
-    systems: Systems, vin: str, package: Path, ecu: str, hardware: str, server: str
+    systems: Systems,
+    vin: str,
+    package: Path,
+    ecu: str,
+    hardware: str = "",
+    server: str = "",
+    *,
+    secondaries: Sequence[NewSecondary] = (),
+    keys: Mapping[str, Path] | None = None,
+    door_port: int = DOOR_PORT,
 ) -> dict[str, Any]:
-    """Registers a vehicle and writes the files that its Primary is made from."""
+    """Registers a vehicle and writes the files that its ECUs are made from.
+
+    Args:
+        systems: the servers.
+        vin, ecu, hardware: the vehicle and its Primary.
+        package: the folder to make; each Secondary has one in `secondaries/` of it.
+        server: the URL by which the Primary reaches the servers; that of the settings where it is empty.
+        secondaries: the others.
+        keys: by ECU, the files of public keys that are known already: these ECUs are registered at once, and nobody
+            else can register in their place. The others register by themselves.
+        door_port: where the Primary lets its Secondaries in.
+
+    Raises:
+        AlreadyRegisteredError: the vehicle exists.
+        SettingsError: the folder holds one.
+        FormatError: one ECU is named twice, or a key is that of no ECU of the vehicle.
+        SpoofingError: a key, or the identifier of its ECU, is in use. Nothing was registered.
+        StorageError: a file holds no public key.
+    """
     listen = systems.settings.listen
+    named = [EcuIdentifier(ecu), *(each.ecu for each in secondaries)]
+    known = {EcuIdentifier(name): load_public_key(file) for name, file in (keys or {}).items()}
+    if len(set(named)) != len(named) or not known.keys() <= set(named):
+        raise FormatError(
+            f"the ECUs of {vin} and their keys do not belong together",
+            next_step="Name each ECU once, and keys of these ECUs only.",
+            field="secondary",
+        )
     device = DeviceSettings(
         folder=package.resolve(),
         server=server or f"https://{listen.names[0]}:{listen.port}",
         vehicle=VehicleIdentifier(vin),
-        ecu=EcuIdentifier(ecu),
+        ecu=named[0],
         hardware_id=HardwareIdentifier(hardware) if hardware else None,
         profile=systems.settings.profile,
+        secondaries={each.ecu: each.hardware_id for each in secondaries},
+        door=Door(port=door_port) if secondaries else None,
     )
+    require_no_vehicle(device.folder)
+    await _require_new(systems, known)
     await systems.director.add_new_vehicle(device.vehicle, utc_now())
+    hardware_ids = {device.ecu: device.hardware_id, **device.secondaries}
+    for name, key in known.items():
+        await systems.director.register_ecu(
+            vehicle=device.vehicle,
+            ecu=name,
+            key=key,
+            is_primary=name == device.ecu,
+            hardware_id=hardware_ids[name],
+        )
     token = (await new_token(systems, vin))["token"]
-    authority = CertificateAuthority.in_folder(
-        systems.settings.place(systems.settings.certificates.folder), now=utc_now()
-    )
-    files = {"token": token.encode(), "authority.pem": authority.certificate}
-    write_device(device, files | await factory_files(systems, device))
-    return {"vehicle": vin, "ecu": ecu, "package": str(device.folder)}
+    await write_package(systems, device, secondaries, known, token)
+    folders = {str(each.ecu): str(folder_of(device, each)) for each in secondaries}
+    return {"vehicle": vin, "ecu": ecu, "package": str(device.folder), "secondaries": folders}
+
+
+async def _require_new(systems: Systems, keys: Mapping[EcuIdentifier, PublicKey]) -> None:
+    """Before a vehicle is registered, so that it is not there without its ECUs."""
+    async with systems.inventory.transaction() as transaction:
+        for ecu, key in keys.items():
+            holder = await transaction.ecu(ecu) or await transaction.ecu_of_key(key)
+            if holder is not None:
+                raise SpoofingError(
+                    f"ECU {ecu} or its key is that of ECU {holder.ecu} in vehicle {holder.vehicle}",
+                    next_step="Name another ECU, with a key of its own.",
+                    ecu=ecu,
+                    owner=holder.ecu,
+                )
 
 
 async def add_image(
@@ -102,16 +165,34 @@ def _counted(chunks: Callable[[], Iterable[bytes]], done: Callable[[int], None])
 
 
 async def set_assignment(systems: Systems, vin: str, ecu: str, image: str) -> dict[str, Any]:
-    """Gives an ECU an image of the top-level Targets role."""
-    published = await systems.image_repository.published()
-    path = ImagePath(image)
-    listed = published.targets[TARGETS_ROLE].payload.images
+    """Gives an ECU an image that the Image repository lists, in whichever role a vehicle would find it.
+
+    Raises:
+        ImageNotListedError: no role with authority lists it.
+        SecurityError: what the Image repository publishes does not verify, or has expired.
+        RetiredVehicleError: the vehicle was taken out of service.
+        UnknownVehicleError, UnknownEcuError, HardwareMismatchError: as `Director.assign`.
+    """
+    director, vehicle, path = systems.director, VehicleIdentifier(vin), ImagePath(image)
+    await SqlEnrolment(systems.engine).require_in_service(vehicle)
+    hardware = {record.ecu: record.hardware_id for record in await director.ecus(vehicle)}.get(EcuIdentifier(ecu))
+    catalog = await _catalog(systems)
+    listed = await catalog.look_up({path: None if hardware is None else frozenset({hardware})}, utc_now())
     if path not in listed:
         raise ImageNotListedError(
             f"the Image repository lists no {image}", next_step="Add it with: uptane image add FILE.", image=path
         )
-    await systems.director.assign(VehicleIdentifier(vin), EcuIdentifier(ecu), listed[path])
+    await director.assign(vehicle, EcuIdentifier(ecu), listed[path])
     return {"vehicle": vin, "ecu": ecu, "image": image}
+
+
+async def _catalog(systems: Systems) -> VerifiedImageCatalog:
+    """What the Image repository lists, verified as a vehicle would."""
+    profile, metadata = systems.settings.profile, systems.image_metadata
+    first = await metadata.read(profile.metadata_name(Role.ROOT, 1))
+    if first is None:
+        raise ProvisioningError(f"the Image repository in {systems.settings.storage.url} has published nothing")
+    return VerifiedImageCatalog(published=metadata, profile=profile, held=Held(root=first))
 
 
 async def new_token(systems: Systems, vin: str) -> dict[str, Any]:
@@ -128,9 +209,20 @@ async def revoke_vehicle(systems: Systems, vin: str) -> dict[str, Any]:
     return {"vehicle": vin, "revoked": await SqlEnrolment(systems.engine).revoke(vehicle)}
 
 
+async def retire_vehicle(systems: Systems, vin: str) -> dict[str, Any]:
+    """Takes a vehicle out of service: no certificate and no metadata any more, and all records stay."""
+    now = utc_now()
+    return {
+        "vehicle": vin,
+        "retired": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "revoked": await SqlEnrolment(systems.engine).retire(VehicleIdentifier(vin), now),
+    }
+
+
 async def list_vehicles(systems: Systems) -> dict[str, Any]:
-    """Every vehicle."""
-    return {"vehicles": [str(vehicle) for vehicle in await systems.director.vehicles()]}
+    """Every vehicle, and those of them that are out of service."""
+    retired = await SqlEnrolment(systems.engine).retired()
+    return {"vehicles": [str(vehicle) for vehicle in await systems.director.vehicles()], "retired": sorted(retired)}
 
 
 async def show_vehicle(systems: Systems, vin: str) -> dict[str, Any]:
@@ -153,8 +245,10 @@ async def show_vehicle(systems: Systems, vin: str) -> dict[str, Any]:
     alerts = [
         f"{alert.time:%Y-%m-%dT%H:%M:%SZ} {alert.code}: {alert.text}" for alert in await director.alerts(vehicle, 10)
     ]
+    retired = (await SqlEnrolment(systems.engine).retired()).get(vehicle)
     return {
         "vehicle": vin,
+        "retired": None if retired is None else f"{retired:%Y-%m-%dT%H:%M:%SZ}",
         "last_manifest": None if received is None else f"{received:%Y-%m-%dT%H:%M:%SZ}",
         "ecus": ecus,
         "alerts": alerts,

@@ -4,9 +4,9 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -39,7 +39,7 @@ from uptane.services.object_files import ObjectFiles
 from uptane.services.observed import Observed
 from uptane.storage.atomic_files import Folder
 from uptane.storage.certificate_authority import CertificateAuthority, ServerFiles
-from uptane.storage.sql.enrolment import SqlEnrolment
+from uptane.storage.sql.enrolment import SqlEnrolment, retired_vehicle
 
 REVOCATION_SECONDS = 10.0
 """How often the list of revoked certificates is read again: so long may a stolen one still be used."""
@@ -67,14 +67,18 @@ class RevokedCertificates:
     def __init__(self, enrolment: SqlEnrolment) -> None:
         self._enrolment = enrolment
         self._revoked: frozenset[str] = frozenset()
+        self._retired: Mapping[str, datetime] = {}
 
     async def is_revoked(self, identity: Identity) -> bool:
-        """Whether the certificate is revoked, as of the last reading."""
+        """Whether the certificate is revoked, as of the last reading; RetiredVehicleError for a retired vehicle's."""
+        since = self._retired.get(identity.vehicle)
+        if since is not None:
+            raise retired_vehicle(identity.vehicle, since)
         return identity.fingerprint in self._revoked
 
     async def read(self) -> None:
         """Reads them again."""
-        self._revoked = await self._enrolment.revoked()
+        self._revoked, self._retired = await self._enrolment.revoked(), await self._enrolment.retired()
 
     async def keep_reading(self, seconds: float = REVOCATION_SECONDS) -> None:
         """Reads them again and again; a database that is away leaves the last list."""
@@ -128,7 +132,8 @@ def application(systems: Systems, which: frozenset[System], contacts: FirstConta
         contacts: issues certificates.
         ready: whether requests can be answered.
     """
-    common = Common(profile=systems.settings.profile, clock=utc_now)
+    settings = systems.settings
+    common = Common(profile=settings.profile, clock=utc_now, poll_seconds=settings.listen.poll_seconds)
     routes: list[BaseRoute] = list[BaseRoute](health_routes(ready))
     if System.DIRECTOR in which:
         routes += hosted_image_routes(lambda vehicle: ObjectFiles(HOSTED, systems.hosted_images(vehicle).open))

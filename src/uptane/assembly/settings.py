@@ -23,6 +23,7 @@ from pydantic_settings import (
 from uptane.formats.profile import Profile
 from uptane.formats.profiles import profile_of
 from uptane.metadata.errors import SettingsError
+from uptane.vehicle.polling import DEFAULT_POLL_SECONDS, MAX_POLL_SECONDS, MIN_POLL_SECONDS
 
 FILE_NAME = "uptane.toml"
 
@@ -97,7 +98,7 @@ class Listen(_Section):
         host, port: the address; port 0 is any free one.
         names: host names and addresses in the server's certificate.
         workers: processes; more than one needs PostgreSQL.
-        poll_seconds: how long a vehicle waits before its next cycle, on average.
+        poll_seconds: how long a vehicle is asked to wait before its next cycle, on average.
         admin: a loopback address and port, such as `127.0.0.1:9100`, for `/metrics`, `/healthz` and `/readyz` in plain
             HTTP; where it is empty, nobody does.
         trusted_fronts: networks whose proxies end TLS and name the vehicle in a header.
@@ -109,7 +110,7 @@ class Listen(_Section):
     port: int = Field(default=8443, ge=0, le=65535)
     names: tuple[str, ...] = ("localhost", "127.0.0.1")
     workers: int = Field(default=1, ge=1, le=64)
-    poll_seconds: int = Field(default=3600, ge=1)
+    poll_seconds: int = Field(default=DEFAULT_POLL_SECONDS, ge=MIN_POLL_SECONDS, le=MAX_POLL_SECONDS)
     admin: Annotated[str, AfterValidator(_loopback)] = ""
     trusted_fronts: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
     behind_front: bool = False
@@ -196,7 +197,9 @@ def load_settings(path: Path) -> Settings:
     file = path / FILE_NAME if path.is_dir() else path
     if not file.is_file():
         raise SettingsError(
-            f"there are no settings at {file}", next_step="Make them with: uptane init FOLDER.", path=str(file)
+            f"there are no settings at {file}",
+            next_step="Name the folder of your servers (--servers FOLDER), or make one with: uptane init FOLDER.",
+            path=str(file),
         )
 
     credentials = os.environ.get(CREDENTIALS_VARIABLE)
@@ -231,8 +234,9 @@ def load_settings(path: Path) -> Settings:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
+        wrong = "is no setting" if first["type"] == "extra_forbidden" else f"is not usable: {_lower(first['msg'])}"
         raise SettingsError(
-            f"{where} in {file}: {_lower(first['msg'])}", next_step="Correct the file.", path=str(file), field=where
+            f"{where} in {file} {wrong}", next_step="Correct the file, or the variable.", path=str(file), field=where
         ) from None
     except ValueError as error:
         raise SettingsError(f"{file} is not TOML: {error}", next_step="Correct the file.", path=str(file)) from error

@@ -14,8 +14,6 @@ SKIP = 10_000
 def show(*, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """Show the revision of the tables that are there, and the one that this program needs.
 
-    Example: uptane db show --servers fleet
-
     Args:
         servers: the folder of `uptane init`.
         json_output: print one JSON object.
@@ -34,8 +32,6 @@ def upgrade(*, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """Upgrade the tables to the revision that this program needs, all or nothing.
 
     Stop every server and make a backup before. No way leads back but that backup.
-
-    Example: uptane db upgrade --servers fleet
 
     Args:
         servers: the folder of `uptane init`.
@@ -56,8 +52,6 @@ def restored(*, skip: int = SKIP, servers: Servers = Path(), json_output: AsJson
 
     A vehicle refuses metadata that is older than what it has, so run this after every restore and before the servers
     start. Tokens of first contacts are worth nothing afterwards.
-
-    Example: uptane db restored --servers fleet
 
     Args:
         skip: how many versions are left out; more than any role has published since the backup.

@@ -11,8 +11,6 @@ def doctor(*, servers: Servers = Path(), json_output: AsJson = False) -> int:
 
     Prints one line for each check, with what to do. Ends with 0 only where all is well.
 
-    Example: uptane doctor --servers fleet
-
     Args:
         servers: the folder of `uptane init`.
         json_output: print one JSON object.

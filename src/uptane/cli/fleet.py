@@ -1,62 +1,81 @@
 """Commands for operators on the servers' own machine: vehicles, images, assignments."""
 
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
-if TYPE_CHECKING:
-    from uptane.assembly.production import Systems
+from uptane.cli.operating import run, tell
+from uptane.cli.options import AsJson, Optional, Servers
 
-Servers = Annotated[Path, Parameter(name="--servers", env_var="UPTANE_SERVERS")]
-AsJson = Annotated[bool, Parameter(name="--json", negative=())]
+Text = Annotated[str, Optional]
 
 
 def vehicle_add(
     vin: str,
     *,
     package: Path,
-    ecu: str = "",
-    hardware: str = "",
-    server: str = "",
+    ecu: Text = "",
+    hardware: Text = "",
+    secondary: Annotated[tuple[str, ...], Optional] = (),
+    ecu_key: Annotated[tuple[str, ...], Optional] = (),
+    door_port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8444,
+    server: Text = "",
     servers: Servers = Path(),
     json_output: AsJson = False,
 ) -> None:
     """Register a vehicle, and make the folder that its Primary is made from.
 
-    The folder holds a token for its first contact, which is good once and for a day.
-
-    Example: uptane vehicle add VIN123 --package car
-
     Args:
         vin: the vehicle's identifier.
-        package: the folder to make.
+        package: the folder to make; each Secondary gets one in secondaries/ of it.
         ecu: the Primary's identifier; VIN-primary where none is given.
         hardware: the Primary's hardware identifier.
-        server: the URL by which it reaches the servers; that of the settings where none is given.
+        secondary: a Secondary as ECU, ECU:HARDWARE, or ECU:HARDWARE:partial for one that verifies partially; can be
+            given several times.
+        ecu_key: the public key of an ECU that is known already, as ECU=FILE: it is registered at once, and no other
+            key in its place; can be given several times.
+        door_port: where the Primary lets its Secondaries in, on its own machine.
+        server: the URL by which the Primary reaches the servers; that of the settings where none is given.
         servers: the folder of `uptane init`.
         json_output: print one JSON object.
     """
     from uptane.assembly.fleet import add_vehicle
+    from uptane.assembly.new_vehicles import NewSecondary
 
-    said = _run(servers, lambda systems: add_vehicle(systems, vin, package, ecu or f"{vin}-primary", hardware, server))
-    _tell(said, f"Vehicle {vin} is registered. Next: uptane vehicle run {package}", json_output)
+    others = tuple(map(NewSecondary.of, secondary))
+    keys = {name: Path(file or name) for name, _, file in (each.partition("=") for each in ecu_key)}
+    said = run(
+        servers,
+        lambda systems: add_vehicle(
+            systems,
+            vin,
+            package,
+            ecu or f"{vin}-primary",
+            hardware,
+            server,
+            secondaries=others,
+            keys=keys,
+            door_port=door_port,
+        ),
+    )
+    next_steps = [f"uptane vehicle run {package}"]
+    next_steps += [f"uptane vehicle secondary run {package}/secondaries/{each.ecu}" for each in others]
+    tell(said, "\n  ".join([f"Vehicle {vin} is registered. Next:", *next_steps]), json_output)
 
 
 def image_add(
     *files: Path,
-    name: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    name: Annotated[tuple[str, ...], Optional] = (),
     release: int | None = None,
-    hardware: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    hardware: Annotated[tuple[str, ...], Optional] = (),
     servers: Servers = Path(),
     json_output: AsJson = False,
 ) -> None:
     """Add images to the Image repository, sign for them and publish them as one release.
 
     Vehicles see all of them or none. After a failure the same command again goes on.
-
-    Example: uptane image add firmware.img --release 2
 
     Args:
         files: the images.
@@ -68,6 +87,7 @@ def image_add(
         json_output: print one JSON object.
     """
     from uptane.assembly.fleet import add_images
+    from uptane.cli.progress import progress
     from uptane.metadata.errors import FormatError
 
     names = name or tuple(file.name for file in files)
@@ -78,17 +98,16 @@ def image_add(
             field="name",
         )
     chosen = dict(zip(names, files, strict=True))
-    said = _run(servers, lambda systems: add_images(systems, chosen, release, hardware))
+    with progress(f"Storing {len(files)} images", sum(file.stat().st_size for file in files)) as done:
+        said = run(servers, lambda systems: add_images(systems, chosen, release, hardware, done))
     lines = [
         f"{each['name']} is published: {each['length']} bytes, sha256 {each['sha256']}." for each in said["images"]
     ]
-    _tell(said, "\n".join(lines), json_output)
+    tell(said, "\n".join(lines), json_output)
 
 
 def assignment_set(vin: str, ecu: str, image: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """Give an ECU an image, which it learns in its next cycle.
-
-    Example: uptane assignment set VIN123 VIN123-primary firmware.img
 
     Args:
         vin: the vehicle's identifier.
@@ -99,14 +118,12 @@ def assignment_set(vin: str, ecu: str, image: str, *, servers: Servers = Path(),
     """
     from uptane.assembly.fleet import set_assignment
 
-    said = _run(servers, lambda systems: set_assignment(systems, vin, ecu, image))
-    _tell(said, f"{ecu} of {vin} shall have {image}.", json_output)
+    said = run(servers, lambda systems: set_assignment(systems, vin, ecu, image))
+    tell(said, f"{ecu} of {vin} shall have {image}.", json_output)
 
 
 def vehicle_token(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """Make a token for a vehicle's next first contact, such as after its certificate was revoked.
-
-    Example: uptane vehicle token VIN123
 
     Args:
         vin: the vehicle's identifier.
@@ -115,14 +132,12 @@ def vehicle_token(vin: str, *, servers: Servers = Path(), json_output: AsJson = 
     """
     from uptane.assembly.fleet import new_token
 
-    said = _run(servers, lambda systems: new_token(systems, vin))
-    _tell(said, f"{said['token']}", json_output)
+    said = run(servers, lambda systems: new_token(systems, vin))
+    tell(said, f"{said['token']}", json_output)
 
 
 def vehicle_revoke(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """Revoke the certificates of a vehicle; servers learn it within seconds.
-
-    Example: uptane vehicle revoke VIN123
 
     Args:
         vin: the vehicle's identifier.
@@ -131,14 +146,26 @@ def vehicle_revoke(vin: str, *, servers: Servers = Path(), json_output: AsJson =
     """
     from uptane.assembly.fleet import revoke_vehicle
 
-    said = _run(servers, lambda systems: revoke_vehicle(systems, vin))
-    _tell(said, f"{said['revoked']} certificates of {vin} are revoked.", json_output)
+    said = run(servers, lambda systems: revoke_vehicle(systems, vin))
+    tell(said, f"{said['revoked']} certificates of {vin} are revoked.", json_output)
+
+
+def vehicle_retire(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
+    """Take a vehicle out of service, for good.
+
+    Args:
+        vin: the vehicle's identifier.
+        servers: the folder of `uptane init`.
+        json_output: print one JSON object.
+    """
+    from uptane.assembly.fleet import retire_vehicle
+
+    said = run(servers, lambda systems: retire_vehicle(systems, vin))
+    tell(said, f"{vin} is out of service; {said['revoked']} certificates are revoked.", json_output)
 
 
 def vehicle_list(*, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """List every vehicle.
-
-    Example: uptane vehicle list
 
     Args:
         servers: the folder of `uptane init`.
@@ -146,14 +173,13 @@ def vehicle_list(*, servers: Servers = Path(), json_output: AsJson = False) -> N
     """
     from uptane.assembly.fleet import list_vehicles
 
-    said = _run(servers, list_vehicles)
-    _tell(said, "\n".join(said["vehicles"]) or "There is no vehicle.", json_output)
+    said = run(servers, list_vehicles)
+    lines = [f"{vin} (retired)" if vin in said["retired"] else vin for vin in said["vehicles"]]
+    tell(said, "\n".join(lines) or "There is no vehicle.", json_output)
 
 
 def vehicle_show(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """Show a vehicle: its ECUs, what they run and shall have, and the newest alerts.
-
-    Example: uptane vehicle show VIN123
 
     Args:
         vin: the vehicle's identifier.
@@ -162,20 +188,19 @@ def vehicle_show(vin: str, *, servers: Servers = Path(), json_output: AsJson = F
     """
     from uptane.assembly.fleet import show_vehicle
 
-    said = _run(servers, lambda systems: show_vehicle(systems, vin))
+    said = run(servers, lambda systems: show_vehicle(systems, vin))
     lines = [f"{said['vehicle']}, last manifest {said['last_manifest'] or 'never'}"]
+    lines += [f"  retired {said['retired']}"] if said["retired"] else []
     for ecu in said["ecus"]:
         kind = "Primary" if ecu["primary"] else "Secondary"
         lines.append(
             f"  {ecu['ecu']} ({kind}) runs {ecu['runs'] or '?'}, shall have {ecu['shall_have'] or 'nothing new'}"
         )
-    _tell(said, "\n".join([*lines, *(f"  ! {alert}" for alert in said["alerts"])]), json_output)
+    tell(said, "\n".join([*lines, *(f"  ! {alert}" for alert in said["alerts"])]), json_output)
 
 
 def image_list(*, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """List every image of the Image repository.
-
-    Example: uptane image list
 
     Args:
         servers: the folder of `uptane init`.
@@ -183,18 +208,16 @@ def image_list(*, servers: Servers = Path(), json_output: AsJson = False) -> Non
     """
     from uptane.assembly.fleet import list_images
 
-    said = _run(servers, list_images)
+    said = run(servers, list_images)
     lines = [
         f"{image['name']} ({image['length']} bytes, release {image['release']}, by {image['role']})"
         for image in said["images"]
     ]
-    _tell(said, "\n".join(lines) or "There is no image.", json_output)
+    tell(said, "\n".join(lines) or "There is no image.", json_output)
 
 
 def assignment_clear(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """Take back what a vehicle's ECUs were assigned.
-
-    Example: uptane assignment clear VIN123
 
     Args:
         vin: the vehicle's identifier.
@@ -203,27 +226,5 @@ def assignment_clear(vin: str, *, servers: Servers = Path(), json_output: AsJson
     """
     from uptane.assembly.fleet import clear_assignments
 
-    said = _run(servers, lambda systems: clear_assignments(systems, vin))
-    _tell(said, f"No ECU of {vin} shall have anything new.", json_output)
-
-
-def _run(servers: Path, work: "Callable[[Systems], Coroutine[Any, Any, dict[str, Any]]]") -> dict[str, Any]:
-    import asyncio
-
-    from uptane.assembly.production import open_systems
-    from uptane.assembly.settings import load_settings
-
-    async def run() -> dict[str, Any]:
-        async with open_systems(load_settings(servers)) as systems:
-            return await work(systems)
-
-    return asyncio.run(run())
-
-
-def _tell(said: dict[str, Any], text: str, json_output: bool) -> None:
-    if json_output:
-        import json
-
-        print(json.dumps(said))
-    else:
-        print(text)
+    said = run(servers, lambda systems: clear_assignments(systems, vin))
+    tell(said, f"No ECU of {vin} shall have anything new.", json_output)

@@ -19,8 +19,6 @@ def init(
 
     What is there already stays; settings are never overwritten.
 
-    Example: uptane init fleet
-
     Args:
         folder: where; made when it is missing.
         format: the format of all metadata.
@@ -32,9 +30,12 @@ def init(
     import asyncio
 
     from uptane.assembly.production import initialise
-    from uptane.assembly.settings import load_settings, write_settings
+    from uptane.assembly.settings import FILE_NAME, load_settings, write_settings
 
     write_settings(folder, form=format, database=database, storage=storage, names=name, port=port)
-    settings = load_settings(folder)
-    asyncio.run(initialise(settings))
+    try:
+        asyncio.run(initialise(load_settings(folder)))
+    except BaseException:
+        (folder / FILE_NAME).unlink()  # so that the same command can be tried again; keys and stores stay
+        raise
     print(f"Made {folder}. Next: uptane serve {folder}")

@@ -13,15 +13,26 @@ from uptane.image_repository.uploads import signed_with
 from uptane.metadata.envelope import Envelope, Signature
 from uptane.metadata.errors import FormatError, UptaneError
 from uptane.metadata.identifiers import HardwareIdentifier, RoleName
+from uptane.metadata.keys import PublicKey
 from uptane.metadata.targets import Custom, MustMatch, Targets
 from uptane.signing.sign import envelope_of
 from uptane.signing.signer import KeySigner
 from uptane.storage.atomic_files import Folder
 from uptane.storage.folders import FILE_MODE
 from uptane.storage.incoming import images_in
-from uptane.storage.key_files import load_private_key
+from uptane.storage.key_files import PUBLIC, KeyFolder, load_private_key
 from uptane.storage.names import single
 from uptane.verification.limits import DEFAULT_LIMITS
+
+
+def make_key(file: Path, /) -> None:
+    """Make a supplier's key, and its public key beside it.
+
+    Args:
+        file: where the private key goes, readable by its owner only; FILE.pub is the public key. What is there stays.
+    """
+    key = PublicKey.of(KeyFolder(file.parent).load_or_generate(file.name).public_key())
+    print(f"{file} holds the private key {key.key_id}; give {file}{PUBLIC} to who keeps the Image repository.")
 
 
 def sign(

@@ -2,22 +2,24 @@
 
 import asyncio
 import re
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from cyclopts import Parameter
-
-from uptane.assembly.servers import image_repository_over_folder
+from uptane.cli.operating import run, tell
+from uptane.cli.options import AsJson, Optional, Servers
+from uptane.cli.progress import counted, progress
 from uptane.cli.supplier import read_targets
 from uptane.formats.profile import Profile
 from uptane.image_repository.uploads import Upload
-from uptane.metadata.identifiers import RoleName
-from uptane.signing.signer import KeySigner
+from uptane.metadata.errors import UptaneError
+from uptane.metadata.identifiers import ImagePath, RoleName
 from uptane.storage.incoming import images_in
-from uptane.storage.key_files import load_private_key
 
 _VERSION = re.compile(r"[0-9]+\.")
+
+Keys = Annotated[tuple[Path, ...], Optional]
 
 
 def upload(
@@ -25,33 +27,73 @@ def upload(
     images: Path,
     /,
     *,
-    repository: Path,
-    snapshot_key: Annotated[tuple[Path, ...], Parameter(negative=())],
-    timestamp_key: Annotated[tuple[Path, ...], Parameter(negative=())],
+    servers: Servers = Path(),
+    repository: Path | None = None,
+    snapshot_key: Keys = (),
+    timestamp_key: Keys = (),
     role: str | None = None,
+    json_output: AsJson = False,
 ) -> None:
     """Hand in a supplier's signed metadata and images to an Image repository on this machine.
 
     Args:
         metadata: the signed Targets file, as `uptane supplier sign` writes it.
         images: the folder of the images that it lists; those that are published already need not be there.
-        repository: the folder of the Image repository, which holds `metadata/` and `targets/`.
-        snapshot_key: a private key of the Snapshot role, a PEM file; can be given several times.
-        timestamp_key: a private key of the Timestamp role, a PEM file; can be given several times.
+        servers: the folder of `uptane init`, whose Image repository it is.
+        repository: in place of that, the folder of an Image repository, which holds `metadata/` and `targets/`.
+        snapshot_key: for a folder, a private key of the Snapshot role, a PEM file; can be given several times.
+        timestamp_key: for a folder, a private key of the Timestamp role, a PEM file; can be given several times.
         role: the delegated role; unless given, the name of the metadata file says it.
+        json_output: print one JSON object.
     """
     profile, envelope = read_targets(metadata)
     name = RoleName(role) if role is not None else _role_of(metadata, profile)
-    handed_in = Upload(role=name, metadata=envelope.raw, images=images_in(images))
-    keeper = image_repository_over_folder(profile, repository)
-    rule = profile.format.key_id_rule
-    keeper.add_signers(KeySigner(load_private_key(key), rule) for key in (*snapshot_key, *timestamp_key))
-    receipt = asyncio.run(keeper.receive(handed_in, datetime.now(UTC)))
+    listed = envelope.payload.images
+    found = images_in(images)
+    total = sum(listed[path].file.length for path in found if path in listed)
+    with progress(f"Uploading {len(found)} images", total) as done:
+        pieces = counted(found, done)
+        if repository is None:
+            said = _to_servers(servers, name, envelope.raw, pieces)
+        else:
+            handed_in = Upload(role=name, metadata=envelope.raw, images=pieces)
+            said = _to_folder(repository, profile, handed_in, (*snapshot_key, *timestamp_key))
     version = envelope.payload.version
-    if receipt.published is None:
-        print(f"Role {name}, version {version}, has {receipt.signatures} of {receipt.needed} signatures and waits.")
-    else:
-        print(f"Role {name}, version {version}, is published: {len(envelope.payload.images)} images.")
+    said |= {"version": version, "images": len(listed)}
+    text = (
+        f"Role {name}, version {version}, is published: {len(listed)} images."
+        if said["published"]
+        else f"Role {name}, version {version}, has {said['signatures']} of {said['needed']} signatures and waits."
+    )
+    tell(said, text, json_output)
+
+
+def _to_servers(
+    servers: Path, role: RoleName, metadata: bytes, images: Mapping[ImagePath, Callable[[], Iterable[bytes]]]
+) -> dict[str, Any]:
+    from uptane.assembly.delegating import receive_upload
+
+    return run(servers, lambda systems: receive_upload(systems, role, metadata, images))
+
+
+def _to_folder(repository: Path, profile: Profile, handed_in: Upload, keys: tuple[Path, ...]) -> dict[str, Any]:
+    from uptane.assembly.servers import image_repository_over_folder
+    from uptane.signing.signer import KeySigner
+    from uptane.storage.key_files import load_private_key
+
+    if not keys:
+        raise UptaneError(
+            "a folder's metadata cannot be signed without keys", next_step="Give --snapshot-key and --timestamp-key."
+        )
+    keeper = image_repository_over_folder(profile, repository)
+    keeper.add_signers(KeySigner(load_private_key(key), profile.format.key_id_rule) for key in keys)
+    receipt = asyncio.run(keeper.receive(handed_in, datetime.now(UTC)))
+    return {
+        "role": str(handed_in.role),
+        "signatures": receipt.signatures,
+        "needed": receipt.needed,
+        "published": receipt.published is not None,
+    }
 
 
 def _role_of(metadata: Path, profile: Profile) -> RoleName:

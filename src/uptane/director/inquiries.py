@@ -109,7 +109,7 @@ async def require_ecu(transaction: InventoryTransaction, vehicle: VehicleIdentif
     if record is None or record.vehicle != vehicle or record.retired is not None:
         raise UnknownEcuError(
             f"ECU {ecu} is not registered for vehicle {vehicle}",
-            next_step="Start it first: ds.clean_slate(ecu_serial=...) registers a Secondary.",
+            next_step="Start it first, which registers it; in the demonstration, ds.clean_slate(ecu_serial=...) does.",
             ecu=ecu,
             vehicle=vehicle,
         )

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from uptane.formats.profile import Profile
 from uptane.image_repository.authority import delegations_by_role
+from uptane.image_repository.delegating import with_delegation, with_role_keys, without_role
 from uptane.image_repository.ports import ImageStore, Turn, WaitingMetadata
 from uptane.image_repository.release import NewImage, check_may_list, content_of, with_images
 from uptane.image_repository.renewal import Renewal, as_published, look, renew
@@ -22,7 +23,7 @@ from uptane.image_repository.uploads import (
     check_upload,
     with_signatures,
 )
-from uptane.metadata.delegations import TARGETS_ROLE, DelegatedRole, Delegation
+from uptane.metadata.delegations import TARGETS_ROLE, Delegation
 from uptane.metadata.errors import FormatError, ProvisioningError, UptaneError
 from uptane.metadata.identifiers import ImagePath, KeyId, RoleName
 from uptane.metadata.keys import PublicKey
@@ -154,28 +155,10 @@ class ImageRepository:
             )
         async with self._lock:
             contents = await self._contents()
-            targets = content_of(contents, delegator)
-            known = targets.delegations
-            taken = {role.name for role in known.roles} & {role.name for role in delegation.roles}
-            if taken:
-                raise UptaneError(
-                    f"{delegator} delegates to role {sorted(taken)[0]} already",
-                    next_step="Revoke it first, or choose another name.",
-                )
-            for content in contents.values():
-                for other in content.delegations.roles:
-                    if any(role.name == other.name and role.keys != other.keys for role in delegation.roles):
-                        raise UptaneError(
-                            f"another role delegates to {other.name} with other keys",
-                            next_step="Name the same keys and threshold, or choose another name.",
-                        )
-            delegations = replace(
-                known,
-                keys=dict(known.keys) | {key.key_id: key for key in keys},
-                delegations=(*known.delegations, delegation),
-            )
+            content_of(contents, delegator)
+            changed = with_delegation(contents, delegator, delegation, keys)
             delegated = {role.name for content in contents.values() for role in content.delegations.roles}
-            self._pending[delegator] = replace(targets, delegations=delegations)
+            self._pending[delegator] = changed
             for role in delegation.roles:
                 if role.name not in delegated:
                     self._pending[role.name] = _EMPTY
@@ -194,26 +177,29 @@ class ImageRepository:
         """
         async with self._lock:
             targets = content_of(await self._contents(), delegator)
-            if all(r.name != role for r in targets.delegations.roles):
-                raise ProvisioningError(
-                    f"{delegator} does not delegate to role {role}",
-                    next_step="Name the role that delegates to it.",
-                    role=role,
-                )
-            changed = tuple(
-                replace(delegation, roles=tuple(_with_keys(r, role, keys) for r in delegation.roles))
-                for delegation in targets.delegations.delegations
-            )
-            used = {key_id for delegation in changed for r in delegation.roles for key_id in r.keys.key_ids}
-            every = dict(targets.delegations.keys) | dict(keys)
-            known = {key_id: key for key_id, key in every.items() if key_id in used}
-            self._pending[delegator] = replace(
-                targets, delegations=replace(targets.delegations, keys=known, delegations=changed)
-            )
+            self._pending[delegator] = with_role_keys(targets, delegator, role, keys)
             self._pending[role] = _EMPTY
-            reached = {role.name for content in (await self._contents()).values() for role in content.delegations.roles}
-            for name in [name for name in self._pending if name not in reached and name != TARGETS_ROLE]:
-                del self._pending[name]  # what it was to list has no delegator any more, and could never be signed
+            await self._forget_unreached()
+
+    async def revoke(self, role: RoleName, *, delegator: RoleName = TARGETS_ROLE) -> None:
+        """Delegates to a role no more, from the next publication on: nobody installs what it alone lists (TH-40).
+
+        Its file stays where it is, and in Snapshot, which never forgets one (STD-5.4.4.5-6).
+
+        Raises:
+            ProvisioningError: the delegator does not delegate to that role.
+            UptaneError: the role is one of several that must agree.
+        """
+        async with self._lock:
+            targets = content_of(await self._contents(), delegator)
+            self._pending[delegator] = without_role(targets, delegator, role)
+            await self._forget_unreached()
+
+    async def _forget_unreached(self) -> None:
+        """Drops what waits for a role that has no delegator any more: it could never be signed."""
+        reached = {role.name for content in (await self._contents()).values() for role in content.delegations.roles}
+        for name in [name for name in self._pending if name not in reached and name != TARGETS_ROLE]:
+            del self._pending[name]
 
     async def renew(self) -> None:
         """Every role that can be signed here is signed anew with the next publication, as after new keys."""
@@ -405,9 +391,3 @@ class ImageRepository:
         published = await self._load()
         roles = {name: envelope.payload for name, envelope in (published.targets if published else {}).items()}
         return {TARGETS_ROLE: _EMPTY} | roles | self._pending
-
-
-def _with_keys(found: DelegatedRole, role: RoleName, keys: Mapping[KeyId, PublicKey]) -> DelegatedRole:
-    if found.name != role:
-        return found
-    return replace(found, keys=replace(found.keys, key_ids=tuple(keys)))

@@ -27,6 +27,7 @@
     │   ├── BadTimeAttestationError   E-TIME           a time that cannot be trusted
     │   ├── SpoofingError             E-SPOOF          an identity that is not the sender's
     │   ├── IdentityError             E-IDENTITY       a certificate, or a front's word of one, that names no vehicle
+    │   │   └── RetiredVehicleError   E-RETIRED        a vehicle that an operator has taken out of service
     │   ├── NoIdentityError           E-NO-IDENTITY    no certificate where a vehicle's is needed
     │   └── UntrustedHostError        E-HOST           a URL of a host that images are not fetched from
     ├── UnreachableError              E-NET            a server or ECU does not answer as it should
@@ -258,7 +259,15 @@ class IdentityError(SecurityError):
     """A client certificate, or what stands for one, that does not show which vehicle is speaking."""
 
     code = "E-IDENTITY"
-    attack = Attack.SPOOFING
+    attack: Attack | None = Attack.SPOOFING
+
+
+class RetiredVehicleError(IdentityError):
+    """The vehicle was taken out of service: it gets no certificate, no metadata and no assignment any more."""
+
+    code = "E-RETIRED"
+    attack = None
+    default_next_step = "Its records are kept; a vehicle that comes back needs a new identifier."
 
 
 class NoIdentityError(SecurityError):
@@ -285,7 +294,7 @@ class UnknownVehicleError(UptaneError):
     """No vehicle of that identifier is in the inventory."""
 
     code = "E-UNKNOWN-VEHICLE"
-    default_next_step = "Register it first: dd.add_new_vehicle(vin) in the services window."
+    default_next_step = "Register it first: uptane vehicle add, or dd.add_new_vehicle(vin) in the demonstration."
 
 
 class UnknownBaseError(UptaneError):
@@ -299,7 +308,7 @@ class UnknownEcuError(UptaneError):
     """No ECU of that identifier is registered."""
 
     code = "E-UNKNOWN-ECU"
-    default_next_step = "Register the ECU first: ds.clean_slate() or dp.clean_slate() does."
+    default_next_step = "Start it first: an ECU registers by itself."
 
 
 class AlreadyRegisteredError(UptaneError):

@@ -27,6 +27,7 @@ from uptane.services.identity import identity_of
 from uptane.services.problems import problem, refusal
 from uptane.services.request_body import BodyRefused, read_body
 from uptane.timeserver.timeserver import Timeserver
+from uptane.vehicle.polling import DEFAULT_POLL_SECONDS, POLL_HEADER
 
 MAX_MANIFEST_BYTES = 2_000_000
 """Bytes of a vehicle version manifest: one of 1,000 ECUs."""
@@ -55,10 +56,12 @@ class Common:
     Args:
         profile: the format of everything.
         clock: the server's time, UTC.
+        poll_seconds: how long a vehicle shall wait before its next cycle, on average.
     """
 
     profile: Profile
     clock: Callable[[], datetime]
+    poll_seconds: int = DEFAULT_POLL_SECONDS
 
     @property
     def media_type(self) -> str:
@@ -77,7 +80,7 @@ def director_routes(common: Common, director: Director, metadata: Callable[[Vehi
         raw = await _body(request, MAX_MANIFEST_BYTES)
         claimed = common.profile.format.decode(VehicleVersionManifest, raw).payload
         await director.answer_manifest(vehicle, claimed.primary, raw, common.clock())
-        return Response(status_code=HTTPStatus.NO_CONTENT, headers=_fixed())
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers=_fixed() | {POLL_HEADER: str(common.poll_seconds)})
 
     async def register(request: Request) -> Response:
         vehicle = identity_of(request.scope).vehicle

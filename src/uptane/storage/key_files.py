@@ -54,6 +54,26 @@ def load_private_key(path: Path) -> PrivateKey:
     raise damaged(path, "does not exist", "Name the file of a private key, in PEM.")
 
 
+def load_public_key(path: Path) -> PublicKey:
+    """The public key in a PEM file, such as `supplier.pem.pub`.
+
+    Raises:
+        StorageError: there is none, it cannot be read, it holds no key of a supported kind, or a private one, which
+            its owner keeps to himself.
+    """
+    folder = Folder.existing(path.parent)
+    raw = None
+    if folder is not None:
+        with folder:
+            raw = folder.read(single(path.name))
+    if raw is None:
+        raise damaged(path, "does not exist", "Name the file of a public key, in PEM.")
+    if b"PRIVATE KEY" in raw:
+        raise damaged(path, "holds a private key, which nobody else shall see", f"Name its public key, {path}{PUBLIC}.")
+    _refuse_archived(raw, path)
+    return _public_key(raw, path)
+
+
 class KeyFolder:
     """Keys by name in a folder: NAME holds the private key (PKCS #8), NAME.pub the public one.
 

@@ -1,18 +1,30 @@
 """The ports of a Primary over the HTTP API for vehicles, `services/device_api.py`."""
 
 import json
+import re
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from uptane.formats.canonical_json import Json, decode_strict
+from uptane.formats.fault_text import MAX_TEXT, printable
 from uptane.formats.profiles import PROFILES
-from uptane.metadata.errors import FormatError, ProvisioningError, SecurityError, UnreachableError, UptaneError
+from uptane.metadata.errors import (
+    FormatError,
+    ProvisioningError,
+    RetiredVehicleError,
+    SecurityError,
+    UnreachableError,
+    UptaneError,
+)
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, RepositoryName, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import Role
 from uptane.transport.exchange import Request, exchange
 from uptane.transport.http_client import RepositoryClient
 from uptane.transport.limits import TransferLimits
+from uptane.vehicle.polling import POLL_HEADER
+
+_CODE = re.compile(r"E-[A-Z0-9-]{1,40}")
 
 MAX_ANSWER = 64_000
 """Bytes of an answer that is no file: a certificate chain, an attestation, or a problem."""
@@ -25,12 +37,21 @@ class DeviceApiClient:
         url: where, without a path.
         limits: of each transfer.
         tls: as `transport.tls.client_tls` makes it.
+        polled: is told what the server says of the time to the next cycle, as it stands in the header.
     """
 
-    def __init__(self, url: str, *, limits: TransferLimits, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        limits: TransferLimits,
+        tls: ssl.SSLContext | None,
+        polled: Callable[[str], None] = lambda text: None,
+    ) -> None:
         self._url = url.rstrip("/")
         self._limits = limits
         self._tls = tls
+        self._polled = polled
 
     def send(self, method: str, path: str, body: bytes, content_type: str = "application/json") -> bytes:
         """Sends a body and gives the answer.
@@ -48,6 +69,7 @@ class DeviceApiClient:
         with exchange(request, self._limits, unreachable, tls=self._tls) as answer:
             raw = b"".join(answer.chunks(MAX_ANSWER))
             if 200 <= answer.status < 300:
+                self._polled(answer.header(POLL_HEADER))
                 return raw
             raise _problem(answer.status, raw) or unreachable(f"the server answers with HTTP status {answer.status}")
 
@@ -56,10 +78,14 @@ def _problem(status: int, raw: bytes) -> UptaneError | None:
     """An RFC 9457 problem as an error; whose fault it is, the status says."""
     try:
         value = json.loads(raw)
-        text, code = str(value["detail"]).rstrip("."), str(value["code"])
-        next_step = str(value.get("next_step", ""))
-    except (ValueError, KeyError, TypeError):
+        text, code = printable(str(value["detail"])[:MAX_TEXT]).rstrip("."), str(value["code"])
+        next_step = printable(str(value.get("next_step", ""))[:MAX_TEXT])
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
+    if not _CODE.fullmatch(code):
+        return None
+    if code == RetiredVehicleError.code:
+        return RetiredVehicleError(f"the server refused: {text}", next_step=next_step, code=code)
     kind = ProvisioningError if status in (401, 409) else SecurityError if status < 500 else UnreachableError
     return kind(f"the server refused ({code}): {text}", next_step=next_step, code=code)
 

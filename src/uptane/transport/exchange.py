@@ -74,6 +74,11 @@ class Exchange:
         """The media type, in lower case, without parameters."""
         return self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
+    def header(self, name: str) -> str:
+        """A header of the answer; empty where it has none."""
+        value: str = self._response.headers.get(name, "")
+        return value
+
     @property
     def content_range(self) -> str:
         """Which bytes of the file a partial answer says that it has; empty where it does not."""

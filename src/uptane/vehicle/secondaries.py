@@ -15,6 +15,7 @@ from uptane.metadata.errors import (
     UptaneError,
 )
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
+from uptane.metadata.keys import PublicKey
 from uptane.metadata.targets import Image, ImageFile
 from uptane.metadata.version_report import EcuVersionReport, check_nonce
 from uptane.vehicle.blocks import Backups, BlockReader
@@ -167,6 +168,11 @@ class Secondaries:
         return tuple(
             EcuIdentifier(name.split("/")[1]) for name in self._memory.names("secondary/") if name.endswith("/key")
         )
+
+    def keys(self) -> dict[EcuIdentifier, PublicKey]:
+        """The public key of each Secondary that registered one."""
+        found = {ecu: self._memory.require(_key_name(ecu)) for ecu in self.known()}
+        return {ecu: self._memory.profile.format.decode_key(raw) for ecu, raw in found.items() if raw != _NO_KEY}
 
     def register_ecu_manifest(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, nonce: int, report: bytes) -> None:
         """Verifies and stores a Secondary's version report, durably (STD-5.4.3.6-2).
@@ -365,7 +371,7 @@ class Secondaries:
 
 def _not_yet(what: str) -> UnreachableError:
     return UnreachableError(
-        f"the Primary has no verified {what} yet", next_step="Run the Primary's update cycle first: dp.update_cycle()."
+        f"the Primary has no verified {what} yet", next_step="Run the Primary's update cycle first."
     )
 
 

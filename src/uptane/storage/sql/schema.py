@@ -159,3 +159,11 @@ certificates = Table(
     Column("revoked", Boolean, nullable=False),
     ForeignKeyConstraint(["vehicle"], ["vehicles.vehicle"]),
 )
+
+retirements = Table(
+    "retirements",
+    tables,
+    Column("vehicle", _NAME, primary_key=True),
+    Column("retired", UtcTime, nullable=False),
+    ForeignKeyConstraint(["vehicle"], ["vehicles.vehicle"]),
+)

@@ -1,4 +1,4 @@
-"""Revision 0006: vehicles' metadata, their tokens and certificates; the revision takes the place of a number."""
+"""Revision 0006: vehicles' metadata, their tokens, certificates and retirement; the revision takes the place of a number."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -34,6 +34,13 @@ def upgrade() -> None:
         sa.Column("fingerprint", NAME, primary_key=True, unique=True),
         sa.Column("expires", TIME, nullable=False),
         sa.Column("revoked", sa.Boolean, nullable=False),
+        sa.ForeignKeyConstraint(["vehicle"], ["vehicles.vehicle"]),
+        if_not_exists=True,
+    )
+    op.create_table(
+        "retirements",
+        sa.Column("vehicle", NAME, primary_key=True),
+        sa.Column("retired", TIME, nullable=False),
         sa.ForeignKeyConstraint(["vehicle"], ["vehicles.vehicle"]),
         if_not_exists=True,
     )
