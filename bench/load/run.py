@@ -107,9 +107,7 @@ async def _measure(folder: Path, settings: Settings, size: Size, postgresql_pid:
 
 
 class _Load:
-    def __init__(
-        self, systems: Systems, generator: "_Generator", pids: dict[str, int], size: Size, seen: Seen
-    ) -> None:
+    def __init__(self, systems: Systems, generator: "_Generator", pids: dict[str, int], size: Size, seen: Seen) -> None:
         self._systems, self._generator, self._pids, self._size, self._seen = systems, generator, pids, size, seen
 
     async def passed(self, kind: str, *, polls: int) -> None:
@@ -225,7 +223,9 @@ def _figures(seen: Seen, bare: float) -> list[Figure]:
             ours=seen.transactions / seen.count["unchanged"],
             unit="",
         ),
-        Figure(what="TLS handshake with a client certificate: CPU of the workers", ours=seen.each("handshake", "workers")),
+        Figure(
+            what="TLS handshake with a client certificate: CPU of the workers", ours=seen.each("handshake", "workers")
+        ),
     ]
     for method, values in sorted(seen.milliseconds.items()):
         cut = statistics.quantiles(values, n=100)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from uptane.assembly.settings import Settings
 from uptane.director.director import Director
+from uptane.director.vehicle_cache import VehicleCache
 from uptane.image_repository.repository import ImageRepository
 from uptane.metadata.errors import ProvisioningError
 from uptane.metadata.identifiers import VehicleIdentifier
@@ -23,6 +24,7 @@ from uptane.storage.key_files import KeyFolder
 from uptane.storage.object_images import ImageObjects
 from uptane.storage.objects import PublishedObjects
 from uptane.storage.places import Place, open_place
+from uptane.storage.sql.fleet import SqlFleet
 from uptane.storage.sql.inventory import SqlInventory, open_inventory
 from uptane.storage.sql.metadata import SqlPublished
 from uptane.timeserver.timeserver import Timeserver
@@ -40,6 +42,7 @@ class Systems:
         settings: what they were made from.
         inventory: the Director's database.
         engine: of that database.
+        cache: what the Director remembers of vehicles, while it is told of changes by others.
         director, image_repository, timeserver: the systems.
         image_metadata, images: what the Image repository publishes.
     """
@@ -47,6 +50,7 @@ class Systems:
     settings: Settings
     inventory: SqlInventory
     engine: AsyncEngine
+    cache: VehicleCache
     director: Director
     image_repository: ImageRepository
     timeserver: Timeserver
@@ -110,9 +114,21 @@ async def open_systems(settings: Settings) -> AsyncIterator[Systems]:
     """
     inventory = await open_inventory(settings.database_url)
     try:
-        yield await _systems(settings, inventory)
+        async with _fleet(inventory) as fleet:
+            yield await _systems(settings, inventory, fleet)
     finally:
         await inventory.dispose()
+
+
+@asynccontextmanager
+async def _fleet(inventory: SqlInventory) -> AsyncIterator[SqlFleet]:
+    if inventory.engine.dialect.name != "postgresql":
+        yield SqlFleet(inventory.engine)
+        return
+    from uptane.storage.sql.postgresql_fleet import PostgresqlFleet
+
+    async with PostgresqlFleet(inventory.engine).open() as fleet:
+        yield fleet
 
 
 def _image_repository(
@@ -125,7 +141,7 @@ def _image_repository(
     return ImageRepository(profile=settings.profile, metadata=metadata, images=images, turn=taken), metadata, images
 
 
-async def _systems(settings: Settings, inventory: SqlInventory) -> Systems:
+async def _systems(settings: Settings, inventory: SqlInventory, fleet: SqlFleet) -> Systems:
     profile = settings.profile
     repository, metadata, images = _image_repository(settings)
     repository.add_signers(signers_of(settings, IMAGE_REPOSITORY).values())
@@ -135,19 +151,22 @@ async def _systems(settings: Settings, inventory: SqlInventory) -> Systems:
             f"the Image repository in {settings.storage.url} has published nothing",
             next_step="Make servers with: uptane init FOLDER.",
         )
-    keys, engine = signers_of(settings, DIRECTOR), inventory.engine
+    keys, engine, cache = signers_of(settings, DIRECTOR), inventory.engine, VehicleCache()
     director = Director(
         profile=profile,
         inventory=inventory,
         metadata=lambda vehicle: SqlPublished(engine, vehicle),
         root=root_of(keys),
         catalog=VerifiedImageCatalog(published=metadata, profile=profile, held=Held(root=first)),
+        fleet=fleet,
+        cache=cache,
     )
     director.add_signers(keys.values())
     return Systems(
         settings=settings,
         inventory=inventory,
         engine=engine,
+        cache=cache,
         director=director,
         image_repository=repository,
         timeserver=Timeserver(profile, signer(settings, TIMESERVER_KEY)),

@@ -34,6 +34,7 @@ from uptane.services.static_files import Place, StaticFiles
 from uptane.storage.atomic_files import Folder
 from uptane.storage.certificate_authority import CertificateAuthority
 from uptane.storage.object_images import ImageObjects
+from uptane.storage.sql.changes import keep_telling
 from uptane.storage.sql.enrolment import SqlEnrolment
 
 REVOCATION_SECONDS = 10.0
@@ -129,7 +130,7 @@ def application(systems: Systems, which: frozenset[System], contacts: FirstConta
     common = Common(profile=systems.settings.profile, clock=utc_now)
     routes: list[BaseRoute] = list[BaseRoute](health_routes(ready))
     if System.DIRECTOR in which:
-        routes += director_routes(common, systems.director, systems.director_metadata)
+        routes += director_routes(common, systems.director)
         routes += first_contact_routes(contacts.answer)
     if System.IMAGE_REPOSITORY in which:
         routes += repository_routes(common, systems.image_metadata, _images(systems))
@@ -179,10 +180,12 @@ async def serving(settings: Settings, which: frozenset[System], listener: socket
         app = Identified(application(systems, which, contacts, ready), identification)
         tls = server_tls(certificate=files.certificate, key=files.key, client_authorities=authority.certificate)
         reading = asyncio.create_task(revoked.keep_reading())
+        told = asyncio.create_task(keep_telling(systems.engine, systems.cache))
         try:
             yield TlsServer(app, listener, tls=tls)
         finally:
             reading.cancel()
+            told.cancel()
 
 
 def certificates_of(settings: Settings) -> Path:

@@ -14,14 +14,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
 from uptane.director.director import Director
+from uptane.director.vehicle_cache import AtHand
 from uptane.formats.canonical_json import Json, decode_strict
 from uptane.formats.json_fields import Fields
 from uptane.formats.profile import Profile
 from uptane.formats.profiles import PROFILES
 from uptane.metadata.errors import FormatError, UptaneError
-from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, VehicleIdentifier
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier
 from uptane.metadata.keys import PublicKey
-from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.services.asgi import FIXED_HEADERS, Application, Receive, Scope, Send
 from uptane.services.identity import identity_of
 from uptane.services.problems import problem, refusal
@@ -66,17 +66,20 @@ class Common:
         return METADATA_TYPE[self.profile.format.extension]
 
 
-def director_routes(common: Common, director: Director, metadata: Callable[[VehicleIdentifier], Reader]) -> list[Route]:
+def director_routes(common: Common, director: Director) -> list[Route]:
     """Registration, manifests, and each vehicle's own metadata."""
 
     async def file(request: Request) -> Response:
-        return await _file(common, request, metadata(identity_of(request.scope).vehicle))
+        vehicle, name, now = identity_of(request.scope).vehicle, request.path_params["name"], common.clock()
+        raw = director.metadata_at_hand(vehicle, name, now)
+        if raw is AtHand.UNKNOWN:
+            raw = await director.metadata_file(vehicle, name, now)
+        return _answer_of(common, request, raw)
 
     async def manifest(request: Request) -> Response:
         vehicle = identity_of(request.scope).vehicle
         raw = await _body(request, MAX_MANIFEST_BYTES)
-        claimed = common.profile.format.decode(VehicleVersionManifest, raw).payload
-        await director.answer_manifest(vehicle, claimed.primary, raw, common.clock())
+        await director.answer_manifest(vehicle, None, raw, common.clock())
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=_fixed())
 
     async def register(request: Request) -> Response:
@@ -209,6 +212,10 @@ async def _file(common: Common, request: Request, reader: Reader) -> Response:
         raw = await reader.read(request.path_params["name"])
     except FormatError:
         raw = None
+    return _answer_of(common, request, raw)
+
+
+def _answer_of(common: Common, request: Request, raw: bytes | None) -> Response:
     if raw is None:
         return _refused(HTTPStatus.NOT_FOUND, "There is no such metadata.")
     tag = f'"{hashlib.sha256(raw).hexdigest()}"'

@@ -10,7 +10,8 @@ from uptane.metadata.errors import StorageError, UnknownVehicleError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.signing.ports import MetadataStore
 from uptane.storage.sql.engine import database_name, storage_errors
-from uptane.storage.sql.schema import metadata_files, vehicles
+from uptane.storage.sql.revisions import raised_revision
+from uptane.storage.sql.schema import metadata_files
 
 
 class SqlPublished(MetadataStore):
@@ -30,9 +31,10 @@ class SqlPublished(MetadataStore):
         """A file, or None."""
         with storage_errors(self._database):
             async with self._engine.connect() as connection:
-                return await self._read(connection, name)
+                return await self.present(connection, name)
 
-    async def _read(self, connection: AsyncConnection, name: str) -> bytes | None:
+    async def present(self, connection: AsyncConnection, name: str) -> bytes | None:
+        """As `read`, within a transaction."""
         here = (metadata_files.c.vehicle == self._vehicle, metadata_files.c.name == name)
         found: bytes | None = (await connection.execute(select(metadata_files.c.data).where(*here))).scalar()
         return found
@@ -46,16 +48,21 @@ class SqlPublished(MetadataStore):
         """
         with storage_errors(self._database):
             async with self._engine.begin() as connection:
-                lock = select(vehicles.c.vehicle).where(vehicles.c.vehicle == self._vehicle).with_for_update()
-                if (await connection.execute(lock)).scalar() is None:
+                if (await connection.execute(raised_revision(connection, self._vehicle))).first() is None:
                     raise UnknownVehicleError(f"vehicle {self._vehicle} is not in the inventory", vehicle=self._vehicle)
-                for name, data in files:
-                    await self._add(connection, name, data)
-                for name, data in mutable.items():
-                    await self._set(connection, name, data)
+                await self.write(connection, files, mutable)
+
+    async def write(
+        self, connection: AsyncConnection, files: Sequence[tuple[str, bytes]], mutable: Mapping[str, bytes]
+    ) -> None:
+        """As `publish`, within a transaction that holds the vehicle."""
+        for name, data in files:
+            await self._add(connection, name, data)
+        for name, data in mutable.items():
+            await self._set(connection, name, data)
 
     async def _add(self, connection: AsyncConnection, name: str, data: bytes) -> None:
-        before = await self._read(connection, name)
+        before = await self.present(connection, name)
         if before is None:
             await self._insert(connection, name, data)
         elif before != data:

@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from uptane.metadata.errors import StorageError
 from uptane.storage.sql.engine import database_name, storage_errors
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Raised whenever a table changes."""
 
 
@@ -63,6 +63,7 @@ vehicles = Table(
     Column("manifest_counter", BigInteger, nullable=False),
     Column("manifest", LargeBinary),
     Column("manifest_received", UtcTime),
+    Column("revision", BigInteger, nullable=False, server_default="0"),
 )
 
 ecus = Table(
@@ -147,6 +148,14 @@ metadata_files = Table(
     Column("vehicle", _NAME, primary_key=True),
     Column("name", _NAME, primary_key=True),
     Column("data", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["vehicle"], ["vehicles.vehicle"]),
+)
+
+contacts = Table(
+    "contacts",
+    tables,
+    Column("vehicle", _NAME, primary_key=True),
+    Column("seen", UtcTime, nullable=False),
     ForeignKeyConstraint(["vehicle"], ["vehicles.vehicle"]),
 )
 
