@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -32,6 +32,9 @@ from uptane.verification.trusted import Held
 
 DIRECTOR, IMAGE_REPOSITORY = "director", "image-repository"
 TIMESERVER_KEY = "timeserver"
+
+LISTED_FOR = timedelta(seconds=1)
+"""How long the Director believes an entry of the Image repository that it has verified."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +160,9 @@ async def _systems(settings: Settings, inventory: SqlInventory, fleet: SqlFleet)
         inventory=inventory,
         metadata=lambda vehicle: SqlPublished(engine, vehicle),
         root=root_of(keys),
-        catalog=VerifiedImageCatalog(published=metadata, profile=profile, held=Held(root=first)),
+        catalog=VerifiedImageCatalog(
+            published=metadata, profile=profile, held=Held(root=first), believed_for=LISTED_FOR
+        ),
         fleet=fleet,
         cache=cache,
     )

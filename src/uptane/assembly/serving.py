@@ -20,6 +20,7 @@ from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.vehicle_certificate import read_vehicle_certificate
 from uptane.services.asgi import Application
 from uptane.services.device_api import (
+    AtOnce,
     Common,
     DeviceApi,
     director_routes,
@@ -129,14 +130,16 @@ def application(systems: Systems, which: frozenset[System], contacts: FirstConta
     """
     common = Common(profile=systems.settings.profile, clock=utc_now)
     routes: list[BaseRoute] = list[BaseRoute](health_routes(ready))
+    at_once: AtOnce | None = None
     if System.DIRECTOR in which:
+        at_once = AtOnce(common, systems.director)
         routes += director_routes(common, systems.director)
         routes += first_contact_routes(contacts.answer)
     if System.IMAGE_REPOSITORY in which:
         routes += repository_routes(common, systems.image_metadata, _images(systems))
     if System.TIMESERVER in which:
         routes += timeserver_routes(common, systems.timeserver)
-    return DeviceApi(routes)
+    return DeviceApi(routes, at_once)
 
 
 def _images(systems: Systems) -> Application:

@@ -13,10 +13,9 @@ def serve(folder: Path, *systems: Literal["director", "image-repository", "times
         folder: the folder with `uptane.toml`.
         systems: those that run in this process; all three where none is named.
     """
-    import asyncio
-
+    from uptane.assembly.event_loop import run
     from uptane.assembly.serving import System, serve
     from uptane.assembly.settings import load_settings
 
     which = frozenset(map(System, systems)) or frozenset(System)
-    asyncio.run(serve(load_settings(folder), which, lambda line: print(line, flush=True)))
+    run(serve(load_settings(folder), which, lambda line: print(line, flush=True)))

@@ -13,7 +13,7 @@ from uptane.metadata.delegations import TARGETS_ROLE
 from uptane.metadata.errors import UnknownVehicleError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.root import Root
-from uptane.metadata.targets import Targets
+from uptane.metadata.targets import DirectedImages, Targets
 from uptane.signing.publish import Draft, Lifetimes, Published, Publisher
 from uptane.verification.own_metadata import OwnMetadata, verify_own_metadata
 
@@ -186,7 +186,12 @@ def _lasts(own: OwnMetadata | None, lifetimes: Lifetimes, now: datetime) -> bool
 def _same(before: Published | None, planned: Targets) -> bool:
     """Whether that is published already; not so where an earlier publication was cut off after its Root."""
     published = None if before is None else before.targets.get(TARGETS_ROLE)
-    return published is not None and dict(published.payload.images) == dict(planned.images)
+    if published is None:
+        return False
+    ours, theirs = published.payload.images, planned.images
+    if isinstance(ours, DirectedImages) and isinstance(theirs, DirectedImages):
+        return ours.parts == theirs.parts
+    return dict(ours) == dict(theirs)
 
 
 def _published(own: OwnMetadata | None) -> Published | None:

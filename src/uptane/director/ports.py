@@ -281,8 +281,15 @@ class Changes:
 class FleetStore(Protocol):
     """Inventory and published metadata in one place, a vehicle at a time: one read, and one write that may lose."""
 
-    async def read(self, vehicle: VehicleIdentifier, names: Collection[str]) -> VehicleState | None:
-        """A vehicle with these of its published files; None for no such vehicle."""
+    async def read(
+        self, vehicle: VehicleIdentifier, names: Collection[str], last: VehicleState | None = None
+    ) -> VehicleState | None:
+        """A vehicle with these of its published files; None for no such vehicle.
+
+        Args:
+            vehicle, names: what is asked for.
+            last: what was known of the vehicle before: whatever is still so may be taken from there.
+        """
         ...
 
     async def commit(self, vehicle: VehicleIdentifier, revision: int, changes: Changes) -> bool:

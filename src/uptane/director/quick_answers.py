@@ -152,7 +152,9 @@ class QuickAnswers:
         own = None if last is None else last.own
         for _ in range(ATTEMPTS):
             with self.cache.reading(vehicle):
-                state = await self._fleet.read(vehicle, (*self._plain, *self._next_names(own)))
+                state = await self._fleet.read(
+                    vehicle, (*self._plain, *self._next_names(own)), None if last is None else last.state
+                )
                 if state is None:
                     return None
                 if own is None or not self._is_published(own, state.files):

@@ -37,6 +37,13 @@ MAX_SMALL_BODY = 64_000
 BODY_SECONDS = 30.0
 """Seconds in which a body must be here."""
 
+METADATA = "/director/"
+"""Where a vehicle's own metadata is."""
+
+MANIFEST = "/director/manifest"
+
+NO_SUCH_METADATA = "There is no such metadata."
+
 METADATA_TYPE = {"der": "application/octet-stream", "json": "application/json"}
 
 
@@ -77,9 +84,7 @@ def director_routes(common: Common, director: Director) -> list[Route]:
         return _answer_of(common, request, raw)
 
     async def manifest(request: Request) -> Response:
-        vehicle = identity_of(request.scope).vehicle
-        raw = await _body(request, MAX_MANIFEST_BYTES)
-        await director.answer_manifest(vehicle, None, raw, common.clock())
+        await _take_in(common, director, request.scope, request.receive)
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=_fixed())
 
     async def register(request: Request) -> Response:
@@ -92,7 +97,7 @@ def director_routes(common: Common, director: Director) -> list[Route]:
 
     return [
         Route("/director/ecus", register, methods=["POST"]),
-        Route("/director/manifest", manifest, methods=["PUT"]),
+        Route(MANIFEST, manifest, methods=["PUT"]),
         Route("/director/{name}", file, methods=["GET"]),
     ]
 
@@ -151,22 +156,65 @@ def first_contact_routes(answer: Callable[[str, str, str], Awaitable[str]]) -> l
     return [Route("/devices", devices, methods=["POST"])]
 
 
+class AtOnce:
+    """Answers what vehicles ask most, before anything is routed: manifests, and metadata that is in memory.
+
+    Args:
+        common: see there.
+        director: what remembers vehicles.
+    """
+
+    def __init__(self, common: Common, director: Director) -> None:
+        self._common = common
+        self._director = director
+        self._type = (b"content-type", common.media_type.encode())
+
+    async def answers(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Whether it has answered; the identity is asked for as everywhere."""
+        path: str = scope["path"]
+        if path == MANIFEST and scope["method"] == "PUT":
+            await _take_in(self._common, self._director, scope, receive)
+            await send({"type": "http.response.start", "status": HTTPStatus.NO_CONTENT.value, "headers": FIXED_HEADERS})
+            await send({"type": "http.response.body", "body": b""})
+            return True
+        if scope["method"] != "GET" or not path.startswith(METADATA):
+            return False
+        vehicle = identity_of(scope).vehicle
+        raw = self._director.metadata_at_hand(vehicle, path[len(METADATA) :], self._common.clock())
+        if raw is AtHand.UNKNOWN:
+            return False
+        if raw is None:
+            await refusal(HTTPStatus.NOT_FOUND, NO_SUCH_METADATA).send(send)
+            return True
+        tag = _tag(raw).encode()
+        headers: list[tuple[bytes, bytes]] = [*FIXED_HEADERS, (b"etag", tag)]
+        status = HTTPStatus.NOT_MODIFIED if (b"if-none-match", tag) in scope["headers"] else HTTPStatus.OK
+        if status is HTTPStatus.OK:
+            headers += [self._type, (b"content-length", str(len(raw)).encode())]
+        await send({"type": "http.response.start", "status": status.value, "headers": headers})
+        await send({"type": "http.response.body", "body": raw if status is HTTPStatus.OK else b""})
+        return True
+
+
 class DeviceApi:
     """The API as an ASGI application.
 
     Args:
         routes: of the systems that run here; the paths of others do not exist.
+        at_once: what answers before anything is routed, where it can.
     """
 
-    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+    def __init__(self, routes: Sequence[BaseRoute], at_once: AtOnce | None = None) -> None:
         self._router = Router(list(routes))
+        self._at_once = at_once
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request."""
         if scope["type"] != "http":
             return
         try:
-            await self._router(scope, receive, send)
+            if self._at_once is None or not await self._at_once.answers(scope, receive, send):
+                await self._router(scope, receive, send)
         except BodyRefused as error:
             if error.answer is not None:
                 await error.answer.send(send)
@@ -217,12 +265,22 @@ async def _file(common: Common, request: Request, reader: Reader) -> Response:
 
 def _answer_of(common: Common, request: Request, raw: bytes | None) -> Response:
     if raw is None:
-        return _refused(HTTPStatus.NOT_FOUND, "There is no such metadata.")
-    tag = f'"{hashlib.sha256(raw).hexdigest()}"'
+        return _refused(HTTPStatus.NOT_FOUND, NO_SUCH_METADATA)
+    tag = _tag(raw)
     headers = _fixed() | {"etag": tag}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(raw, headers=headers, media_type=common.media_type)
+
+
+async def _take_in(common: Common, director: Director, scope: Scope, receive: Receive) -> None:
+    vehicle = identity_of(scope).vehicle
+    raw = await read_body(scope, receive, max_bytes=MAX_MANIFEST_BYTES, max_seconds=BODY_SECONDS)
+    await director.answer_manifest(vehicle, None, raw, common.clock())
+
+
+def _tag(raw: bytes) -> str:
+    return f'"{hashlib.sha256(raw).hexdigest()}"'
 
 
 async def _body(request: Request, limit: int) -> bytes:

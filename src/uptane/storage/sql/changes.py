@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sqlite3
 from contextlib import closing
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,8 +14,8 @@ from uptane.storage.sql.revisions import CHANNEL
 SQLITE_SECONDS = 1.0
 """How often the file is asked whether another process has written to it: so late may a change by a command be seen."""
 
-BEAT_SECONDS = 5.0
-"""How often PostgreSQL has to answer: after twice that time without, what is remembered is not used any more."""
+_ALIVE: dict[str, Any] = {"keepalives_idle": 3, "keepalives_interval": 2, "keepalives_count": 3, "connect_timeout": 10}
+"""With these the kernel notices within ten seconds that a server is gone without a word."""
 
 AGAIN_SECONDS = 1.0
 """After which a connection that was lost is made anew."""
@@ -57,19 +57,36 @@ async def keep_telling(engine: AsyncEngine, remembered: Remembered) -> None:
 
 
 async def _listen(engine: AsyncEngine, remembered: Remembered) -> None:
-    from psycopg import AsyncConnection
+    from psycopg import AsyncConnection, OperationalError
 
     from uptane.storage.sql.postgresql_fleet import connection_url
 
-    async with await AsyncConnection.connect(connection_url(engine), autocommit=True) as connection:
+    url, loop = connection_url(engine), asyncio.get_running_loop()
+    lost: asyncio.Future[None] = loop.create_future()
+
+    async with await AsyncConnection.connect(url, autocommit=True, **_ALIVE) as connection:
         await connection.execute(f"LISTEN {CHANNEL}")
-        remembered.open()
-        while True:
-            async for told in connection.notifies(timeout=BEAT_SECONDS):
-                revision, _, vehicle = told.payload.partition(" ")
+
+        def told() -> None:
+            # The driver's own generator of notifications costs more than all the rest of an answer.
+            try:
+                connection.pgconn.consume_input()
+            except OperationalError as error:
+                loop.remove_reader(connection.fileno())
+                lost.set_exception(error)
+                return
+            while (notification := connection.pgconn.notifies()) is not None:
+                revision, _, vehicle = notification.extra.decode().partition(" ")
                 remembered.changed(VehicleIdentifier(vehicle), int(revision))
-            async with asyncio.timeout(BEAT_SECONDS):
-                await connection.execute("SELECT 1")
+
+        loop.add_reader(connection.fileno(), told)
+        try:
+            told()
+            remembered.open()
+            await lost
+        finally:
+            if not connection.closed:
+                loop.remove_reader(connection.fileno())
 
 
 async def _look(engine: AsyncEngine, remembered: Remembered) -> None:

@@ -1,6 +1,7 @@
 """Inventory and published metadata in one database: one statement reads a vehicle, one transaction changes it."""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
@@ -53,7 +54,7 @@ _PLACES: dict[str, TypeEngine[Any]] = {
     "shared": Boolean(),
     "time": UtcTime(),
 }
-"""The columns of the one statement; each table puts what it has into some of them."""
+"""The columns of the one statement, after the kind of row; each table puts what it has into some of them."""
 
 VEHICLE, ECU, ASSIGNMENT, DIRECTED, FILE = range(5)
 """What a row is."""
@@ -71,13 +72,15 @@ class SqlFleet(FleetStore):
         self._database = database_name(engine)
         self._reading = reading(postgresql=engine.dialect.name == "postgresql")
 
-    async def read(self, vehicle: VehicleIdentifier, names: Collection[str]) -> VehicleState | None:
+    async def read(
+        self, vehicle: VehicleIdentifier, names: Collection[str], last: VehicleState | None = None
+    ) -> VehicleState | None:
         """See `FleetStore.read`."""
         asked = {"vehicle": str(vehicle), "names": list(names)}
         with storage_errors(self._database):
             async with self._engine.connect() as connection:
                 found = (await connection.execute(self._reading, asked)).all()
-        return self._state(vehicle, found)
+        return self._state(vehicle, found, last)
 
     async def commit(self, vehicle: VehicleIdentifier, revision: int, changes: Changes) -> bool:
         """See `FleetStore.commit`."""
@@ -103,9 +106,11 @@ class SqlFleet(FleetStore):
                     await published.write(connection, publication.files, publication.mutable)
                 return True
 
-    def _state(self, vehicle: VehicleIdentifier, found: Iterable[Sequence[Any]]) -> VehicleState | None:
+    def _state(
+        self, vehicle: VehicleIdentifier, found: Iterable[Sequence[Any]], last: VehicleState | None
+    ) -> VehicleState | None:
         try:
-            return state_of(vehicle, found)
+            return state_of(vehicle, found, last)
         except FormatError as error:
             raise StorageError(
                 f"the inventory {self._database} is damaged: {error.what}",
@@ -157,60 +162,89 @@ def reading(*, postgresql: bool) -> CompoundSelect[Any]:
     )
 
 
-def state_of(vehicle: VehicleIdentifier, found: Iterable[Sequence[Any]]) -> VehicleState | None:
-    """The vehicle of the rows of `reading`; None for no vehicle. Raises FormatError for a damaged row."""
-    by_kind: dict[int, list[dict[str, Any]]] = {kind: [] for kind in range(5)}
-    for kind, *values in found:
-        by_kind[kind].append(dict(zip(_PLACES, values, strict=True)))
-    if not by_kind[VEHICLE]:
+def state_of(
+    vehicle: VehicleIdentifier, found: Iterable[Sequence[Any]], last: VehicleState | None = None
+) -> VehicleState | None:
+    """The vehicle of the rows of `reading`; None for no vehicle.
+
+    Args:
+        vehicle: which one.
+        found: the rows.
+        last: what was known of it before; what an ECU is made of is not checked again where the row says the same.
+
+    Raises:
+        FormatError: a damaged row.
+    """
+    before = {} if last is None else {str(ecu.ecu): ecu for ecu in last.ecus}
+    record, revision, files = None, 0, dict[str, bytes]()
+    ecus_, assigned, may = list[EcuRecord](), list[Assignment](), list[Directed]()
+    for row in found:
+        kind = row[0]
+        if kind == ECU:
+            ecus_.append(_ecu(vehicle, row, before.get(row[1])))
+        elif kind == ASSIGNMENT:
+            assigned.append(
+                Assignment(
+                    vehicle=vehicle,
+                    ecu=EcuIdentifier(row[1]),
+                    path=ImagePath(row[2]),
+                    image=row[7],
+                    install_order=row[10],
+                    encrypted=row[9],
+                )
+            )
+        elif kind == DIRECTED:
+            may.append(
+                Directed(
+                    vehicle=vehicle, ecu=EcuIdentifier(row[1]), number=row[10], path=ImagePath(row[2]), image=row[7]
+                )
+            )
+        elif kind == FILE:
+            files[row[2]] = row[7]
+        else:
+            revision = row[11]
+            record = VehicleRecord(
+                vehicle=vehicle, manifest_counter=row[10], manifest=row[7], manifest_received=_utc(row[14])
+            )
+    if record is None:
         return None
-    (row,) = by_kind[VEHICLE]
-    return VehicleState(
-        record=VehicleRecord(
-            vehicle=vehicle, manifest_counter=row["number"], manifest=row["data"], manifest_received=_utc(row["time"])
-        ),
-        revision=row["second"],
-        ecus=sorted((_ecu(vehicle, row) for row in by_kind[ECU]), key=attrgetter("ecu")),
-        assignments=sorted((_assignment(vehicle, row) for row in by_kind[ASSIGNMENT]), key=attrgetter("ecu")),
-        directed=sorted((_directed(vehicle, row) for row in by_kind[DIRECTED]), key=attrgetter("ecu", "number")),
-        files={row["text"]: row["data"] for row in by_kind[FILE]},
-    )
+    ecus_.sort(key=attrgetter("ecu"))
+    assigned.sort(key=attrgetter("ecu"))
+    may.sort(key=attrgetter("ecu", "number"))
+    return VehicleState(record=record, revision=revision, ecus=ecus_, assignments=assigned, directed=may, files=files)
 
 
-def _ecu(vehicle: VehicleIdentifier, row: rows.Row) -> EcuRecord:
-    named = {
+def _ecu(vehicle: VehicleIdentifier, row: Sequence[Any], before: EcuRecord | None) -> EcuRecord:
+    if before is not None and _made_of(before) == (*row[2:7], row[8], row[9], row[12], row[13]):
+        return replace(before, report=row[7], report_counter=row[10], report_received=_utc(row[14]))
+    named = dict(zip(_PLACES, row[1:], strict=True)) | {
         "vehicle": vehicle,
-        "hardware_id": row["text"],
-        "report": row["data"],
-        "key_material": row["material"],
-        "encryption_material": row["more"],
-        "report_counter": row["number"],
-        "is_primary": row["flag"],
-        "sole_key": None if row["shared"] else row["material"],
-        "report_received": _utc(row["time"]),
+        "hardware_id": row[2],
+        "report": row[7],
+        "key_material": row[8],
+        "encryption_material": row[9],
+        "report_counter": row[10],
+        "is_primary": row[12],
+        "sole_key": None if row[13] else row[8],
+        "report_received": _utc(row[14]),
         "retired": None,
     }
-    return rows.ecu_record({**row, **named})
+    return rows.ecu_record(named)
 
 
-def _assignment(vehicle: VehicleIdentifier, row: rows.Row) -> Assignment:
-    return Assignment(
-        vehicle=vehicle,
-        ecu=EcuIdentifier(row["ecu"]),
-        path=ImagePath(row["text"]),
-        image=row["data"],
-        install_order=row["number"],
-        encrypted=row["more"],
-    )
-
-
-def _directed(vehicle: VehicleIdentifier, row: rows.Row) -> Directed:
-    return Directed(
-        vehicle=vehicle,
-        ecu=EcuIdentifier(row["ecu"]),
-        number=row["number"],
-        path=ImagePath(row["text"]),
-        image=row["data"],
+def _made_of(ecu: EcuRecord) -> tuple[Any, ...]:
+    """What a row says of an ECU beside its reports, in the order of the columns."""
+    key, encryption = ecu.key, ecu.encryption_key
+    return (
+        ecu.hardware_id,
+        key.key_id,
+        key.key_type,
+        key.scheme,
+        None if encryption is None else encryption.key_type,
+        key.material,
+        None if encryption is None else encryption.material,
+        ecu.is_primary,
+        ecu.shares_key,
     )
 
 

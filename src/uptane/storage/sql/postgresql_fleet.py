@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
+import msgspec
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -24,7 +25,8 @@ CONNECTIONS = 4
 
 _COMMIT = f"""
 WITH said AS (
-  SELECT * FROM unnest(%(names)s::text[], %(datas)s::bytea[], %(olds)s::bytea[]) AS said(name, data, old)
+  SELECT name, decode(data, 'base64') AS data, decode(old, 'base64') AS old
+  FROM json_to_recordset(%(said)s::json -> 'mutable') AS m(name text, data text, old text)
 ), held AS (
   UPDATE vehicles SET revision = revision + 1,
     manifest_counter = coalesce(%(counter)s::bigint, manifest_counter),
@@ -35,25 +37,27 @@ WITH said AS (
     WHERE f.data IS DISTINCT FROM said.old)
   RETURNING vehicle, revision
 ), reported AS (
-  SELECT held.vehicle, r.* FROM held, unnest(%(ecus)s::text[], %(counters)s::bigint[], %(reports)s::bytea[],
-    %(times)s::timestamptz[], %(attacks)s::text[]) AS r(ecu, counter, report, received, attacks)
+  SELECT held.vehicle, ecu, counter, decode(report, 'base64') AS report, received, attacks
+  FROM held, json_to_recordset(%(said)s::json -> 'reports')
+    AS r(ecu text, counter bigint, report text, received timestamptz, attacks text)
 ), latest AS (
   UPDATE ecus SET report_counter = r.counter, report = r.report, report_received = r.received FROM reported r
   WHERE ecus.vehicle = r.vehicle AND ecus.ecu = r.ecu
 ), history AS (
   INSERT INTO reports (vehicle, ecu, counter, report, received, attacks_detected) SELECT * FROM reported
 ), may AS (
-  SELECT held.vehicle, d.* FROM held, unnest(%(may_ecus)s::text[], %(may_numbers)s::bigint[], %(may_paths)s::text[],
-    %(may_images)s::bytea[]) AS d(ecu, number, path, image)
+  SELECT held.vehicle, ecu, number, path, decode(image, 'base64') AS image
+  FROM held, json_to_recordset(%(said)s::json -> 'may') AS d(ecu text, number bigint, path text, image text)
 ), ruled_out AS (
-  DELETE FROM directed USING held WHERE directed.vehicle = held.vehicle AND directed.ecu = ANY(%(changed)s::text[])
+  DELETE FROM directed USING held WHERE directed.vehicle = held.vehicle AND directed.ecu IN (
+      SELECT json_array_elements_text(%(said)s::json -> 'changed'))
     AND NOT EXISTS (SELECT FROM may WHERE may.ecu = directed.ecu AND may.number = directed.number)
 ), may_have AS (
   INSERT INTO directed (vehicle, ecu, number, path, image) SELECT * FROM may
   ON CONFLICT (vehicle, ecu, number) DO UPDATE SET path = excluded.path, image = excluded.image
 ), added AS (
-  INSERT INTO metadata_files (vehicle, name, data) SELECT held.vehicle, n.name, n.data
-  FROM held, unnest(%(new_names)s::text[], %(new_datas)s::bytea[]) AS n(name, data)
+  INSERT INTO metadata_files (vehicle, name, data) SELECT held.vehicle, name, decode(data, 'base64')
+  FROM held, json_to_recordset(%(said)s::json -> 'files') AS n(name text, data text)
 ), replaced AS (
   INSERT INTO metadata_files (vehicle, name, data) SELECT held.vehicle, said.name, said.data FROM held, said
   ON CONFLICT (vehicle, name) DO UPDATE SET data = excluded.data
@@ -93,9 +97,12 @@ class PostgresqlFleet(SqlFleet):
         finally:
             await self._pool.close()
 
-    async def read(self, vehicle: VehicleIdentifier, names: Collection[str]) -> VehicleState | None:
+    async def read(
+        self, vehicle: VehicleIdentifier, names: Collection[str], last: VehicleState | None = None
+    ) -> VehicleState | None:
         """See `FleetStore.read`."""
-        return self._state(vehicle, await self._rows(self._read, {"vehicle": str(vehicle), "names": list(names)}))
+        found = await self._rows(self._read, {"vehicle": str(vehicle), "names": list(names)})
+        return self._state(vehicle, found, last)
 
     async def commit(self, vehicle: VehicleIdentifier, revision: int, changes: Changes) -> bool:
         """See `FleetStore.commit`."""
@@ -142,30 +149,39 @@ def connection_url(engine: AsyncEngine) -> str:
 
 
 def _values(changes: Changes) -> dict[str, Any]:
+    """The parameters: rows as one JSON text, as the driver needs longer for arrays. Bytes are base64 in it."""
     record, publication = changes.record, changes.publication
-    reports = [(ecu, rules.storable_report(stored)) for ecu, stored in changes.reports]
-    may = [each for images in changes.directed.values() for each in images]
-    mutable = {} if publication is None else publication.mutable
-    replaced = {} if publication is None else publication.replaced
-    new = () if publication is None else publication.files
+    for _, stored in changes.reports:
+        rules.storable_report(stored)
+    rows = {
+        "reports": [
+            {
+                "ecu": ecu.ecu,
+                "counter": stored.counter,
+                "report": stored.report,
+                "received": stored.received,
+                "attacks": stored.attacks_detected,
+            }
+            for ecu, stored in changes.reports
+        ],
+        "changed": list(changes.directed),
+        "may": [
+            {"ecu": each.ecu, "number": each.number, "path": each.path, "image": each.image}
+            for images in changes.directed.values()
+            for each in images
+        ],
+        "mutable": [
+            {"name": name, "data": data, "old": publication.replaced.get(name)}
+            for name, data in publication.mutable.items()
+        ]
+        if publication is not None
+        else [],
+        "files": [{"name": name, "data": data} for name, data in publication.files] if publication is not None else [],
+    }
     return {
         "counter": None if record is None else record.manifest_counter,
         "manifest": None if record is None else record.manifest,
         "received": None if record is None else record.manifest_received,
-        "ecus": [str(ecu.ecu) for ecu, _ in reports],
-        "counters": [stored.counter for _, stored in reports],
-        "reports": [stored.report for _, stored in reports],
-        "times": [stored.received for _, stored in reports],
-        "attacks": [stored.attacks_detected for _, stored in reports],
-        "changed": [str(ecu) for ecu in changes.directed],
-        "may_ecus": [str(each.ecu) for each in may],
-        "may_numbers": [each.number for each in may],
-        "may_paths": [str(each.path) for each in may],
-        "may_images": [each.image for each in may],
-        "names": list(mutable),
-        "datas": list(mutable.values()),
-        "olds": [replaced.get(name) for name in mutable],
-        "new_names": [name for name, _ in new],
-        "new_datas": [data for _, data in new],
+        "said": msgspec.json.encode(rows, enc_hook=str).decode(),
         "tell": publication is not None,
     }
