@@ -30,7 +30,7 @@ PROGRAM = Path(__file__).with_name("endless_secondary.py")
 
 def content(release: int) -> bytes:
     """An image of many blocks."""
-    return f"release {release} ".encode() * 100_000
+    return f"release {release} ".encode() * 25_000
 
 
 @pytest.mark.slow

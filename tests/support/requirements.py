@@ -129,6 +129,7 @@ def evidence_exists(evidence: str) -> bool:
     return part in text
 
 
+@lru_cache(maxsize=1)
 def marks_of_tests() -> Mapping[str, tuple[str, ...]]:
     """The clauses that each test file's marks name, by `file::test` or `file` alone, without running anything."""
     found: dict[str, tuple[str, ...]] = {}

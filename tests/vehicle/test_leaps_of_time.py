@@ -127,6 +127,20 @@ def test_a_good_cycle_without_news_carries_the_bound_on(car: Vehicle) -> None:
     assert "vouches" not in "".join(car.primary.memory.state.attacks)
 
 
+def test_an_ecu_that_starts_anew_for_each_cycle_counts_from_its_last_good_ones(car: Vehicle) -> None:
+    """Counted from when it was made, the last step would be a leap, and its time not kept."""
+    for _ in range(5):
+        car.restart_primary()
+        stand_still(car, days=5)
+        car.primary.update_cycle()
+    car.restart_primary()
+    car.fleet.later(days=LONGEST_LEAP_DAYS - 11)
+    with pytest.raises(ExpiredMetadataError):
+        car.primary.update_cycle()
+    assert car.primary.memory.state.time == car.fleet.now
+    assert "vouches" not in "".join(car.primary.memory.state.attacks)
+
+
 def test_the_bound_can_be_tight_and_the_car_is_none_the_worse(profile: Profile) -> None:
     car = Vehicle(Fleet(profile), longest_leap_days=0)
     car.primary.memory.longest_leap = timedelta(0)

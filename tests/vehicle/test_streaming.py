@@ -326,6 +326,15 @@ def test_nobody_can_put_something_else_in_the_place_of_an_ecus_copy(car: Vehicle
     assert door.get_backup_block(TCU, name, 2) == FACTORY[2:]
 
 
+def test_an_ecu_that_is_taken_out_leaves_no_transfer_open(car: Vehicle) -> None:
+    door, name = car.primary.secondaries, stored_as(car.secondary.memory.state.installed)
+    assert not door.back_up(TCU, name, 0, FACTORY[:3])
+    assert door.get_image_block(TCU, slot_of(image(PATH, FRESH)), 0) == FRESH
+    assert door._backups._incoming and door._blocks._open
+    door.retire_secondary(TCU)
+    assert not door._backups._incoming and not door._blocks._open
+
+
 def test_a_copy_outlives_the_primarys_cycles_and_its_restart_and_ends_with_the_next_one(car: Vehicle) -> None:
     door, before = car.primary.secondaries, stored_as(car.secondary.memory.state.installed)
     car.cycle()

@@ -169,8 +169,15 @@ class AttestedTime:
         )
 
     def was_good(self) -> None:
-        """Metadata was found good by the time of this cycle, which is durable."""
-        self._judged = self._memory.state.time
+        """Metadata was found good by the time of this cycle, which is durable.
+
+        That it was is written down with the next time, and at once only where the last record is old: an ECU that
+        starts anew for each cycle would otherwise never know.
+        """
+        state = self._memory.state
+        self._judged = state.time
+        if state.time - (state.judged_time or state.time) > self._memory.longest_leap / 3:
+            self._memory.change(judged_time=state.time)
 
     def doubt(self, error: SecurityError) -> BadTimeAttestationError | None:
         """What to tell beside an error: metadata has expired, or the time by which it was judged is a false one."""

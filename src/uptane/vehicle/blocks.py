@@ -48,6 +48,10 @@ class BlockReader:
             self._open[ecu] = name, offset + len(chunk), held[2]
         return chunk
 
+    def forget(self, ecu: EcuIdentifier) -> None:
+        """The ECU is gone, and reads no further."""
+        self._open.pop(ecu, None)
+
     def _from(self, name: str, offset: int) -> Iterator[bytes]:
         chunks = self._slots.chunks(name)
         if chunks is None:
@@ -123,6 +127,11 @@ class Backups:
         except UptaneError:
             self._drop(ecu)
             raise
+
+    def forget(self, ecu: EcuIdentifier) -> None:
+        """The ECU is gone: what it has begun to leave or to read is closed."""
+        self._drop(ecu)
+        self._reader.forget(ecu)
 
     def _has(self, ecu: EcuIdentifier, file: ImageFile) -> bool:
         name = stored_as(file)

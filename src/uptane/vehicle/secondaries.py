@@ -146,6 +146,9 @@ class Secondaries:
             gone: dict[str, bytes | None] = dict.fromkeys(self._memory.names(f"secondary/{ecu}/"))
             self._memory.write(gone | {_retired_name(ecu): self._memory.require(_key_name(ecu))})
             self._offer = self._offer.without(ecu)
+        with self._transfers:
+            self._blocks.forget(ecu)
+            self._backups.forget(ecu)
 
     def _refuse_retired(self, ecu: EcuIdentifier, offered: bytes) -> None:
         for name in self._memory.names(_retired_name("")):
