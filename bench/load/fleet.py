@@ -1,6 +1,5 @@
 """A fleet for the load: vehicles with keys and certificates, on record, and all that they will send, signed already."""
 
-import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -83,14 +82,14 @@ async def publish_images(systems: Systems, releases: int) -> dict[tuple[int, int
     return made
 
 
-async def make_fleet(systems: Systems, count: int, manifests: Sequence[int], folder: Path) -> Bare:
-    """Puts vehicles on record with their first, empty metadata, and writes what the generator needs to `folder`.
+async def make_fleet(systems: Systems, count: int, manifests: Sequence[int], folder: Path) -> tuple[list[Car], Bare]:
+    """Puts vehicles on record with their first, empty metadata.
 
     Args:
         systems: the servers' stores.
         count: how many vehicles.
         manifests: the release that the ECUs run in each manifest that a vehicle will send.
-        folder: for the generator.
+        folder: for their credentials.
     """
     authority = CertificateAuthority.in_folder(certificates_of(systems.settings), now=utc_now())
     now, cars, bare = utc_now().replace(microsecond=0), [], None
@@ -104,9 +103,8 @@ async def make_fleet(systems: Systems, count: int, manifests: Sequence[int], fol
         said = [_manifest(systems.settings.profile, number, signers, r, n, now) for n, r in enumerate(manifests, 1)]
         cars.append(Car(credentials=held.file, manifests=tuple(raw for raw, _ in said)))
         bare = said[0][1] if bare is None else bare
-    (folder / "cars.pickle").write_bytes(pickle.dumps(cars))
     assert bare is not None
-    return bare
+    return cars, bare
 
 
 async def assign_release(systems: Systems, count: int, images: dict[tuple[int, int], Image], release: int) -> None:

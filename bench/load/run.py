@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import pickle
 import statistics
 import subprocess
 import sys
@@ -93,7 +94,8 @@ async def _measure(folder: Path, settings: Settings, size: Size, postgresql_pid:
     await initialise(settings)
     async with open_systems(settings) as systems:
         images = await publish_images(systems, max(RUNS))
-        bare = await make_fleet(systems, size.vehicles, RUNS, folder)
+        cars, bare = await make_fleet(systems, size.vehicles, RUNS, folder)
+        (folder / "cars.pickle").write_bytes(pickle.dumps(cars))
         await assign_release(systems, size.vehicles, images, 1)
         seen, costs = Seen(), [_bare_cost(bare)]
         with director(settings.folder, settings.listen.port) as worker, _generator(folder, settings) as generator:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from uptane.metadata.errors import UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.storage.sql.revisions import CHANNEL
 
@@ -57,7 +58,8 @@ async def keep_telling(engine: AsyncEngine, remembered: Remembered) -> None:
 
 
 async def _listen(engine: AsyncEngine, remembered: Remembered) -> None:
-    from psycopg import AsyncConnection, OperationalError
+    from psycopg import AsyncConnection
+    from psycopg import Error as PostgresqlError
 
     from uptane.storage.sql.postgresql_fleet import connection_url
 
@@ -67,26 +69,27 @@ async def _listen(engine: AsyncEngine, remembered: Remembered) -> None:
     async with await AsyncConnection.connect(url, autocommit=True, **_ALIVE) as connection:
         await connection.execute(f"LISTEN {CHANNEL}")
 
+        descriptor = connection.fileno()  # which a lost connection does not tell any more
+
         def told() -> None:
             # The driver's own generator of notifications costs more than all the rest of an answer.
             try:
                 connection.pgconn.consume_input()
-            except OperationalError as error:
-                loop.remove_reader(connection.fileno())
-                lost.set_exception(error)
-                return
-            while (notification := connection.pgconn.notifies()) is not None:
-                revision, _, vehicle = notification.extra.decode().partition(" ")
-                remembered.changed(VehicleIdentifier(vehicle), int(revision))
+                while (notification := connection.pgconn.notifies()) is not None:
+                    revision, _, vehicle = notification.extra.decode().partition(" ")
+                    remembered.changed(VehicleIdentifier(vehicle), int(revision))
+            except (PostgresqlError, UptaneError, ValueError) as error:
+                loop.remove_reader(descriptor)
+                if not lost.done():
+                    lost.set_exception(error)
 
-        loop.add_reader(connection.fileno(), told)
+        loop.add_reader(descriptor, told)
         try:
             told()
             remembered.open()
             await lost
         finally:
-            if not connection.closed:
-                loop.remove_reader(connection.fileno())
+            loop.remove_reader(descriptor)
 
 
 async def _look(engine: AsyncEngine, remembered: Remembered) -> None:

@@ -35,7 +35,7 @@ from uptane.storage.sql import rows
 from uptane.storage.sql.engine import database_name, storage_errors
 from uptane.storage.sql.inventory import SqlTransaction
 from uptane.storage.sql.metadata import SqlPublished
-from uptane.storage.sql.revisions import raised_revision
+from uptane.storage.sql.revisions import raise_revision, revision_of
 from uptane.storage.sql.schema import UtcTime, assignments, directed, ecus, metadata_files, vehicles
 
 _PLACES: dict[str, TypeEngine[Any]] = {
@@ -86,10 +86,10 @@ class SqlFleet(FleetStore):
         """See `FleetStore.commit`."""
         with storage_errors(self._database):
             async with self._engine.connect() as connection, connection.begin() as whole:
-                raised = (await connection.execute(raised_revision(connection, str(vehicle)))).first()
-                if raised is None or raised[0] != revision + 1:
+                if await revision_of(connection, str(vehicle)) != revision:
                     await whole.rollback()
                     return False
+                await raise_revision(connection, str(vehicle))
                 transaction = SqlTransaction(connection, self._database, {str(vehicle)})
                 if changes.record is not None:
                     await transaction.update_vehicle(changes.record)

@@ -27,7 +27,7 @@ from uptane.metadata.keys import PublicKey
 from uptane.storage import inventory_rules as rules
 from uptane.storage.sql import rows
 from uptane.storage.sql.engine import WAIT_SECONDS, database_name, open_engine, storage_errors
-from uptane.storage.sql.revisions import raised_revision
+from uptane.storage.sql.revisions import raise_revision
 from uptane.storage.sql.schema import alerts, assignments, create_schema, directed, ecus, reports, vehicles
 
 T = TypeVar("T")
@@ -255,7 +255,8 @@ class SqlTransaction:
         """Raises the vehicle's revision, once in a transaction; its row comes first, so that transactions queue up."""
         if str(vehicle) not in self._changed:
             self._changed.add(str(vehicle))
-            await self._execute(raised_revision(self._connection, str(vehicle)))
+            with self._border():
+                await raise_revision(self._connection, str(vehicle))
 
     async def _require_vehicle(self, vehicle: VehicleIdentifier) -> None:
         if await self.vehicle(vehicle) is None:
@@ -313,7 +314,7 @@ class SqlTransaction:
                 return None
             return touched[0]
 
-    async def _execute(self, query: Executable) -> CursorResult[Any]:
+    async def _execute(self, query: Select[Any]) -> CursorResult[Any]:
         with self._border():
             result: CursorResult[Any] = await self._connection.execute(query)
             return result

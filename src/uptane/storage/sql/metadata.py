@@ -10,7 +10,7 @@ from uptane.metadata.errors import StorageError, UnknownVehicleError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.signing.ports import MetadataStore
 from uptane.storage.sql.engine import database_name, storage_errors
-from uptane.storage.sql.revisions import raised_revision
+from uptane.storage.sql.revisions import raise_revision
 from uptane.storage.sql.schema import metadata_files
 
 
@@ -48,7 +48,7 @@ class SqlPublished(MetadataStore):
         """
         with storage_errors(self._database):
             async with self._engine.begin() as connection:
-                if (await connection.execute(raised_revision(connection, self._vehicle))).first() is None:
+                if not await raise_revision(connection, self._vehicle):
                     raise UnknownVehicleError(f"vehicle {self._vehicle} is not in the inventory", vehicle=self._vehicle)
                 await self.write(connection, files, mutable)
 

@@ -1,10 +1,7 @@
 """The revision of a vehicle rises with every change of its records and its metadata, and other processes are told."""
 
-from typing import Any
-
-from sqlalchemy import Text, cast, func, update
+from sqlalchemy import Text, cast, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from uptane.storage.sql.schema import vehicles
 
@@ -12,13 +9,20 @@ CHANNEL = "uptane_vehicle"
 """Where PostgreSQL tells of a change, once it is committed: the new revision, a space, the vehicle."""
 
 
-def raised_revision(connection: AsyncConnection, vehicle: str) -> ReturningUpdate[Any]:
-    """The statement that raises it, and holds the vehicle until the transaction ends; one row, the new revision first.
+async def revision_of(connection: AsyncConnection, vehicle: str) -> int | None:
+    """The revision, which nobody else raises until the transaction ends; None for no such vehicle."""
+    query = select(vehicles.c.revision).where(vehicles.c.vehicle == vehicle).with_for_update()
+    found: int | None = (await connection.execute(query)).scalar()
+    return found
+
+
+async def raise_revision(connection: AsyncConnection, vehicle: str) -> bool:
+    """Raises it, and holds the vehicle until the transaction ends; False for no such vehicle.
 
     The vehicle is the first thing that a writing transaction takes, so that no two wait for each other.
     """
     raised = update(vehicles).where(vehicles.c.vehicle == vehicle).values(revision=vehicles.c.revision + 1)
     if connection.dialect.name != "postgresql":
-        return raised.returning(vehicles.c.revision)
+        return bool((await connection.execute(raised)).rowcount)
     said = func.concat(cast(vehicles.c.revision, Text), " ", vehicles.c.vehicle)
-    return raised.returning(vehicles.c.revision, func.pg_notify(CHANNEL, said))
+    return (await connection.execute(raised.returning(func.pg_notify(CHANNEL, said)))).first() is not None
