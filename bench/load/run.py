@@ -29,9 +29,6 @@ RUNS = (0, 1, 2, 2, 3)
 SIGNATURES = 3
 """Targets, Snapshot and Timestamp."""
 
-STATISTICS_SECONDS = 1.2
-"""After which PostgreSQL's count of transactions is complete."""
-
 SIGNED_BYTES = 2_000
 """What a signature is made over: Targets of ten images."""
 
@@ -44,11 +41,13 @@ class Size:
         vehicles: of the fleet.
         polls: of a vehicle without a change, in each of the two passes that count.
         batch: vehicles that have a connection at the same time.
+        statistics: seconds after which PostgreSQL's count of transactions is complete.
     """
 
     vehicles: int = 1_000
     polls: int = 22
     batch: int = 250
+    statistics: float = 1.2
 
 
 @dataclass(slots=True)
@@ -137,7 +136,7 @@ class _Load:
 
     async def _transactions(self) -> int:
         """What PostgreSQL has committed; sessions tell it within a second."""
-        await asyncio.sleep(STATISTICS_SECONDS)
+        await asyncio.sleep(self._size.statistics)
         async with self._systems.engine.connect() as connection:
             asked = text("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
             return int((await connection.execute(asked)).scalar_one())
