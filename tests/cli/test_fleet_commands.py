@@ -55,7 +55,7 @@ def test_every_example_runs_as_it_is_printed(servers: Path, capsys: pytest.Captu
     assert "not registered" in capsys.readouterr().err
     assert said(capsys, *example("vehicle list")) == {"vehicles": ["VIN123"]}
     shown = said(capsys, *example("vehicle show"))
-    assert shown == {"vehicle": "VIN123", "last_manifest": None, "ecus": [], "alerts": []}
+    assert shown == {"vehicle": "VIN123", "last_seen": None, "last_manifest": None, "ecus": [], "alerts": []}
     listed = said(capsys, *example("image list"))
     assert listed == {"images": [{"name": "firmware.img", "role": "targets", "length": 20, "release": 2}]}
     token = said(capsys, *example("vehicle token"))["token"]

@@ -24,6 +24,7 @@ from uptane.storage.key_files import KeyFolder
 from uptane.storage.object_images import ImageObjects
 from uptane.storage.objects import PublishedObjects
 from uptane.storage.places import Place, open_place
+from uptane.storage.sql.contacts import SqlContacts
 from uptane.storage.sql.fleet import SqlFleet
 from uptane.storage.sql.inventory import SqlInventory, open_inventory
 from uptane.storage.sql.metadata import SqlPublished
@@ -46,6 +47,7 @@ class Systems:
         inventory: the Director's database.
         engine: of that database.
         cache: what the Director remembers of vehicles, while it is told of changes by others.
+        contacts: when vehicles were last heard of.
         director, image_repository, timeserver: the systems.
         image_metadata, images: what the Image repository publishes.
     """
@@ -54,6 +56,7 @@ class Systems:
     inventory: SqlInventory
     engine: AsyncEngine
     cache: VehicleCache
+    contacts: SqlContacts
     director: Director
     image_repository: ImageRepository
     timeserver: Timeserver
@@ -172,6 +175,7 @@ async def _systems(settings: Settings, inventory: SqlInventory, fleet: SqlFleet)
         inventory=inventory,
         engine=engine,
         cache=cache,
+        contacts=SqlContacts(engine),
         director=director,
         image_repository=repository,
         timeserver=Timeserver(profile, signer(settings, TIMESERVER_KEY)),

@@ -139,7 +139,7 @@ def application(systems: Systems, which: frozenset[System], contacts: FirstConta
         routes += repository_routes(common, systems.image_metadata, _images(systems))
     if System.TIMESERVER in which:
         routes += timeserver_routes(common, systems.timeserver)
-    return DeviceApi(routes, at_once)
+    return DeviceApi(routes, at_once, lambda vehicle: systems.contacts.saw(vehicle, utc_now()))
 
 
 def _images(systems: Systems) -> Application:
@@ -184,11 +184,17 @@ async def serving(settings: Settings, which: frozenset[System], listener: socket
         tls = server_tls(certificate=files.certificate, key=files.key, client_authorities=authority.certificate)
         reading = asyncio.create_task(revoked.keep_reading())
         told = asyncio.create_task(keep_telling(systems.engine, systems.cache))
+        flushing = asyncio.create_task(systems.contacts.keep_flushing())
         try:
             yield TlsServer(app, listener, tls=tls)
         finally:
             reading.cancel()
             told.cancel()
+            flushing.cancel()
+            try:
+                await systems.contacts.flush()
+            except UptaneError:
+                _log.exception("the last contacts of vehicles could not be written")
 
 
 def certificates_of(settings: Settings) -> Path:

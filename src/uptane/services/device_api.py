@@ -20,10 +20,10 @@ from uptane.formats.json_fields import Fields
 from uptane.formats.profile import Profile
 from uptane.formats.profiles import PROFILES
 from uptane.metadata.errors import FormatError, UptaneError
-from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier
+from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.services.asgi import FIXED_HEADERS, Application, Receive, Scope, Send
-from uptane.services.identity import identity_of
+from uptane.services.identity import IDENTITY, Identity, identity_of
 from uptane.services.problems import problem, refusal
 from uptane.services.request_body import BodyRefused, read_body
 from uptane.timeserver.timeserver import Timeserver
@@ -202,16 +202,26 @@ class DeviceApi:
     Args:
         routes: of the systems that run here; the paths of others do not exist.
         at_once: what answers before anything is routed, where it can.
+        saw: is told of each request of a vehicle.
     """
 
-    def __init__(self, routes: Sequence[BaseRoute], at_once: AtOnce | None = None) -> None:
+    def __init__(
+        self,
+        routes: Sequence[BaseRoute],
+        at_once: AtOnce | None = None,
+        saw: Callable[[VehicleIdentifier], None] = lambda vehicle: None,
+    ) -> None:
         self._router = Router(list(routes))
         self._at_once = at_once
+        self._saw = saw
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request."""
         if scope["type"] != "http":
             return
+        identity = scope.get(IDENTITY)
+        if isinstance(identity, Identity):
+            self._saw(identity.vehicle)
         try:
             if self._at_once is None or not await self._at_once.answers(scope, receive, send):
                 await self._router(scope, receive, send)
