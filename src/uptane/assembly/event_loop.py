@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 ResultT = TypeVar("ResultT")
 
 GARBAGE_THRESHOLDS = (20_000, 20, 100)
-"""For `gc.set_threshold`. What a server remembers of vehicles is long-lived and in no cycle. With Python's own numbers all
-of it was gone through again and again: the p99 of manifests in `make load` was 153 ms, and is 43 to 47 ms with these."""
+"""For `gc.set_threshold`. What a server remembers of vehicles is long-lived and in no cycle; with Python's own numbers it
+was gone through again and again: the p99 of manifests in `make load` was 153 ms, and is 43 to 47 ms with these."""
 
 
 def run(main: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Runs a program on uvloop, which needs two thirds of asyncio's time for HTTPS, and on asyncio where that is missing."""
+    """Runs a program on uvloop, two thirds of asyncio's time for HTTPS, or on asyncio where that is missing."""
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     gc.freeze()
     try:
