@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 ResultT = TypeVar("ResultT")
 
 GARBAGE_THRESHOLDS = (20_000, 20, 100)
-"""For `gc.set_threshold`. What a server remembers of vehicles is long-lived and in no cycle; with Python's own numbers it
-was gone through again and again: the p99 of manifests in `make load` was 153 ms, and is 43 to 47 ms with these."""
+"""For `gc.set_threshold`. What a server remembers of vehicles is long-lived and in no cycle; with Python's own numbers
+it was gone through again and again: the p99 of manifests in `make load` was 153 ms, and is 43 to 47 ms with these."""
 
 
 def run(main: Coroutine[Any, Any, ResultT]) -> ResultT:
