@@ -70,6 +70,12 @@ def test_what_was_out_of_date_before_it_was_built_on_stays_so(cache: VehicleCach
     assert cache.current(CAR) is None
 
 
+def test_a_write_that_was_cut_off_leaves_nothing_current(cache: VehicleCache) -> None:
+    with pytest.raises(KeyboardInterrupt), cache.changing(CAR):
+        raise KeyboardInterrupt
+    assert cache.current(CAR) is None
+
+
 def test_nothing_is_current_while_changes_may_be_missed(cache: VehicleCache) -> None:
     with cache.reading(TRUCK):
         cache.close()

@@ -173,3 +173,17 @@ def test_every_write_of_anybody_raises_the_revision(tell: Callable[..., None]) -
         assert await fleet.read(CAR, ()) is not None and (await fleet.read(TRUCK, ())).revision == 1  # type: ignore[union-attr]
 
     tell(story)
+
+
+def test_a_publication_that_builds_on_what_somebody_has_replaced_is_refused(tell: Callable[..., None]) -> None:
+    async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
+        one, other = (SqlPublished(inventory.engine, CAR) for _ in range(2))
+        assert await one.read("a.der") is None and await other.read("a.der") is None
+        await one.publish([], {"a.der": b"one"})
+        with pytest.raises(StorageError, match="somebody else has published"):
+            await other.publish([("1.a.der", b"other")], {"a.der": b"other"})
+        assert await other.read("a.der") == b"one" and await other.read("1.a.der") is None
+        await other.publish([], {"a.der": b"other"})
+        await one.publish([], {"a.der": b"one, which has read nothing since"})
+
+    tell(story)

@@ -116,6 +116,9 @@ class VehicleCache:
         self._changed[vehicle] = 0 if self.current(vehicle) is not None else _EVERYTHING
         try:
             yield
+        except BaseException:
+            self.changed(vehicle)  # whether it was written is not known
+            raise
         finally:
             self._changed.pop(vehicle, None)
 
