@@ -22,7 +22,7 @@ export PIP_NO_INPUT = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check conformance mutants format format-check lint types imports coverage walkthrough \
-  bench bench-check bench-start fuzz audit
+  bench bench-check bench-start load fuzz audit
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -71,6 +71,9 @@ walkthrough: $(INSTALLED)  ## the walkthrough in every format
 
 bench: $(INSTALLED)  ## speed and memory, beside tuf and beside the bare signatures: writes docs/benchmarks.md
 	$(BIN)/python -m bench
+
+load: $(INSTALLED)  ## what a fleet costs the Director on PostgreSQL over mutual TLS: writes docs/load.md (LOAD=--print)
+	nice $(BIN)/python -m bench.load $(LOAD)
 
 bench-check: $(INSTALLED)  ## fails when a ratio of the benchmarks got worse by more than a third (15 s)
 	$(BIN)/python -m bench --check

@@ -74,7 +74,7 @@ def test_no_table_of_methods_names_one_that_is_not_there() -> None:
 
 def test_every_route_of_the_device_api_is_listed() -> None:
     routes = [
-        *director_routes(ANYTHING, ANYTHING, ANYTHING),
+        *director_routes(ANYTHING, ANYTHING),
         *repository_routes(ANYTHING, ANYTHING, ANYTHING),
         *timeserver_routes(ANYTHING, ANYTHING),
         *first_contact_routes(ANYTHING),

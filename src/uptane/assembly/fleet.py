@@ -241,7 +241,7 @@ async def show_vehicle(systems: Systems, vin: str) -> dict[str, Any]:
         }
         for ecu in await director.ecus(vehicle)
     ]
-    received = record.manifest_received
+    received, seen = record.manifest_received, await systems.contacts.last(vehicle)
     alerts = [
         f"{alert.time:%Y-%m-%dT%H:%M:%SZ} {alert.code}: {alert.text}" for alert in await director.alerts(vehicle, 10)
     ]
@@ -249,6 +249,7 @@ async def show_vehicle(systems: Systems, vin: str) -> dict[str, Any]:
     return {
         "vehicle": vin,
         "retired": None if retired is None else f"{retired:%Y-%m-%dT%H:%M:%SZ}",
+        "last_seen": None if seen is None else f"{seen:%Y-%m-%dT%H:%M:%SZ}",
         "last_manifest": None if received is None else f"{received:%Y-%m-%dT%H:%M:%SZ}",
         "ecus": ecus,
         "alerts": alerts,

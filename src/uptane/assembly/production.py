@@ -5,7 +5,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from uptane.assembly.settings import Settings
 from uptane.director.director import Director
 from uptane.director.encrypting import ImageEncryption
+from uptane.director.vehicle_cache import VehicleCache
 from uptane.image_repository.repository import ImageRepository
 from uptane.metadata.errors import ProvisioningError
 from uptane.metadata.identifiers import VehicleIdentifier
@@ -29,6 +30,8 @@ from uptane.storage.key_files import KeyFolder
 from uptane.storage.object_images import ImageObjects
 from uptane.storage.objects import PublishedObjects
 from uptane.storage.places import Place, open_place
+from uptane.storage.sql.contacts import SqlContacts
+from uptane.storage.sql.fleet import SqlFleet
 from uptane.storage.sql.inventory import SqlInventory, open_existing_inventory, open_inventory
 from uptane.storage.sql.metadata import SqlPublished
 from uptane.timeserver.timeserver import Timeserver
@@ -36,6 +39,9 @@ from uptane.verification.trusted import Held
 
 DIRECTOR, IMAGE_REPOSITORY = "director", "image-repository"
 TIMESERVER_KEY = "timeserver"
+
+LISTED_FOR = timedelta(seconds=1)
+"""How long the Director believes an entry of the Image repository that it has verified."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +52,8 @@ class Systems:
         settings: what they were made from.
         inventory: the Director's database.
         engine: of that database.
+        cache: what the Director remembers of vehicles, while it is told of changes by others.
+        contacts: when vehicles were last heard of.
         director, image_repository, timeserver: the systems.
         image_metadata, images: what the Image repository publishes.
         place: where that is, and the images that the Director hosts.
@@ -54,6 +62,8 @@ class Systems:
     settings: Settings
     inventory: SqlInventory
     engine: AsyncEngine
+    cache: VehicleCache
+    contacts: SqlContacts
     director: Director
     image_repository: ImageRepository
     timeserver: Timeserver
@@ -154,9 +164,21 @@ async def open_systems(settings: Settings) -> AsyncIterator[Systems]:
     """
     inventory = await open_existing_inventory(settings.database_url)
     try:
-        yield await _systems(settings, inventory)
+        async with _fleet(inventory) as fleet:
+            yield await _systems(settings, inventory, fleet)
     finally:
         await inventory.dispose()
+
+
+@asynccontextmanager
+async def _fleet(inventory: SqlInventory) -> AsyncIterator[SqlFleet]:
+    if inventory.engine.dialect.name != "postgresql":
+        yield SqlFleet(inventory.engine)
+        return
+    from uptane.storage.sql.postgresql_fleet import PostgresqlFleet
+
+    async with PostgresqlFleet(inventory.engine).open() as fleet:
+        yield fleet
 
 
 def _image_repository(
@@ -168,7 +190,7 @@ def _image_repository(
     return ImageRepository(profile=settings.profile, metadata=metadata, images=images, turn=taken), metadata, images
 
 
-async def _systems(settings: Settings, inventory: SqlInventory) -> Systems:
+async def _systems(settings: Settings, inventory: SqlInventory, fleet: SqlFleet) -> Systems:
     profile = settings.profile
     place = storage_of(settings)
     repository, metadata, images = _image_repository(settings, place)
@@ -179,20 +201,26 @@ async def _systems(settings: Settings, inventory: SqlInventory) -> Systems:
             f"the Image repository in {settings.storage.url} has published nothing",
             next_step="Make servers with: uptane init FOLDER.",
         )
-    keys, engine = signers_of(settings, DIRECTOR), inventory.engine
+    keys, engine, cache = signers_of(settings, DIRECTOR), inventory.engine, VehicleCache()
     director = Director(
         profile=profile,
         inventory=inventory,
         metadata=lambda vehicle: SqlPublished(engine, vehicle),
         root=root_of(keys),
-        catalog=VerifiedImageCatalog(published=metadata, profile=profile, held=Held(root=first)),
+        catalog=VerifiedImageCatalog(
+            published=metadata, profile=profile, held=Held(root=first), believed_for=LISTED_FOR
+        ),
         encryption=ImageEncryption(hosted=partial(hosted_images, place), random_bytes=secrets.token_bytes),
+        fleet=fleet,
+        cache=cache,
     )
     director.add_signers(keys.values())
     return Systems(
         settings=settings,
         inventory=inventory,
         engine=engine,
+        cache=cache,
+        contacts=SqlContacts(engine),
         director=director,
         image_repository=repository,
         timeserver=Timeserver(profile, signer(settings, TIMESERVER_KEY)),

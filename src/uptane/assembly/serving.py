@@ -24,6 +24,7 @@ from uptane.metadata.errors import SettingsError, SpoofingError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.vehicle_certificate import read_vehicle_certificate
 from uptane.services.device_api import (
+    AtOnce,
     Common,
     DeviceApi,
     director_routes,
@@ -39,6 +40,7 @@ from uptane.services.object_files import ObjectFiles
 from uptane.services.observed import Observed
 from uptane.storage.atomic_files import Folder
 from uptane.storage.certificate_authority import CertificateAuthority, ServerFiles
+from uptane.storage.sql.changes import keep_telling
 from uptane.storage.sql.enrolment import SqlEnrolment, retired_vehicle
 
 REVOCATION_SECONDS = 10.0
@@ -135,15 +137,17 @@ def application(systems: Systems, which: frozenset[System], contacts: FirstConta
     settings = systems.settings
     common = Common(profile=settings.profile, clock=utc_now, poll_seconds=settings.listen.poll_seconds)
     routes: list[BaseRoute] = list[BaseRoute](health_routes(ready))
+    at_once: AtOnce | None = None
     if System.DIRECTOR in which:
+        at_once = AtOnce(common, systems.director)
         routes += hosted_image_routes(lambda vehicle: ObjectFiles(HOSTED, systems.hosted_images(vehicle).open))
-        routes += director_routes(common, systems.director, systems.director_metadata)
+        routes += director_routes(common, systems.director)
         routes += first_contact_routes(contacts.answer)
     if System.IMAGE_REPOSITORY in which:
         routes += repository_routes(common, systems.image_metadata, ObjectFiles("repo/targets/", systems.images.open))
     if System.TIMESERVER in which:
         routes += timeserver_routes(common, systems.timeserver)
-    return DeviceApi(routes)
+    return DeviceApi(routes, at_once, lambda vehicle: systems.contacts.saw(vehicle, utc_now()))
 
 
 @asynccontextmanager
@@ -189,7 +193,11 @@ async def serving(
         api = application(systems, which, contacts, ready)
         names = RouteNames(api.routes)
         app = Observed(Identified(api, identification), names, server_log(), identification.is_front)
-        tasks = [asyncio.create_task(revoked.keep_reading())]
+        tasks = [
+            asyncio.create_task(revoked.keep_reading()),
+            asyncio.create_task(keep_telling(systems.engine, systems.cache)),
+            asyncio.create_task(systems.contacts.keep_flushing()),
+        ]
         tls: ssl.SSLContext | None = None
         if not settings.listen.behind_front:
             files = files or server_certificate(certificates_of(settings), settings.listen.names)
@@ -204,6 +212,10 @@ async def serving(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            try:
+                await systems.contacts.flush()
+            except UptaneError:
+                _log.exception("the last contacts of vehicles could not be written")
 
 
 def certificates_of(settings: Settings) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from uptane.assembly.event_loop import run
 from uptane.assembly.logs import start_logging
 from uptane.assembly.serving import System, serving
 from uptane.assembly.settings import Settings
@@ -51,7 +52,7 @@ def main() -> int:
     """The exit code."""
     try:
         with socket.socket(fileno=sys.stdin.fileno()) as parent:
-            asyncio.run(work(parent))
+            run(work(parent))
     except UptaneError as error:
         print(f"uptane: a worker cannot serve: {error}", file=sys.stderr)
         return 1

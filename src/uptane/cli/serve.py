@@ -21,11 +21,10 @@ def serve(
         workers: processes, 1 to 64; as in the settings where it is not given. Several of the Director need PostgreSQL.
         log_format: of the log on standard error: json, text, or auto, which is text at a terminal and else JSON.
     """
-    import asyncio
-
+    from uptane.assembly.event_loop import run
     from uptane.assembly.serving import System, serve
     from uptane.assembly.settings import load_settings
 
     which = frozenset(map(System, systems)) or frozenset(System)
     settings = load_settings(folder).with_workers(workers).with_log_format(log_format)
-    asyncio.run(serve(settings, which, lambda line: print(line, flush=True)))
+    run(serve(settings, which, lambda line: print(line, flush=True)))

@@ -41,13 +41,14 @@ async def check_images(
         SecurityError, UnreachableError: what the Image repository publishes does not verify, or is not there.
     """
     records = {ecu.ecu: ecu for ecu in ecus}
-    for image in targets.images.values():
+    images = dict(targets.images)
+    for image in images.values():
         check_fits(image, [records[ecu] for ecu in image.custom.ecus])
     if isinstance(catalog, UnsafeNoCatalog) or not targets.images:
         return
     facts = {ecu.ecu: EcuFacts(hardware_id=ecu.hardware_id) for ecu in ecus}
-    listed = await catalog.look_up({path: hardware_of(image, facts) for path, image in targets.images.items()}, now)
-    for path, image in targets.images.items():
+    listed = await catalog.look_up({path: hardware_of(image, facts) for path, image in images.items()}, now)
+    for path, image in images.items():
         if path not in listed:
             raise ImageNotListedError(
                 f"the Image repository lists no image {path} for this hardware, so it is not directed",

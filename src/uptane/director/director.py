@@ -1,61 +1,42 @@
 """The Director's front desk: registration, manifests, assignments and metadata, one vehicle at a time."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
+from weakref import WeakValueDictionary
 
+from uptane.director.answer import Answer
 from uptane.director.assigning import put_on_record
 from uptane.director.check_images import UnsafeNoCatalog
-from uptane.director.deciding import PlanRules
+from uptane.director.deciding import PlanRules, VehicleView
 from uptane.director.dependencies import Dependency
 from uptane.director.encrypting import ImageEncryption, assign_encrypted
 from uptane.director.inquiries import Inquiries, require_ecu, unknown_vehicle
-from uptane.director.issuing import Issued, Occasion, issue
+from uptane.director.issuing import Issued, Occasion, Plan, issue, plan_issue
 from uptane.director.manifest_intake import take_in_manifest
 from uptane.director.manifest_policy import DEFAULT_POLICY, ManifestPolicy
 from uptane.director.planning import assignment_of
-from uptane.director.ports import (
-    ImageCatalog,
-    InventoryDatabase,
-)
+from uptane.director.ports import FleetStore, ImageCatalog, InventoryDatabase
+from uptane.director.quick_answers import QuickAnswers
 from uptane.director.registration import register_ecu, register_vehicle, replace_ecu
+from uptane.director.vehicle_cache import AtHand, VehicleCache
 from uptane.encryption.keys import EncryptionKey
 from uptane.formats.profile import Profile
 from uptane.formats.timeserver_keys import keeping_timeserver_keys, with_timeserver_keys
-from uptane.metadata.errors import (
-    FormatError,
-    ProvisioningError,
-    UptaneError,
-)
+from uptane.metadata.errors import FormatError, ProvisioningError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, KeyId, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
-from uptane.metadata.root import Root
+from uptane.metadata.root import Role, Root
 from uptane.metadata.targets import Image
+from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.signing.ports import MetadataStore
 from uptane.signing.publish import Lifetimes, Published, Publisher
 from uptane.signing.signer import Signer
 from uptane.verification.check_manifest import CheckedManifest
+from uptane.verification.own_metadata import OwnMetadata
 
 DEFAULT_LIFETIMES = Lifetimes()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What became of a manifest.
-
-    Args:
-        manifest: as it was taken in.
-        outstanding: the ECUs that are not known to have their assigned image; empty for a vehicle that is up to date.
-        published: the vehicle's new metadata; None where what it can fetch already is still good.
-        withheld: why the assigned images are not directed, if they are not.
-    """
-
-    manifest: CheckedManifest
-    outstanding: tuple[EcuIdentifier, ...]
-    published: Published | None = None
-    withheld: UptaneError | None = None
 
 
 class Director(Inquiries):
@@ -73,6 +54,9 @@ class Director(Inquiries):
         lifetimes: until when new metadata is valid.
         policy: what follows when a genuine manifest lacks ECUs or tells wrong times.
         encryption: what it needs to encrypt images; without it, it encrypts none.
+        fleet: inventory and published metadata in one place, where both are: vehicles are then answered from memory as
+            far as nothing changed, and a manifest with all that follows is one write.
+        cache: what is remembered for that.
     """
 
     def __init__(
@@ -87,6 +71,8 @@ class Director(Inquiries):
         lifetimes: Lifetimes = DEFAULT_LIFETIMES,
         policy: ManifestPolicy = DEFAULT_POLICY,
         encryption: ImageEncryption | None = None,
+        fleet: FleetStore | None = None,
+        cache: VehicleCache | None = None,
     ) -> None:
         super().__init__(inventory, profile)
         self._metadata = metadata
@@ -96,7 +82,21 @@ class Director(Inquiries):
         self._policy = policy
         self._encryption = encryption
         self._keyring: dict[KeyId, Signer] = {}
-        self._locks: defaultdict[VehicleIdentifier, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: WeakValueDictionary[VehicleIdentifier, asyncio.Lock] = WeakValueDictionary()
+        self._cache = VehicleCache() if cache is None else cache
+        self._timestamp = profile.metadata_name(Role.TIMESTAMP)
+        self._quick: QuickAnswers | None = None
+        if fleet is not None and not profile.unsafe_no_report_counter:
+            self._quick = QuickAnswers(
+                fleet=fleet,
+                inventory=inventory,
+                cache=self._cache,
+                profile=profile,
+                metadata=metadata,
+                publisher=self._publisher_to,
+                planner=self._planned,
+                policy=policy,
+            )
 
     def add_signers(self, signers: Iterable[Signer]) -> None:
         """Puts private keys at hand."""
@@ -105,7 +105,7 @@ class Director(Inquiries):
     async def add_new_vehicle(self, vehicle: VehicleIdentifier, now: datetime) -> None:
         """Registers a vehicle and publishes its first, empty metadata; AlreadyRegisteredError if it exists."""
         await register_vehicle(self._inventory, vehicle)
-        async with self._locks[vehicle]:
+        async with self._changed(vehicle):
             await self._issue(vehicle, now)
 
     async def register_ecu(
@@ -118,7 +118,7 @@ class Director(Inquiries):
         hardware_id: HardwareIdentifier | None = None,
     ) -> bool:
         """See `registration.register_ecu`."""
-        return await register_ecu(
+        is_new = await register_ecu(
             self._inventory,
             vehicle=vehicle,
             ecu=ecu,
@@ -127,6 +127,8 @@ class Director(Inquiries):
             hardware_id=hardware_id,
             unsafe_shared_key=self._profile.unsafe_shared_keys,
         )
+        self._cache.changed(vehicle)
+        return is_new
 
     async def replace_ecu(
         self,
@@ -143,7 +145,7 @@ class Director(Inquiries):
         What is published then names the new ECU in the place of the old one. Where that fails as in `publish`, the
         replacement is on record all the same.
         """
-        async with self._locks[vehicle]:
+        async with self._changed(vehicle):
             carried_over = await replace_ecu(
                 self._inventory,
                 vehicle=vehicle,
@@ -166,19 +168,31 @@ class Director(Inquiries):
         )
 
     async def answer_manifest(
-        self, vehicle: VehicleIdentifier, primary: EcuIdentifier, raw: bytes, now: datetime
+        self, vehicle: VehicleIdentifier, primary: EcuIdentifier | None, raw: bytes, now: datetime
     ) -> Answer:
         """Takes in a manifest, decides what the vehicle shall have, and issues that (STD-5.3.2.1-1 to -16).
 
         New metadata is signed where it says something new or expires soon. Images that may not be directed are withheld
         and an alert tells why; the manifest stays accepted, and what was directed before is renewed.
 
+        Args:
+            vehicle, primary: who the sender says that it is; None for whichever Primary signed.
+            raw: the manifest as received.
+            now: UTC.
+
         Raises:
             UnknownVehicleError, SecurityError: as `receive_manifest`; nothing was stored or issued.
             ProvisioningError, StorageError: as `publish`; the manifest stays accepted.
         """
+        if self._quick is not None:
+            async with self._alone(vehicle):
+                quick = await self._quick.take_in(vehicle, primary, raw, now)
+            if quick is not None:
+                return Answer.of(self._profile, *quick)
+        if primary is None:
+            primary = self._profile.format.decode(VehicleVersionManifest, raw).payload.primary
         checked = await self.receive_manifest(vehicle, primary, raw, now)
-        async with self._locks[vehicle]:
+        async with self._changed(vehicle):
             issued = await self._issue(vehicle, now, occasion=Occasion.MANIFEST)
         return Answer(
             manifest=checked,
@@ -186,6 +200,21 @@ class Director(Inquiries):
             published=issued.published if issued.is_new else None,
             withheld=issued.withheld,
         )
+
+    def metadata_at_hand(self, vehicle: VehicleIdentifier, name: str, now: datetime) -> bytes | AtHand | None:
+        """A published file of a vehicle from memory; None for one that there is not, UNKNOWN for `metadata_file`."""
+        return self._cache.file(vehicle, name, self._timestamp, now)
+
+    async def metadata_file(self, vehicle: VehicleIdentifier, name: str, now: datetime) -> bytes | None:
+        """A published file of a vehicle, or None. For the Timestamp, what has changed or expires soon is signed first.
+
+        Raises:
+            StorageError: the database fails.
+        """
+        if self._quick is None:
+            return await self._metadata(vehicle).read(name)
+        async with self._alone(vehicle):
+            return await self._quick.file(vehicle, name, now)
 
     async def assign(
         self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, image: Image, install_order: int | None = None
@@ -210,6 +239,7 @@ class Director(Inquiries):
             await require_ecu(transaction, vehicle, ecu)
             wanted = [assignment_of(vehicle, ecu, image, install_order)]
             await put_on_record(transaction, self._profile, vehicle, image, wanted)
+        self._cache.changed(vehicle)
 
     async def set_encryption_key(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, key: EncryptionKey) -> None:
         """Puts on record what images are encrypted for, in place of an earlier key (STD-5.4.1-8).
@@ -224,6 +254,7 @@ class Director(Inquiries):
             record = await require_ecu(transaction, vehicle, ecu)
             key.require_separate(record.key, ecu)
             await transaction.set_encryption_key(vehicle, ecu, key)
+        self._cache.changed(vehicle)
 
     async def assign_encrypted(
         self,
@@ -248,6 +279,7 @@ class Director(Inquiries):
             data=data,
             install_order=install_order,
         )
+        self._cache.changed(vehicle)
 
     async def clear_assignments(self, vehicle: VehicleIdentifier) -> None:
         """No ECU of the vehicle shall have anything, from the next publication on."""
@@ -255,10 +287,11 @@ class Director(Inquiries):
             if await transaction.vehicle(vehicle) is None:
                 raise unknown_vehicle(vehicle)
             await transaction.clear_assignments(vehicle)
+        self._cache.changed(vehicle)
 
     async def publish(self, vehicle: VehicleIdentifier, now: datetime) -> Published:
         """Publishes the vehicle's metadata; see `issuing.issue`."""
-        async with self._locks[vehicle]:
+        async with self._changed(vehicle):
             return (await self._issue(vehicle, now)).published
 
     async def leave_out_versions(self, vehicle: VehicleIdentifier, skipped: int, now: datetime) -> Published:
@@ -286,7 +319,7 @@ class Director(Inquiries):
         self._root = root = keeping_timeserver_keys(root, self._root)
         failures: list[UptaneError] = []
         for vehicle in await self.vehicles():
-            async with self._locks[vehicle]:
+            async with self._changed(vehicle):
                 try:
                     await self._issue(vehicle, now, root, occasion=Occasion.NEW_ROOT)
                 except UptaneError as error:
@@ -333,10 +366,30 @@ class Director(Inquiries):
         )
 
     def _publisher(self, vehicle: VehicleIdentifier) -> Publisher:
+        return self._publisher_to(vehicle, self._metadata(vehicle))
+
+    def _publisher_to(self, vehicle: VehicleIdentifier, store: MetadataStore) -> Publisher:
         return Publisher(
-            store=self._metadata(vehicle),
-            profile=self._profile,
-            keyring=self._keyring,
-            lifetimes=self._lifetimes,
-            vehicle=vehicle,
+            store=store, profile=self._profile, keyring=self._keyring, lifetimes=self._lifetimes, vehicle=vehicle
         )
+
+    async def _planned(self, own: OwnMetadata | None, view: VehicleView, publisher: Publisher, now: datetime) -> Plan:
+        return await plan_issue(
+            own, view, publisher, now, rules=self._rules, first_root=self._root, occasion=Occasion.MANIFEST
+        )
+
+    def _alone(self, vehicle: VehicleIdentifier) -> asyncio.Lock:
+        """Held while something is published for a vehicle; locks of vehicles that nobody asks for are forgotten."""
+        lock = self._locks.get(vehicle)
+        if lock is None:
+            lock = self._locks[vehicle] = asyncio.Lock()
+        return lock
+
+    @asynccontextmanager
+    async def _changed(self, vehicle: VehicleIdentifier) -> AsyncIterator[None]:
+        """Holds the vehicle while something is published, and forgets what was known of it."""
+        async with self._alone(vehicle):
+            try:
+                yield
+            finally:
+                self._cache.changed(vehicle)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from uptane.director.planning import assignment_of, image_of
-from uptane.director.ports import Assignment, Directed, EcuRecord, InventoryTransaction
+from uptane.director.ports import Assignment, Directed, EcuRecord
 from uptane.formats.profile import Profile
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.targets import Image, ImageFile
@@ -74,16 +74,23 @@ def may_have(directed: Sequence[Directed], installed: ImageFile | None) -> tuple
     return tuple(images.values())
 
 
-async def confirm(
-    transaction: InventoryTransaction, vehicle: VehicleIdentifier, reports: Sequence[EcuVersionReport]
-) -> None:
-    """New reports rule out what their ECUs were directed before, and tell what they have that nobody directed."""
-    if not reports:
-        return
-    directed = dict(by_ecu(await transaction.directed(vehicle)))
+def confirmations(
+    vehicle: VehicleIdentifier, reports: Sequence[EcuVersionReport], directed: Sequence[Directed]
+) -> Mapping[EcuIdentifier, Sequence[Directed]]:
+    """New reports rule out what their ECUs were directed before, and tell what they have that nobody directed.
+
+    Args:
+        vehicle: the vehicle.
+        reports: the new ones.
+        directed: what its ECUs may have of what they were directed, as far as was known before.
+
+    Returns:
+        All that an ECU may have, for each ECU of which that has changed.
+    """
+    known, changed = dict(by_ecu(directed)), dict[EcuIdentifier, Sequence[Directed]]()
     for report in reports:
-        before = directed.get(report.ecu, ())
+        before = known.get(report.ecu, ())
         after = confirmed(vehicle, report.ecu, before, report.installed)
         if list(after) != list(before):
-            await transaction.set_directed(vehicle, report.ecu, after)
-            directed[report.ecu] = after
+            known[report.ecu] = changed[report.ecu] = after
+    return changed

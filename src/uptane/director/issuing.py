@@ -13,7 +13,7 @@ from uptane.metadata.delegations import TARGETS_ROLE
 from uptane.metadata.errors import UnknownVehicleError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.root import Root
-from uptane.metadata.targets import Targets
+from uptane.metadata.targets import DirectedImages, Targets
 from uptane.signing.publish import Draft, Lifetimes, Published, Publisher
 from uptane.verification.own_metadata import OwnMetadata, verify_own_metadata
 
@@ -79,11 +79,64 @@ async def issue(
             published before.
     """
     own = await verify_own_metadata(publisher.store, publisher.profile, vehicle)
-    before = _published(own)
     async with inventory.transaction() as transaction:
         if await transaction.vehicle(vehicle) is None:
             raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
         view = await VehicleView.read(transaction, vehicle)
+    plan = await plan_issue(
+        own, view, publisher, now, rules=rules, first_root=first_root, root=root, occasion=occasion, skipped=skipped
+    )
+    if plan.withheld is not None:
+        async with inventory.transaction() as transaction:
+            await tell(transaction, vehicle, [withholding(vehicle, plan.withheld, now)])
+    elif plan.decision.directed:
+        async with inventory.transaction() as transaction:
+            await plan.decision.record(transaction, vehicle)
+    if plan.before is not None and not plan.needed:
+        return Issued(published=plan.before, is_new=False, withheld=plan.withheld)
+    return Issued(published=await publisher.publish(plan.before, plan.draft, now), withheld=plan.withheld)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to be issued.
+
+    Args:
+        before: what is published.
+        decision: what the vehicle is to be directed.
+        draft: what would be published.
+        needed: whether it has to be; what is published already does otherwise.
+        withheld: why the assigned images are not directed.
+    """
+
+    before: Published | None
+    decision: Decision
+    draft: Draft
+    needed: bool
+    withheld: UptaneError | None = None
+
+
+async def plan_issue(
+    own: OwnMetadata | None,
+    view: VehicleView,
+    publisher: Publisher,
+    now: datetime,
+    *,
+    rules: PlanRules,
+    first_root: Root,
+    root: Root | None = None,
+    occasion: Occasion = Occasion.PUBLICATION,
+    skipped: int = 0,
+) -> Plan:
+    """What `issue` would do, from what is on record and published; see there.
+
+    Args:
+        own: what is published, verified.
+        view: what is on record.
+        publisher: signs for the vehicle.
+        now, rules, first_root, root, occasion, skipped: as in `issue`.
+    """
+    before = _published(own)
     if before is None:
         root = first_root if root is None else root
     elif root is not None:
@@ -105,13 +158,6 @@ async def issue(
                 raise
             withheld = error
             decision = Decision(targets=standing.payload)
-    if withheld is not None:
-        text = f"vehicle {vehicle} is directed what it was before: {withheld.what}"
-        async with inventory.transaction() as transaction:
-            await tell(transaction, vehicle, [Alert(vehicle=vehicle, time=now, code=withheld.code, text=text)])
-    elif decision.directed:
-        async with inventory.transaction() as transaction:
-            await decision.record(transaction, vehicle)
     changed = (
         root is not None
         or skipped > 0
@@ -119,10 +165,22 @@ async def issue(
         or _ages(before, publisher.lifetimes, now)
     )
     needed = changed or occasion is not Occasion.MANIFEST or not _lasts(own, publisher.lifetimes, now)
-    if before is not None and not needed:
-        return Issued(published=before, is_new=False, withheld=withheld)
     draft = Draft(root=root, targets={TARGETS_ROLE: decision.targets} if changed else {}, skipped=skipped)
-    return Issued(published=await publisher.publish(before, draft, now), withheld=withheld)
+    return Plan(before=before, decision=decision, withheld=withheld, draft=draft, needed=needed or before is None)
+
+
+def withholding(vehicle: VehicleIdentifier, why: UptaneError, now: datetime) -> Alert:
+    """The alert that assigned images are not directed."""
+    text = f"vehicle {vehicle} is directed what it was before: {why.what}"
+    return Alert(vehicle=vehicle, time=now, code=why.code, text=text)
+
+
+def lasts_until(own: OwnMetadata, lifetimes: Lifetimes) -> datetime | None:
+    """Until when a request for metadata finds nothing to renew; None before the first publication."""
+    targets = own.targets.get(TARGETS_ROLE)
+    if own.expires is None or targets is None:
+        return None
+    return min(own.expires - lifetimes.timestamp / 3, targets.payload.expires - lifetimes.targets / 3)
 
 
 def _ages(before: Published | None, lifetimes: Lifetimes, now: datetime) -> bool:
@@ -139,7 +197,12 @@ def _lasts(own: OwnMetadata | None, lifetimes: Lifetimes, now: datetime) -> bool
 def _same(before: Published | None, planned: Targets) -> bool:
     """Whether that is published already; not so where an earlier publication was cut off after its Root."""
     published = None if before is None else before.targets.get(TARGETS_ROLE)
-    return published is not None and dict(published.payload.images) == dict(planned.images)
+    if published is None:
+        return False
+    ours, theirs = published.payload.images, planned.images
+    if isinstance(ours, DirectedImages) and isinstance(theirs, DirectedImages):
+        return ours.parts == theirs.parts
+    return dict(ours) == dict(theirs)
 
 
 def _published(own: OwnMetadata | None) -> Published | None:

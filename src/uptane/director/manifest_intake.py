@@ -1,13 +1,22 @@
 """Takes in a vehicle version manifest: checked and stored in one transaction, or dropped as a whole."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from uptane.director.alerts import tell, tell_dropped
-from uptane.director.installed import confirm
+from uptane.director.installed import confirmations
 from uptane.director.manifest_policy import DEFAULT_POLICY, ManifestPolicy
-from uptane.director.ports import EcuRecord, InventoryDatabase, InventoryTransaction, StoredReport
+from uptane.director.ports import (
+    Alert,
+    Changes,
+    Directed,
+    EcuRecord,
+    InventoryDatabase,
+    InventoryTransaction,
+    StoredReport,
+    VehicleRecord,
+)
 from uptane.director.registration import refuse_retired
 from uptane.formats.profile import Profile
 from uptane.metadata.envelope import Envelope
@@ -15,7 +24,7 @@ from uptane.metadata.errors import SecurityError, UnknownVehicleError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.manifest_diff import applied, diff_of
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
-from uptane.verification.check_manifest import CheckedManifest, KnownEcu, check_manifest
+from uptane.verification.check_manifest import CheckedManifest, FreshReport, KnownEcu, check_manifest
 
 EARLIER_REPORTS = 32
 """Reports of an ECU that one of the same second is compared with where they carry no counter."""
@@ -69,42 +78,124 @@ async def _take_in(
         record = await transaction.vehicle(vehicle)
         if record is None:
             raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
-        whole = _whole(envelope, record.manifest, profile)
         ecus = {ecu.ecu: ecu for ecu in await transaction.ecus(vehicle)}
         if primary not in ecus and (stranger := await transaction.ecu(primary)) is not None:
             refuse_retired(stranger)
-        checked = check_manifest(
-            whole,
-            profile=profile,
-            vehicle=vehicle,
+        known = {name: await _known(transaction, ecu, profile) for name, ecu in ecus.items()}
+        taken = judge_manifest(
+            raw,
+            envelope,
+            profile,
+            record=record,
+            ecus=ecus,
+            known=known,
+            directed=await transaction.directed(vehicle),
             primary=primary,
-            known={name: await _known(transaction, ecu, profile) for name, ecu in ecus.items()},
-            counter=record.manifest_counter,
-            last=record.manifest,
+            now=now,
+            policy=policy,
         )
-        repeated = [report for report in whole.payload.reports if report.payload.ecu in checked.repeated]
-        judged = policy.under(profile).judge(checked, repeated, now)
-        checked = judged.manifest
-        if checked.counter == record.manifest_counter:
-            return checked
-        await transaction.update_vehicle(
-            replace(
+        changes = taken.changes
+        if changes.record is not None:
+            await transaction.update_vehicle(changes.record)
+            for latest, stored in changes.reports:
+                await transaction.add_report(latest, stored)
+            for ecu, after in changes.directed.items():
+                await transaction.set_directed(vehicle, ecu, after)
+            await tell(transaction, vehicle, taken.alerts)
+        return taken.manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A manifest that is believed.
+
+    Args:
+        manifest: without the reports that are not believed.
+        changes: what it changes; nothing where it holds nothing new.
+        alerts: what an operator should know of it.
+    """
+
+    manifest: CheckedManifest
+    changes: Changes
+    alerts: tuple[Alert, ...] = ()
+
+
+def judge_manifest(
+    raw: bytes,
+    envelope: Envelope[VehicleVersionManifest],
+    profile: Profile,
+    *,
+    record: VehicleRecord,
+    ecus: Mapping[EcuIdentifier, EcuRecord],
+    known: Mapping[EcuIdentifier, KnownEcu],
+    directed: Sequence[Directed],
+    primary: EcuIdentifier,
+    now: datetime,
+    policy: ManifestPolicy,
+) -> Taken:
+    """Whether a manifest may be believed, and what follows for the records; see `take_in_manifest`.
+
+    Args:
+        raw, envelope: the manifest as received, and as read.
+        profile: its format.
+        record: the vehicle.
+        ecus, known: its ECUs as they are on record, and what their reports are compared with.
+        directed: what they may have of what they were directed.
+        primary: who the sender says that it is.
+        now: UTC.
+        policy: what follows from missing ECUs and wrong times.
+
+    Raises:
+        UnknownBaseError, SecurityError: as `take_in_manifest`.
+    """
+    whole = _whole(envelope, record.manifest, profile)
+    checked = check_manifest(
+        whole,
+        profile=profile,
+        vehicle=record.vehicle,
+        primary=primary,
+        known=known,
+        counter=record.manifest_counter,
+        last=record.manifest,
+    )
+    repeated = [report for report in whole.payload.reports if report.payload.ecu in checked.repeated]
+    judged = policy.under(profile).judge(checked, repeated, now)
+    checked = judged.manifest
+    if checked.counter == record.manifest_counter:
+        return Taken(manifest=checked, changes=Changes())
+    return Taken(
+        manifest=checked,
+        changes=Changes(
+            record=replace(
                 record,
                 manifest_counter=checked.counter,
                 manifest=raw if whole is envelope else record.manifest,
                 manifest_received=now,
-            )
-        )
-        for fresh in checked.fresh:
-            payload, report = fresh.envelope.payload, fresh.envelope.raw
-            stored = StoredReport(
-                counter=fresh.counter, report=report, received=now, attacks_detected=payload.attacks_detected
-            )
-            latest = replace(ecus[payload.ecu], report_counter=fresh.counter, report=report, report_received=now)
-            await transaction.add_report(latest, stored)
-        await confirm(transaction, vehicle, [fresh.envelope.payload for fresh in checked.fresh])
-        await tell(transaction, vehicle, judged.alerts)
-        return checked
+            ),
+            reports=[_stored(fresh, ecus, now) for fresh in checked.fresh],
+            directed=confirmations(record.vehicle, [fresh.envelope.payload for fresh in checked.fresh], directed),
+        ),
+        alerts=judged.alerts,
+    )
+
+
+def known_ecu(ecu: EcuRecord, earlier: Sequence[StoredReport] = ()) -> KnownEcu:
+    """What the reports of an ECU are compared with."""
+    return KnownEcu(
+        key=ecu.key,
+        is_primary=ecu.is_primary,
+        counter=ecu.report_counter,
+        report=ecu.report,
+        earlier=tuple(each.report for each in earlier),
+    )
+
+
+def _stored(
+    fresh: FreshReport, ecus: Mapping[EcuIdentifier, EcuRecord], now: datetime
+) -> tuple[EcuRecord, StoredReport]:
+    payload, report = fresh.envelope.payload, fresh.envelope.raw
+    stored = StoredReport(counter=fresh.counter, report=report, received=now, attacks_detected=payload.attacks_detected)
+    return replace(ecus[payload.ecu], report_counter=fresh.counter, report=report, report_received=now), stored
 
 
 def _whole(
@@ -118,13 +209,6 @@ def _whole(
 
 
 async def _known(transaction: InventoryTransaction, ecu: EcuRecord, profile: Profile) -> KnownEcu:
-    stored: Sequence[StoredReport] = ()
     if profile.unsafe_no_report_counter and ecu.report is not None:
-        stored = await transaction.reports(ecu.vehicle, ecu.ecu, EARLIER_REPORTS)
-    return KnownEcu(
-        key=ecu.key,
-        is_primary=ecu.is_primary,
-        counter=ecu.report_counter,
-        report=ecu.report,
-        earlier=tuple(each.report for each in stored),
-    )
+        return known_ecu(ecu, await transaction.reports(ecu.vehicle, ecu.ecu, EARLIER_REPORTS))
+    return known_ecu(ecu)

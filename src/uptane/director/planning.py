@@ -11,7 +11,7 @@ from uptane.metadata.errors import UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
 from uptane.metadata.install_order import with_install_order
 from uptane.metadata.root import NOT_PUBLISHED_YET
-from uptane.metadata.targets import DirectedImages, EcuAssignment, EncryptedImage, Image, Targets
+from uptane.metadata.targets import DirectedImages, EcuAssignment, EncryptedImage, Image, Targets, images_with_ecus
 
 NO_ORDER: Mapping[EcuIdentifier, int] = {}
 
@@ -75,7 +75,9 @@ def not_published(assignments: Sequence[Assignment], published: Targets | None) 
     if published is None:
         return assignments
     told = {
-        ecu: (image.file, image.custom.must_match) for image in published.images.values() for ecu in image.custom.ecus
+        ecu: (image.file, image.custom.must_match)
+        for _, image, ecus in images_with_ecus(published.images)
+        for ecu in ecus
     }
     images = {each.ecu: image_of(each.path, each.image) for each in assignments}
     return [

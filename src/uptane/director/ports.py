@@ -1,8 +1,8 @@
 """What a Director needs from the world."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -224,6 +224,82 @@ class InventoryDatabase(Protocol):
 
     def transaction(self) -> AbstractAsyncContextManager[InventoryTransaction]:
         """Commits at the end of the context, rolls back on an error."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VehicleState:
+    """All that is on record of a vehicle at one moment.
+
+    Args:
+        record: the vehicle.
+        revision: rises with every change of what is on record of the vehicle, and of what is published for it.
+        ecus, assignments, directed: as an `InventoryTransaction` gives them.
+        files: published files by name, as far as they were asked for and exist.
+    """
+
+    record: VehicleRecord
+    revision: int
+    ecus: Sequence[EcuRecord]
+    assignments: Sequence[Assignment]
+    directed: Sequence[Directed]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """Files to be published, as `MetadataStore.publish` takes them.
+
+    Args:
+        files: new files, which never change afterwards.
+        mutable: files that replace earlier ones of their name.
+        replaced: what each mutable file is expected to hold before, as far as it was published.
+    """
+
+    files: Sequence[tuple[str, bytes]]
+    mutable: Mapping[str, bytes]
+    replaced: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What happens to the records of a vehicle, all of it or nothing.
+
+    Args:
+        record: the vehicle's new record; None where it stays.
+        reports: new records of ECUs, each with the report that joins its history.
+        directed: by ECU, all that it may have of what it was directed.
+        publication: what is published; None where that stays.
+    """
+
+    record: VehicleRecord | None = None
+    reports: Sequence[tuple[EcuRecord, StoredReport]] = ()
+    directed: Mapping[EcuIdentifier, Sequence[Directed]] = field(default_factory=dict)
+    publication: Publication | None = None
+
+
+class FleetStore(Protocol):
+    """Inventory and published metadata in one place, a vehicle at a time: one read, and one write that may lose."""
+
+    async def read(
+        self, vehicle: VehicleIdentifier, names: Collection[str], last: VehicleState | None = None
+    ) -> VehicleState | None:
+        """A vehicle with these of its published files; None for no such vehicle.
+
+        Args:
+            vehicle, names: what is asked for.
+            last: what was known of the vehicle before: whatever is still so may be taken from there.
+        """
+        ...
+
+    async def commit(self, vehicle: VehicleIdentifier, revision: int, changes: Changes) -> bool:
+        """Writes changes durably, unless the vehicle has another revision by now: False, and nothing is changed.
+
+        The revision rises by one. False too where a mutable file is not what it was expected to be.
+
+        Raises:
+            StorageError: a new file's name is taken, or the database fails; nothing is changed, as far as can be known.
+        """
         ...
 
 

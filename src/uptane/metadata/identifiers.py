@@ -24,6 +24,7 @@ MAX_PATH_COMPONENT_BYTES = 120
 
 _CONTROL_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _ORDINARY = re.compile(r"[ -~]*")
+_SURELY_NAME = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z._-]*")
 _WINDOWS_DRIVE = re.compile(r"[A-Za-z]:")
 _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _KEY_ID = re.compile(r"[0-9a-f]{64}")
@@ -68,6 +69,8 @@ class _Name(str):
     def __new__(cls, value: str) -> Self:
         if type(value) is cls:
             return value
+        if type(value) is str and len(value) <= MAX_NAME_BYTES and _SURELY_NAME.fullmatch(value):
+            return super().__new__(cls, value)
         check_text(cls.kind, value, MAX_NAME_BYTES)
         if value.startswith(".") or any(c in "/\\%" for c in value) or value != value.strip():
             raise FormatError(
@@ -129,6 +132,12 @@ class KeyId(str):
 
 def _check_path(kind: str, value: str) -> None:
     check_text(kind, value, MAX_PATH_BYTES)
+    _check_components(kind, value)
+
+
+# The same few images go to one vehicle after the other.
+@lru_cache(maxsize=4096)
+def _check_components(kind: str, value: str) -> None:
     for text in (value, unquote(value)):
         if "\\" in text or "\0" in text or text.startswith("/") or _WINDOWS_DRIVE.match(text):
             raise FormatError(f"{kind} must be relative, with / between folders: {value!r}", field=kind)

@@ -137,13 +137,11 @@ class PublicKey:
         Raises:
             FormatError: no rule does, or the material is no such key.
         """
-        keys = [
-            cls(key_type=key_type, scheme=SCHEME_OF[key_type], material=material, id_rule=rule) for rule in KeyIdRule
-        ]
-        for key in keys:
+        for rule in KeyIdRule:
+            key = cls(key_type=key_type, scheme=SCHEME_OF[key_type], material=material, id_rule=rule)
             if key.key_id == key_id:
                 return key
-        raise _wrong_id(key_id, keys[0].key_id)
+        raise _wrong_id(key_id, cls(key_type=key_type, scheme=SCHEME_OF[key_type], material=material).key_id)
 
 
 def _wrong_id(offered: KeyId, expected: KeyId) -> FormatError:

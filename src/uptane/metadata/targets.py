@@ -1,6 +1,6 @@
 """Targets metadata: images with length, hashes and custom data, and delegations (STD-5.2.3)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from uptane.metadata.delegations import Delegations
@@ -158,6 +158,15 @@ class DirectedImages(Mapping[ImagePath, Image]):
 
     def __len__(self) -> int:
         return len(self.parts)
+
+
+def images_with_ecus(
+    images: Mapping[ImagePath, Image],
+) -> Iterable[tuple[ImagePath, Image, Mapping[EcuIdentifier, EcuAssignment]]]:
+    """Each image with the ECUs that shall have it; the custom data of the image itself may name none."""
+    if isinstance(images, DirectedImages):
+        return ((path, image, ecus) for path, (image, ecus) in images.parts.items())
+    return ((path, image, image.custom.ecus) for path, image in images.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

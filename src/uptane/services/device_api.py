@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
 from uptane.director.director import Director
+from uptane.director.vehicle_cache import AtHand
 from uptane.formats.canonical_json import Json, decode_strict
 from uptane.formats.json_fields import Fields
 from uptane.formats.profile import Profile
@@ -21,9 +22,8 @@ from uptane.formats.profiles import PROFILES
 from uptane.metadata.errors import FormatError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
-from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.services.asgi import FIXED_HEADERS, Application, Receive, Scope, Send
-from uptane.services.identity import identity_of
+from uptane.services.identity import IDENTITY, Identity, identity_of
 from uptane.services.problems import problem, refusal
 from uptane.services.request_body import BodyRefused, read_body
 from uptane.timeserver.timeserver import Timeserver
@@ -37,6 +37,13 @@ MAX_SMALL_BODY = 64_000
 
 BODY_SECONDS = 30.0
 """Seconds in which a body must be here."""
+
+METADATA = "/director/"
+"""Where a vehicle's own metadata is."""
+
+MANIFEST = "/director/manifest"
+
+NO_SUCH_METADATA = "There is no such metadata."
 
 METADATA_TYPE = {"der": "application/octet-stream", "json": "application/json"}
 
@@ -69,17 +76,18 @@ class Common:
         return METADATA_TYPE[self.profile.format.extension]
 
 
-def director_routes(common: Common, director: Director, metadata: Callable[[VehicleIdentifier], Reader]) -> list[Route]:
+def director_routes(common: Common, director: Director) -> list[Route]:
     """Registration, manifests, and each vehicle's own metadata."""
 
     async def file(request: Request) -> Response:
-        return await _file(common, request, metadata(identity_of(request.scope).vehicle))
+        vehicle, name, now = identity_of(request.scope).vehicle, request.path_params["name"], common.clock()
+        raw = director.metadata_at_hand(vehicle, name, now)
+        if raw is AtHand.UNKNOWN:
+            raw = await director.metadata_file(vehicle, name, now)
+        return _answer_of(common, request, raw)
 
     async def manifest(request: Request) -> Response:
-        vehicle = identity_of(request.scope).vehicle
-        raw = await _body(request, MAX_MANIFEST_BYTES)
-        claimed = common.profile.format.decode(VehicleVersionManifest, raw).payload
-        await director.answer_manifest(vehicle, claimed.primary, raw, common.clock())
+        await _take_in(common, director, request.scope, request.receive)
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=_fixed() | {POLL_HEADER: str(common.poll_seconds)})
 
     async def register(request: Request) -> Response:
@@ -92,7 +100,7 @@ def director_routes(common: Common, director: Director, metadata: Callable[[Vehi
 
     return [
         Route("/director/ecus", register, methods=["POST"]),
-        Route("/director/manifest", manifest, methods=["PUT"]),
+        Route(MANIFEST, manifest, methods=["PUT"]),
         Route("/director/{name}", file, methods=["GET"]),
     ]
 
@@ -151,24 +159,79 @@ def first_contact_routes(answer: Callable[[str, str, str], Awaitable[str]]) -> l
     return [Route("/devices", devices, methods=["POST"])]
 
 
+class AtOnce:
+    """Answers what vehicles ask most, before anything is routed: manifests, and metadata that is in memory.
+
+    Args:
+        common: see there.
+        director: what remembers vehicles.
+    """
+
+    def __init__(self, common: Common, director: Director) -> None:
+        self._common = common
+        self._director = director
+        self._type = (b"content-type", common.media_type.encode())
+
+    async def answers(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Whether it has answered; the identity is asked for as everywhere."""
+        path: str = scope["path"]
+        if path == MANIFEST and scope["method"] == "PUT":
+            await _take_in(self._common, self._director, scope, receive)
+            poll = (POLL_HEADER.lower().encode(), str(self._common.poll_seconds).encode())
+            status = HTTPStatus.NO_CONTENT
+            await send({"type": "http.response.start", "status": status.value, "headers": [*FIXED_HEADERS, poll]})
+            await send({"type": "http.response.body", "body": b""})
+            return True
+        if scope["method"] != "GET" or not path.startswith(METADATA):
+            return False
+        vehicle = identity_of(scope).vehicle
+        raw = self._director.metadata_at_hand(vehicle, path[len(METADATA) :], self._common.clock())
+        if raw is AtHand.UNKNOWN:
+            return False
+        if raw is None:
+            await refusal(HTTPStatus.NOT_FOUND, NO_SUCH_METADATA).send(send)
+            return True
+        tag = _tag(raw).encode()
+        headers: list[tuple[bytes, bytes]] = [*FIXED_HEADERS, (b"etag", tag)]
+        status = HTTPStatus.NOT_MODIFIED if (b"if-none-match", tag) in scope["headers"] else HTTPStatus.OK
+        if status is HTTPStatus.OK:
+            headers += [self._type, (b"content-length", str(len(raw)).encode())]
+        await send({"type": "http.response.start", "status": status.value, "headers": headers})
+        await send({"type": "http.response.body", "body": raw if status is HTTPStatus.OK else b""})
+        return True
+
+
 class DeviceApi:
     """The API as an ASGI application.
 
     Args:
         routes: of the systems that run here; the paths of others do not exist.
+        at_once: what answers before anything is routed, where it can.
+        saw: is told of each request of a vehicle.
     """
 
-    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+    def __init__(
+        self,
+        routes: Sequence[BaseRoute],
+        at_once: AtOnce | None = None,
+        saw: Callable[[VehicleIdentifier], None] = lambda vehicle: None,
+    ) -> None:
         self.routes = tuple(routes)
         self._router = Router(list(routes), redirect_slashes=False)
+        self._at_once = at_once
+        self._saw = saw
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request."""
         if scope["type"] != "http":
             return
         scope["app"] = self  # so that the router raises what is not there, and does not answer it by itself
+        identity = scope.get(IDENTITY)
+        if isinstance(identity, Identity):
+            self._saw(identity.vehicle)
         try:
-            await self._router(scope, receive, send)
+            if self._at_once is None or not await self._at_once.answers(scope, receive, send):
+                await self._router(scope, receive, send)
         except BodyRefused as error:
             if error.answer is not None:
                 await error.answer.send(send)
@@ -216,13 +279,27 @@ async def _file(common: Common, request: Request, reader: Reader) -> Response:
         raw = await reader.read(request.path_params["name"])
     except FormatError:
         raw = None
+    return _answer_of(common, request, raw)
+
+
+def _answer_of(common: Common, request: Request, raw: bytes | None) -> Response:
     if raw is None:
-        return _refused(HTTPStatus.NOT_FOUND, "There is no such metadata.")
-    tag = f'"{hashlib.sha256(raw).hexdigest()}"'
+        return _refused(HTTPStatus.NOT_FOUND, NO_SUCH_METADATA)
+    tag = _tag(raw)
     headers = _fixed() | {"etag": tag}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(raw, headers=headers, media_type=common.media_type)
+
+
+async def _take_in(common: Common, director: Director, scope: Scope, receive: Receive) -> None:
+    vehicle = identity_of(scope).vehicle
+    raw = await read_body(scope, receive, max_bytes=MAX_MANIFEST_BYTES, max_seconds=BODY_SECONDS)
+    await director.answer_manifest(vehicle, None, raw, common.clock())
+
+
+def _tag(raw: bytes) -> str:
+    return f'"{hashlib.sha256(raw).hexdigest()}"'
 
 
 async def _body(request: Request, limit: int) -> bytes:

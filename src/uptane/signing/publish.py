@@ -40,12 +40,14 @@ class Published:
         root: the newest Root.
         targets: the Targets roles by name, `targets` among them once there is one.
         snapshot_version, timestamp_version: 0 before the first.
+        expires: of Snapshot or Timestamp, whichever is first, where they were published just now.
     """
 
     root: Envelope[Root]
     targets: Mapping[RoleName, Envelope[Targets]] = field(default_factory=dict)
     snapshot_version: int = 0
     timestamp_version: int = 0
+    expires: datetime | None = None
 
     def keys_for(self, name: RoleName) -> RoleKeys | None:
         """The keys of a Targets role: from Root, or from the first role that delegates to it; None for nobody's."""
@@ -180,7 +182,11 @@ class Publisher:
         signed_timestamp = self._sign(timestamp, root.payload.roles[Role.TIMESTAMP], Role.TIMESTAMP)
         await self._write(before, root, roles, signed_snapshot, signed_timestamp)
         return Published(
-            root=root, targets=roles, snapshot_version=snapshot.version, timestamp_version=timestamp.version
+            root=root,
+            targets=roles,
+            snapshot_version=snapshot.version,
+            timestamp_version=timestamp.version,
+            expires=min(snapshot.expires, timestamp.expires),
         )
 
     def require_keys(self, root: Root, *roles: Role) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from uptane.formats.profile import Profile
@@ -15,6 +15,9 @@ from uptane.verification.steps import Commit, Keep, run_async
 from uptane.verification.trusted import Context, Held
 
 IMAGE_REPOSITORY = RepositoryName("imagerepo")
+
+Asked = tuple[ImagePath, frozenset[HardwareIdentifier] | None]
+"""An image with the hardware that it is for."""
 
 
 class PublishedMetadata(Protocol):
@@ -37,6 +40,8 @@ class VerifiedImageCatalog:
         held: a Root that is trusted, and what was verified before, if anything.
         limits: sizes and counts.
         seconds: within which every question is answered, or UnreachableError raised.
+        believed_for: how long an entry that was verified is given again without a look at the repository: a fleet asks
+            for the same few images within the same second. What was not listed is looked up anew in any case.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class VerifiedImageCatalog:
         held: Held,
         limits: Limits = DEFAULT_LIMITS,
         seconds: float = 30.0,
+        believed_for: timedelta = timedelta(0),
     ) -> None:
         self._published = published
         self._profile = profile
@@ -54,6 +60,9 @@ class VerifiedImageCatalog:
         self._limits = limits
         self._seconds = seconds
         self._lock = asyncio.Lock()
+        self._believed_for = believed_for
+        self._believed: dict[Asked, Image] = {}
+        self._believed_since: datetime | None = None
 
     @property
     def held(self) -> Held:
@@ -64,6 +73,19 @@ class VerifiedImageCatalog:
         self, asked: Mapping[ImagePath, frozenset[HardwareIdentifier] | None], now: datetime
     ) -> Mapping[ImagePath, Image]:
         """See `ImageCatalog.look_up`."""
+        since = self._believed_since
+        if since is None or not timedelta(0) <= now - since < self._believed_for:
+            self._believed, self._believed_since = {}, None
+        elif all(each in self._believed for each in asked.items()):
+            return {path: self._believed[path, hardware] for path, hardware in asked.items()}
+        listed = await self._look_up(asked, now)
+        self._believed |= {each: listed[each[0]] for each in asked.items() if each[0] in listed}
+        self._believed_since = now if self._believed_since is None else self._believed_since
+        return listed
+
+    async def _look_up(
+        self, asked: Mapping[ImagePath, frozenset[HardwareIdentifier] | None], now: datetime
+    ) -> Mapping[ImagePath, Image]:
         context = Context(repository=IMAGE_REPOSITORY, profile=self._profile, now=now, limits=self._limits)
         try:
             async with asyncio.timeout(self._seconds), self._lock:

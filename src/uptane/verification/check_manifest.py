@@ -153,7 +153,8 @@ def check_manifest(
             repeated.append(ecu)
         else:
             fresh.append(FreshReport(envelope=report, counter=new))
-            latest[ecu] = _with_report(latest[ecu], new, report.raw)
+            if profile.unsafe_several_reports:
+                latest[ecu] = _with_report(latest[ecu], new, report.raw)
     if not fresh and first_replay is not None and not _says_the_same(profile, envelope, last):
         raise first_replay
     if profile.unsafe_no_report_counter and last is not None and not fresh:

@@ -42,6 +42,7 @@ class OwnMetadata:
         targets: every Targets role, `targets` among them; empty before the first.
         snapshot_version, timestamp_version: 0 before the first.
         expires: when Snapshot or Timestamp expires, whichever is first; None before the first.
+        snapshot, timestamp: the files of these roles; empty before the first.
     """
 
     root: Envelope[Root]
@@ -49,6 +50,8 @@ class OwnMetadata:
     snapshot_version: int = 0
     timestamp_version: int = 0
     expires: datetime | None = None
+    snapshot: bytes = b""
+    timestamp: bytes = b""
 
 
 async def verify_own_metadata(
@@ -123,6 +126,8 @@ def _everything(context: Context, first: bytes) -> Procedure[OwnMetadata]:
         snapshot_version=verified.snapshot.value.version,
         timestamp_version=verified.timestamp.value.version,
         expires=min(verified.snapshot.value.expires, verified.timestamp.value.expires),
+        snapshot=verified.snapshot.raw,
+        timestamp=verified.timestamp.raw,
     )
 
 

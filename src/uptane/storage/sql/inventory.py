@@ -1,13 +1,13 @@
 """The Director's inventory in an SQL database: SQLite in one file, or PostgreSQL."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import CursorResult, Executable, RowMapping, Select, Update, and_, delete, func, insert, select, update
+from sqlalchemy import CursorResult, Executable, Select, Update, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -28,6 +28,7 @@ from uptane.storage import inventory_rules as rules
 from uptane.storage.sql import rows
 from uptane.storage.sql.engine import WAIT_SECONDS, database_name, open_engine, require_existing, storage_errors
 from uptane.storage.sql.revision import check_schema, create_schema
+from uptane.storage.sql.revisions import raise_revision
 from uptane.storage.sql.schema import alerts, assignments, directed, ecus, reports, vehicles
 
 T = TypeVar("T")
@@ -110,12 +111,18 @@ class SqlTransaction:
 
     After a failure of the database it is over, as some databases roll back by themselves and would
     keep only what follows.
+
+    Args:
+        connection: that has begun a transaction.
+        database: its name, for errors.
+        changed: the vehicles whose revision has been raised in it.
     """
 
-    def __init__(self, connection: AsyncConnection, database: str) -> None:
+    def __init__(self, connection: AsyncConnection, database: str, changed: Iterable[str] = ()) -> None:
         self._connection = connection
         self._database = database
         self._open = True
+        self._changed = set(changed)
 
     def require_open(self) -> None:
         """Raises StorageError once the transaction has ended or failed."""
@@ -144,6 +151,7 @@ class SqlTransaction:
 
     async def update_vehicle(self, record: VehicleRecord) -> None:
         """Replaces the record of an existing vehicle; raises UnknownVehicleError."""
+        await self._changes(record.vehicle)
         row = rows.vehicle_row(rules.storable_vehicle(record))
         if not await self._write(update(vehicles).where(vehicles.c.vehicle == row["vehicle"]).values(row)):
             raise rules.unknown_vehicle(record.vehicle)
@@ -165,6 +173,7 @@ class SqlTransaction:
     async def add_ecu(self, record: EcuRecord) -> None:
         """Raises UnknownVehicleError, or AlreadyRegisteredError whose fact `conflict` is `ecu`, `key` or `primary`."""
         record = rules.storable_ecu(record)
+        await self._changes(record.vehicle)
         if await self._write(insert(ecus).values(rows.ecu_row(record))) is None:
             await self._require_vehicle(record.vehicle)
             if holder := await self.ecu(record.ecu):
@@ -173,6 +182,7 @@ class SqlTransaction:
 
     async def retire_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, now: datetime) -> None:
         """Takes an ECU out of its vehicle; raises UnknownVehicleError or UnknownEcuError."""
+        await self._changes(vehicle)
         row = rows.ecu_row(rules.storable_ecu(replace(await self._require_ecu(vehicle, ecu), retired=now)))
         here = [table.c.vehicle == str(vehicle) for table in (ecus, assignments, directed)]
         of_ecu = [table.c.ecu == str(ecu) for table in (ecus, assignments, directed)]
@@ -185,6 +195,7 @@ class SqlTransaction:
     async def set_encryption_key(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, key: EncryptionKey) -> None:
         """Sets what images are encrypted for; raises UnknownVehicleError or UnknownEcuError."""
         await self._require_ecu(vehicle, ecu)
+        await self._changes(vehicle)
         here = and_(ecus.c.vehicle == str(vehicle), ecus.c.ecu == str(ecu))
         await self._write(update(ecus).where(here).values(rows.encryption_row(key)))
 
@@ -196,6 +207,7 @@ class SqlTransaction:
             AlreadyRegisteredError: the counter is in the history (`conflict` is `report`), or as `add_ecu` does.
         """
         record, stored = rules.storable_ecu(record), rules.storable_report(stored)
+        await self._changes(record.vehicle)
         here = and_(ecus.c.vehicle == str(record.vehicle), ecus.c.ecu == str(record.ecu), ecus.c.retired.is_(None))
         replacement = update(ecus).where(here).values(rows.ecu_row(record))
         entry = insert(reports).values(rows.report_row(record, stored))
@@ -215,6 +227,7 @@ class SqlTransaction:
 
     async def assign(self, assignment: Assignment) -> None:
         """Sets the one image of an ECU; raises UnknownVehicleError or UnknownEcuError."""
+        await self._changes(assignment.vehicle)
         row = rows.assignment_row(assignment)
         if await self._write(_replace_assignment(row)):
             return
@@ -225,6 +238,7 @@ class SqlTransaction:
 
     async def clear_assignments(self, vehicle: VehicleIdentifier) -> None:
         """Removes every assignment of the vehicle."""
+        await self._changes(vehicle)
         await self._write(delete(assignments).where(assignments.c.vehicle == str(vehicle)))
 
     async def directed(self, vehicle: VehicleIdentifier) -> Sequence[Directed]:
@@ -235,6 +249,7 @@ class SqlTransaction:
     async def set_directed(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, images: Sequence[Directed]) -> None:
         """Replaces all of an ECU; raises UnknownVehicleError or UnknownEcuError."""
         await self._require_ecu(vehicle, ecu)
+        await self._changes(vehicle)
         rules.check_directed(vehicle, ecu, images)
         old = delete(directed).where(directed.c.vehicle == str(vehicle), directed.c.ecu == str(ecu))
         await self._write(old, *(insert(directed).values(rows.directed_row(each)) for each in images))
@@ -252,6 +267,13 @@ class SqlTransaction:
         """The newest alerts of a vehicle, newest first."""
         query = select(alerts).where(alerts.c.vehicle == str(vehicle)).order_by(alerts.c.number.desc())
         return await self._all(query.limit(max(limit, 0)), rows.alert_of)
+
+    async def _changes(self, vehicle: VehicleIdentifier) -> None:
+        """Raises the vehicle's revision, once in a transaction; its row comes first, so that transactions queue up."""
+        if str(vehicle) not in self._changed:
+            self._changed.add(str(vehicle))
+            with self._border():
+                await raise_revision(self._connection, str(vehicle))
 
     async def _require_vehicle(self, vehicle: VehicleIdentifier) -> None:
         if await self.vehicle(vehicle) is None:
@@ -278,10 +300,10 @@ class SqlTransaction:
             f"ECU {record.ecu} could not be written to the inventory {self._database}", next_step="Try again."
         )
 
-    async def _one(self, query: Select[Any], record: Callable[[RowMapping], T]) -> T | None:
+    async def _one(self, query: Select[Any], record: Callable[[Any], T]) -> T | None:
         return next(iter(await self._all(query, record)), None)
 
-    async def _all(self, query: Select[Any], record: Callable[[RowMapping], T]) -> list[T]:
+    async def _all(self, query: Select[Any], record: Callable[[Any], T]) -> list[T]:
         found = (await self._execute(query)).mappings().all()
         try:
             return [record(row) for row in found]

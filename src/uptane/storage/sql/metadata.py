@@ -10,11 +10,15 @@ from uptane.metadata.errors import StorageError, UnknownVehicleError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.signing.ports import MetadataStore
 from uptane.storage.sql.engine import database_name, storage_errors
-from uptane.storage.sql.schema import metadata_files, vehicles
+from uptane.storage.sql.revisions import raise_revision
+from uptane.storage.sql.schema import metadata_files
 
 
 class SqlPublished(MetadataStore):
     """The published metadata of one vehicle.
+
+    A publication builds on what was read here last, and is refused where another process has replaced that since.
+    The Timestamp has no name of its own for each version, so two processes could else publish two of one version.
 
     Args:
         engine: from `open_engine`; its tables exist.
@@ -25,14 +29,17 @@ class SqlPublished(MetadataStore):
         self._engine = engine
         self._vehicle = str(vehicle)
         self._database = database_name(engine)
+        self._last: dict[str, bytes | None] = {}
 
     async def read(self, name: str) -> bytes | None:
         """A file, or None."""
         with storage_errors(self._database):
             async with self._engine.connect() as connection:
-                return await self._read(connection, name)
+                self._last[name] = await self.present(connection, name)
+                return self._last[name]
 
-    async def _read(self, connection: AsyncConnection, name: str) -> bytes | None:
+    async def present(self, connection: AsyncConnection, name: str) -> bytes | None:
+        """As `read`, within a transaction."""
         here = (metadata_files.c.vehicle == self._vehicle, metadata_files.c.name == name)
         found: bytes | None = (await connection.execute(select(metadata_files.c.data).where(*here))).scalar()
         return found
@@ -42,20 +49,34 @@ class SqlPublished(MetadataStore):
 
         Raises:
             UnknownVehicleError: no such vehicle.
-            StorageError: a file of that name exists with other bytes, or the database fails; nothing has changed.
+            StorageError: a file of that name exists with other bytes, a mutable one is not what was read here any more,
+                or the database fails; nothing has changed.
         """
         with storage_errors(self._database):
             async with self._engine.begin() as connection:
-                lock = select(vehicles.c.vehicle).where(vehicles.c.vehicle == self._vehicle).with_for_update()
-                if (await connection.execute(lock)).scalar() is None:
+                if not await raise_revision(connection, self._vehicle):
                     raise UnknownVehicleError(f"vehicle {self._vehicle} is not in the inventory", vehicle=self._vehicle)
-                for name, data in files:
-                    await self._add(connection, name, data)
-                for name, data in mutable.items():
-                    await self._set(connection, name, data)
+                for name in mutable.keys() & self._last.keys():
+                    if await self.present(connection, name) != self._last[name]:
+                        raise StorageError(
+                            f"somebody else has published {name} of vehicle {self._vehicle} since it was read",
+                            next_step="Try again.",
+                            path=name,
+                        )
+                await self.write(connection, files, mutable)
+        self._last.clear()
+
+    async def write(
+        self, connection: AsyncConnection, files: Sequence[tuple[str, bytes]], mutable: Mapping[str, bytes]
+    ) -> None:
+        """As `publish`, within a transaction that holds the vehicle."""
+        for name, data in files:
+            await self._add(connection, name, data)
+        for name, data in mutable.items():
+            await self._set(connection, name, data)
 
     async def _add(self, connection: AsyncConnection, name: str, data: bytes) -> None:
-        before = await self._read(connection, name)
+        before = await self.present(connection, name)
         if before is None:
             await self._insert(connection, name, data)
         elif before != data:

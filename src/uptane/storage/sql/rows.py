@@ -1,5 +1,6 @@
 """Rows to records and back."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -62,7 +63,7 @@ def encryption_row(key: EncryptionKey | None) -> Row:
     }
 
 
-def _encryption_key(row: RowMapping) -> EncryptionKey | None:
+def _encryption_key(row: Mapping[str, Any]) -> EncryptionKey | None:
     kind = row["encryption_type"]
     if kind is None:
         return None
@@ -71,7 +72,7 @@ def _encryption_key(row: RowMapping) -> EncryptionKey | None:
     return EncryptionKey(key_type=EncryptionKeyType(kind), material=row["encryption_material"])
 
 
-def ecu_record(row: RowMapping) -> EcuRecord:
+def ecu_record(row: Mapping[str, Any]) -> EcuRecord:
     """The ECU of a row; raises FormatError for a damaged one, such as a key that has not its identifier."""
     try:
         key_type = KeyType(row["key_type"])

@@ -19,7 +19,7 @@ from sqlalchemy import (
     and_,
 )
 
-REVISION = "0006"
+REVISION = "0007"
 """The newest migration in `migrations/versions`; a table changes only together with a new one (record 24)."""
 
 
@@ -54,6 +54,7 @@ vehicles = Table(
     Column("manifest_counter", BigInteger, nullable=False),
     Column("manifest", LargeBinary),
     Column("manifest_received", UtcTime),
+    Column("revision", BigInteger, nullable=False, server_default="0"),
 )
 
 ecus = Table(
@@ -138,6 +139,14 @@ metadata_files = Table(
     Column("vehicle", _NAME, primary_key=True),
     Column("name", _NAME, primary_key=True),
     Column("data", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["vehicle"], ["vehicles.vehicle"]),
+)
+
+contacts = Table(
+    "contacts",
+    tables,
+    Column("vehicle", _NAME, primary_key=True),
+    Column("seen", UtcTime, nullable=False),
     ForeignKeyConstraint(["vehicle"], ["vehicles.vehicle"]),
 )
 

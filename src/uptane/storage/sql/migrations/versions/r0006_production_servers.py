@@ -1,4 +1,4 @@
-"""Revision 0006: vehicles' metadata, their tokens, certificates and retirement; the revision takes the place of a number."""
+"""Revision 0006: vehicles' metadata, tokens, certificates and retirement; it takes the place of a number."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,0 +1,1 @@
+"""`make load`: what the Director costs a fleet, on PostgreSQL, over HTTPS with client certificates."""

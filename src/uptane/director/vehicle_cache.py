@@ -1,0 +1,167 @@
+"""What a process remembers of vehicles between their requests, as long as nobody has changed it."""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from uptane.director.ports import VehicleState
+from uptane.formats.profile import Profile
+from uptane.metadata.delegations import TARGETS_ROLE
+from uptane.metadata.identifiers import VehicleIdentifier
+from uptane.metadata.root import Role
+from uptane.verification.own_metadata import OwnMetadata
+
+REMEMBERED = 4_096
+"""Vehicles that one process remembers, those of the latest requests: about 50 KB each with ten ECUs."""
+
+_EVERYTHING = 2**63
+"""A revision above all: whatever was read before is not known to be current."""
+
+
+class AtHand(Enum):
+    """What a cache may answer instead of bytes."""
+
+    UNKNOWN = "it has to be looked up"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A vehicle as it was read, or as this process has left it.
+
+    Args:
+        state: what is on record.
+        own: what is published, verified or made by this process.
+        files: its files by name, those that vehicles ask for.
+        missing: the name of the next Root, which there is not.
+        settled_until: until when nothing has to be signed, unless something changes; None where nobody has looked.
+    """
+
+    state: VehicleState
+    own: OwnMetadata | None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    missing: str = ""
+    settled_until: datetime | None = None
+
+    @property
+    def vehicle(self) -> VehicleIdentifier:
+        """Which vehicle it is."""
+        return self.state.record.vehicle
+
+
+def files_of(own: OwnMetadata, profile: Profile) -> dict[str, bytes]:
+    """The newest files of each role, by their plain and by their versioned names."""
+    name, root = profile.metadata_name, own.root
+    files = {name(Role.ROOT): root.raw, name(Role.ROOT, root.payload.version): root.raw}
+    if own.timestamp:
+        targets = own.targets[TARGETS_ROLE]
+        files |= {name(Role.TARGETS): targets.raw, name(Role.TARGETS, targets.payload.version): targets.raw}
+        files |= {name(Role.SNAPSHOT): own.snapshot, name(Role.SNAPSHOT, own.snapshot_version): own.snapshot}
+        files[name(Role.TIMESTAMP)] = own.timestamp
+    return files
+
+
+class VehicleCache:
+    """The vehicles of the latest requests. It is closed, and knows nothing, until somebody tells it of changes.
+
+    Args:
+        limit: how many.
+    """
+
+    def __init__(self, limit: int = REMEMBERED) -> None:
+        self._limit = limit
+        self._known: OrderedDict[VehicleIdentifier, Known] = OrderedDict()
+        self._stale: set[VehicleIdentifier] = set()
+        self._changed: dict[VehicleIdentifier, int] = {}
+        self._open = False
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def open(self) -> None:
+        """From now on `changed` is called for every change by others."""
+        self._open = True
+
+    def close(self) -> None:
+        """Changes may be missed from now on: nothing is current any more."""
+        self.all_changed()
+        self._open = False
+
+    def current(self, vehicle: VehicleIdentifier) -> Known | None:
+        """What is known of a vehicle and is current, as far as was told."""
+        known = self._known.get(vehicle)
+        if known is None or vehicle in self._stale:
+            return None
+        self._known.move_to_end(vehicle)
+        return known
+
+    def last(self, vehicle: VehicleIdentifier) -> Known | None:
+        """What was known last of a vehicle: current, or to be compared with what is read."""
+        return self._known.get(vehicle)
+
+    @contextmanager
+    def reading(self, vehicle: VehicleIdentifier) -> Iterator[None]:
+        """The vehicle is read and kept within the context; what is told of it meanwhile counts. One at a time."""
+        self._changed[vehicle] = 0
+        try:
+            yield
+        finally:
+            self._changed.pop(vehicle, None)
+
+    @contextmanager
+    def changing(self, vehicle: VehicleIdentifier) -> Iterator[None]:
+        """What is known of the vehicle is built on, written and kept within the context. One at a time."""
+        self._changed[vehicle] = 0 if self.current(vehicle) is not None else _EVERYTHING
+        try:
+            yield
+        except BaseException:
+            self.changed(vehicle)  # whether it was written is not known
+            raise
+        finally:
+            self._changed.pop(vehicle, None)
+
+    def keep(self, known: Known) -> None:
+        """What was read, or written: current unless a newer revision was told of meanwhile."""
+        vehicle = known.vehicle
+        newest = self._changed.pop(vehicle, _EVERYTHING)
+        self._known[vehicle] = known
+        self._known.move_to_end(vehicle)
+        if self._open and newest <= known.state.revision:
+            self._stale.discard(vehicle)
+        else:
+            self._stale.add(vehicle)
+        while len(self._known) > self._limit:
+            oldest, _ = self._known.popitem(last=False)
+            self._stale.discard(oldest)
+
+    def changed(self, vehicle: VehicleIdentifier, revision: int = _EVERYTHING) -> None:
+        """Somebody has changed a vehicle, which has this revision now."""
+        if vehicle in self._changed:
+            self._changed[vehicle] = max(self._changed[vehicle], revision)
+        known = self._known.get(vehicle)
+        if known is not None and known.state.revision < revision:
+            self._stale.add(vehicle)
+
+    def all_changed(self) -> None:
+        """Any vehicle may have been changed."""
+        self._stale = set(self._known)
+        self._changed = dict.fromkeys(self._changed, _EVERYTHING)
+
+    def file(self, vehicle: VehicleIdentifier, name: str, timestamp: str, now: datetime) -> bytes | AtHand | None:
+        """A published file of a vehicle, None for one that there is not, or UNKNOWN.
+
+        Args:
+            vehicle: whose.
+            name: of the file.
+            timestamp: the name of the Timestamp, which is not at hand where something may have to be signed.
+            now: UTC.
+        """
+        known = self.current(vehicle)
+        if known is None:
+            return AtHand.UNKNOWN
+        if name == timestamp and (known.settled_until is None or now >= known.settled_until):
+            return AtHand.UNKNOWN
+        raw = known.files.get(name)
+        return None if raw is None and name == known.missing else AtHand.UNKNOWN if raw is None else raw

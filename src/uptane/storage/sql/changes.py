@@ -1,0 +1,109 @@
+"""Tells what others change in the inventory, so that what a process remembers of vehicles is never long out of date."""
+
+import asyncio
+import logging
+import sqlite3
+from contextlib import closing
+from typing import Any, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from uptane.metadata.errors import UptaneError
+from uptane.metadata.identifiers import VehicleIdentifier
+from uptane.storage.sql.revisions import CHANNEL
+
+SQLITE_SECONDS = 1.0
+"""How often the file is asked whether another process has written to it: so late may a change by a command be seen."""
+
+_ALIVE: dict[str, Any] = {"keepalives_idle": 3, "keepalives_interval": 2, "keepalives_count": 3, "connect_timeout": 10}
+"""With these the kernel notices within ten seconds that a server is gone without a word."""
+
+AGAIN_SECONDS = 1.0
+"""After which a connection that was lost is made anew."""
+
+log = logging.getLogger(__name__)
+
+
+class Remembered(Protocol):
+    """What is told of changes."""
+
+    def open(self) -> None:
+        """Every change is told from now on."""
+        ...
+
+    def close(self) -> None:
+        """Changes may be missed from now on."""
+        ...
+
+    def changed(self, vehicle: VehicleIdentifier, revision: int) -> None:
+        """A vehicle has this revision now."""
+        ...
+
+    def all_changed(self) -> None:
+        """Any vehicle may have changed."""
+        ...
+
+
+async def keep_telling(engine: AsyncEngine, remembered: Remembered) -> None:
+    """Tells of changes until it is cancelled; while the database is away, what is remembered is closed."""
+    watch = _listen if engine.dialect.name == "postgresql" else _look
+    while True:
+        try:
+            await watch(engine, remembered)
+        except Exception:
+            log.exception("changes of the inventory are not told; everything is read from the database meanwhile")
+        finally:
+            remembered.close()
+        await asyncio.sleep(AGAIN_SECONDS)
+
+
+async def _listen(engine: AsyncEngine, remembered: Remembered) -> None:
+    from psycopg import AsyncConnection
+    from psycopg import Error as PostgresqlError
+
+    from uptane.storage.sql.postgresql_fleet import connection_url
+
+    url, loop = connection_url(engine), asyncio.get_running_loop()
+    lost: asyncio.Future[None] = loop.create_future()
+
+    async with await AsyncConnection.connect(url, autocommit=True, **_ALIVE) as connection:
+        await connection.execute(f"LISTEN {CHANNEL}")
+
+        descriptor = connection.fileno()  # which a lost connection does not tell any more
+
+        def told() -> None:
+            # The driver's own generator of notifications costs more than all the rest of an answer.
+            try:
+                connection.pgconn.consume_input()
+                while (notification := connection.pgconn.notifies()) is not None:
+                    revision, _, vehicle = notification.extra.decode().partition(" ")
+                    remembered.changed(VehicleIdentifier(vehicle), int(revision))
+            except (PostgresqlError, UptaneError, ValueError) as error:
+                loop.remove_reader(descriptor)
+                if not lost.done():
+                    lost.set_exception(error)
+
+        loop.add_reader(descriptor, told)
+        try:
+            told()
+            remembered.open()
+            await lost
+        finally:
+            loop.remove_reader(descriptor)
+
+
+async def _look(engine: AsyncEngine, remembered: Remembered) -> None:
+    # A connection of its own sees what every other one has written, those of this process among them.
+    with closing(sqlite3.connect(str(engine.url.database), check_same_thread=False)) as connection:
+        seen = await asyncio.to_thread(_data_version, connection)
+        remembered.open()
+        while True:
+            await asyncio.sleep(SQLITE_SECONDS)
+            now = await asyncio.to_thread(_data_version, connection)
+            if now != seen:
+                seen = now
+                remembered.all_changed()
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])

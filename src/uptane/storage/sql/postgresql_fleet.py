@@ -1,0 +1,187 @@
+"""The fleet in PostgreSQL: one statement reads a vehicle, one writes all that follows from a manifest.
+
+The driver is used by itself here, as what SQLAlchemy does around each statement costs more than the statement.
+"""
+
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
+
+import msgspec
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from uptane.director.ports import Changes, VehicleState
+from uptane.metadata.errors import StorageError
+from uptane.metadata.identifiers import VehicleIdentifier
+from uptane.storage import inventory_rules as rules
+from uptane.storage.sql.engine import WAIT_SECONDS
+from uptane.storage.sql.fleet import SqlFleet, reading
+from uptane.storage.sql.revisions import CHANNEL
+
+CONNECTIONS = 4
+"""Connections of a process: a write waits for the disk meanwhile, and few waiters keep the disk busy."""
+
+_COMMIT = f"""
+WITH said AS (
+  SELECT name, decode(data, 'base64') AS data, decode(old, 'base64') AS old
+  FROM json_to_recordset(%(said)s::json -> 'mutable') AS m(name text, data text, old text)
+), held AS (
+  UPDATE vehicles SET revision = revision + 1,
+    manifest_counter = coalesce(%(counter)s::bigint, manifest_counter),
+    manifest = coalesce(%(manifest)s::bytea, manifest),
+    manifest_received = coalesce(%(received)s::timestamptz, manifest_received)
+  WHERE vehicle = %(vehicle)s::text AND revision = %(revision)s::bigint AND NOT EXISTS (
+    SELECT FROM said LEFT JOIN metadata_files f ON f.vehicle = %(vehicle)s::text AND f.name = said.name
+    WHERE f.data IS DISTINCT FROM said.old)
+  RETURNING vehicle, revision
+), reported AS (
+  SELECT held.vehicle, ecu, counter, decode(report, 'base64') AS report, received, attacks
+  FROM held, json_to_recordset(%(said)s::json -> 'reports')
+    AS r(ecu text, counter bigint, report text, received timestamptz, attacks text)
+), latest AS (
+  UPDATE ecus SET report_counter = r.counter, report = r.report, report_received = r.received FROM reported r
+  WHERE ecus.vehicle = r.vehicle AND ecus.ecu = r.ecu
+), history AS (
+  INSERT INTO reports (vehicle, ecu, counter, report, received, attacks_detected) SELECT * FROM reported
+), may AS (
+  SELECT held.vehicle, ecu, number, path, decode(image, 'base64') AS image
+  FROM held, json_to_recordset(%(said)s::json -> 'may') AS d(ecu text, number bigint, path text, image text)
+), ruled_out AS (
+  DELETE FROM directed USING held WHERE directed.vehicle = held.vehicle AND directed.ecu IN (
+      SELECT json_array_elements_text(%(said)s::json -> 'changed'))
+    AND NOT EXISTS (SELECT FROM may WHERE may.ecu = directed.ecu AND may.number = directed.number)
+), may_have AS (
+  INSERT INTO directed (vehicle, ecu, number, path, image) SELECT * FROM may
+  ON CONFLICT (vehicle, ecu, number) DO UPDATE SET path = excluded.path, image = excluded.image
+), added AS (
+  INSERT INTO metadata_files (vehicle, name, data) SELECT held.vehicle, name, decode(data, 'base64')
+  FROM held, json_to_recordset(%(said)s::json -> 'files') AS n(name text, data text)
+), replaced AS (
+  INSERT INTO metadata_files (vehicle, name, data) SELECT held.vehicle, said.name, said.data FROM held, said
+  ON CONFLICT (vehicle, name) DO UPDATE SET data = excluded.data
+)
+SELECT CASE WHEN %(tell)s::boolean THEN pg_notify('{CHANNEL}', revision || ' ' || vehicle) IS NULL END FROM held
+"""  # noqa: S608 - of constants
+
+ResultT = TypeVar("ResultT")
+
+
+class PostgresqlFleet(SqlFleet):
+    """A `SqlFleet` with connections of its own, which `open` gives and takes back.
+
+    Args:
+        engine: from `open_engine`, of a PostgreSQL database.
+        wait_seconds: how long a statement waits for a connection, and for others that hold the vehicle.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, wait_seconds: float = WAIT_SECONDS) -> None:
+        super().__init__(engine)
+        self._pool = AsyncConnectionPool(
+            connection_url(engine),
+            kwargs={"autocommit": True, "options": f"-c lock_timeout={round(wait_seconds * 1000)}"},
+            min_size=0,
+            max_size=CONNECTIONS,
+            timeout=wait_seconds,
+            open=False,
+        )
+        self._read = str(reading(postgresql=True).compile(dialect=engine.dialect))
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["PostgresqlFleet"]:
+        """Usable within the context."""
+        await self._pool.open()
+        try:
+            yield self
+        finally:
+            await self._pool.close()
+
+    async def read(
+        self, vehicle: VehicleIdentifier, names: Collection[str], last: VehicleState | None = None
+    ) -> VehicleState | None:
+        """See `FleetStore.read`."""
+        found = await self._rows(self._read, {"vehicle": str(vehicle), "names": list(names)})
+        return self._state(vehicle, found, last)
+
+    async def commit(self, vehicle: VehicleIdentifier, revision: int, changes: Changes) -> bool:
+        """See `FleetStore.commit`."""
+        try:
+            return bool(await self._rows(_COMMIT, {"vehicle": str(vehicle), "revision": revision, **_values(changes)}))
+        except StorageError as error:
+            if isinstance(error.__cause__, psycopg.IntegrityError):
+                return await super().commit(vehicle, revision, changes)  # which says what is wrong
+            raise
+
+    async def _rows(self, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Runs one statement, which is a transaction of its own.
+
+        A connection that broke while it was idle is no failure of the database, so others are tried. Neither statement
+        does harm when it is run twice.
+        """
+        with self._border():
+            for _ in range(CONNECTIONS):
+                async with self._pool.connection() as connection:
+                    try:
+                        return await (await connection.execute(statement, values, binary=True)).fetchall()
+                    except psycopg.OperationalError:
+                        if not connection.broken:
+                            raise
+            async with self._pool.connection() as connection:
+                return await (await connection.execute(statement, values, binary=True)).fetchall()
+
+    @contextmanager
+    def _border(self) -> Iterator[None]:
+        try:
+            yield
+        except (psycopg.Error, PoolTimeout) as error:
+            raise StorageError(
+                f"the inventory {self._database} failed: {str(error).rstrip('.') or type(error).__name__}",
+                next_step="Try again.",
+                database=self._database,
+                reason=type(error).__name__,
+            ) from error
+
+
+def connection_url(engine: AsyncEngine) -> str:
+    """The address of an engine's database, as the driver takes it, with its password."""
+    return engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _values(changes: Changes) -> dict[str, Any]:
+    """The parameters: rows as one JSON text, as the driver needs longer for arrays. Bytes are base64 in it."""
+    record, publication = changes.record, changes.publication
+    for _, stored in changes.reports:
+        rules.storable_report(stored)
+    rows = {
+        "reports": [
+            {
+                "ecu": ecu.ecu,
+                "counter": stored.counter,
+                "report": stored.report,
+                "received": stored.received,
+                "attacks": stored.attacks_detected,
+            }
+            for ecu, stored in changes.reports
+        ],
+        "changed": list(changes.directed),
+        "may": [
+            {"ecu": each.ecu, "number": each.number, "path": each.path, "image": each.image}
+            for images in changes.directed.values()
+            for each in images
+        ],
+        "mutable": [
+            {"name": name, "data": data, "old": publication.replaced.get(name)}
+            for name, data in publication.mutable.items()
+        ]
+        if publication is not None
+        else [],
+        "files": [{"name": name, "data": data} for name, data in publication.files] if publication is not None else [],
+    }
+    return {
+        "counter": None if record is None else record.manifest_counter,
+        "manifest": None if record is None else record.manifest,
+        "received": None if record is None else record.manifest_received,
+        "said": msgspec.json.encode(rows, enc_hook=str).decode(),
+        "tell": publication is not None,
+    }

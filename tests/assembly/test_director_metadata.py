@@ -1,0 +1,147 @@
+"""A vehicle's metadata is signed when it asks and something changed or expires soon, and served as it is otherwise."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from load_fleet import CAR, Workers, workers
+from sqlalchemy import update
+
+from uptane.assembly.production import utc_now
+from uptane.metadata.errors import ProvisioningError, ReplayedReportError, StorageError
+from uptane.metadata.root import Role
+from uptane.storage.sql.schema import metadata_files
+
+WEEK = timedelta(days=7)
+
+
+def run(folder: Path, scenario: Callable[[Workers], Awaitable[None]]) -> None:
+    """Runs a scenario with one worker on SQLite, whose operator is the worker itself."""
+
+    async def with_worker() -> None:
+        async with workers(folder / "fleet", "data/inventory.sqlite", 2) as fleet:
+            await scenario(fleet)
+
+    asyncio.run(with_worker())
+
+
+async def published(fleet: Workers) -> dict[str, bytes | None]:
+    """What the database holds for the vehicle."""
+    systems = fleet.systems[0]
+    name, store = systems.settings.profile.metadata_name, systems.director_metadata(CAR)
+    return {each: await store.read(each) for role in Role for each in (name(role), name(role, 1), name(role, 2))}
+
+
+async def fetched(fleet: Workers, role: Role, after: timedelta = timedelta(0)) -> bytes:
+    """What the vehicle is given."""
+    systems = fleet.systems[0]
+    raw = await systems.director.metadata_file(CAR, systems.settings.profile.metadata_name(role), utc_now() + after)
+    assert raw is not None
+    return raw
+
+
+def test_nothing_is_signed_for_a_vehicle_that_asks_and_of_which_nothing_changed(tmp_path: Path) -> None:
+    async def scenario(fleet: Workers) -> None:
+        before = await published(fleet)
+        for _ in range(3):
+            for role in Role:
+                assert await fetched(fleet, role) in before.values()
+        assert await published(fleet) == before
+
+    run(tmp_path, scenario)
+
+
+@pytest.mark.standard("STD-5.3.2.1-16")
+def test_metadata_that_expires_soon_is_renewed_when_the_timestamp_is_asked_for(tmp_path: Path) -> None:
+    async def scenario(fleet: Workers) -> None:
+        before = await published(fleet)
+        assert await fetched(fleet, Role.TIMESTAMP) == before["timestamp.der"]
+        await fetched(fleet, Role.ROOT, WEEK)
+        assert await published(fleet) == before, "other files are served as they are"
+        renewed = await fetched(fleet, Role.TIMESTAMP, WEEK)
+        assert renewed != before["timestamp.der"]
+        after = await published(fleet)
+        assert after["timestamp.der"] == renewed
+        assert after["targets.der"] == before["targets.der"], "Targets lasts longer"
+
+    run(tmp_path, scenario)
+
+
+def test_a_database_that_fails_in_the_one_write_keeps_nothing_of_the_manifest_and_it_may_be_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(fleet: Workers) -> None:
+        director, manifest = fleet.systems[0].director, fleet.cars[0].manifests[0]
+        await fleet.assign(1)
+        before = await published(fleet)
+        assert director._quick is not None
+        store = director._quick._fleet
+
+        async def dies(*_: Any) -> bool:
+            raise StorageError("the disk is full")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(store, "commit", dies)
+            with pytest.raises(StorageError):
+                await director.answer_manifest(CAR, None, manifest, utc_now())
+        assert await published(fleet) == before
+        assert (await director.vehicle(CAR)).manifest_counter == 0
+        fleet.systems[0].cache.all_changed()
+        answer = await director.answer_manifest(CAR, None, manifest, utc_now())
+        assert answer.manifest.counter == 1 and answer.published is not None
+
+    run(tmp_path, scenario)
+
+
+def test_a_manifest_stays_accepted_where_nothing_can_be_signed(tmp_path: Path) -> None:
+    async def scenario(fleet: Workers) -> None:
+        director, (first, second, *_) = fleet.systems[0].director, fleet.cars[0].manifests
+        await fleet.assign(1)
+        fleet.systems[0].cache.all_changed()
+        before = await published(fleet)
+        keys = dict(director._keyring)
+        director._keyring.clear()
+        with pytest.raises(ProvisioningError):
+            await director.answer_manifest(CAR, None, first, utc_now())
+        assert await published(fleet) == before
+        assert (await director.vehicle(CAR)).manifest == first
+        assert await fetched(fleet, Role.TIMESTAMP) == before["timestamp.der"], "what there is, is served"
+        director._keyring |= keys
+        with pytest.raises(ReplayedReportError):
+            await director.answer_manifest(CAR, None, first, utc_now())
+        assert (await director.answer_manifest(CAR, None, second, utc_now())).published is not None
+
+    run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("name", ["targets.der", "snapshot.der", "timestamp.der", "root.der"])
+@pytest.mark.parametrize("remembered", [True, False])
+def test_altered_files_are_not_built_on(tmp_path: Path, name: str, remembered: bool) -> None:
+    """Also where this process remembers what it verified: the write compares each file that it replaces."""
+
+    async def scenario(fleet: Workers) -> None:
+        systems = fleet.systems[0]
+        await fleet.assign(1)
+        systems.cache.all_changed()
+        if remembered:
+            await fetched(fleet, Role.TIMESTAMP)
+        held = (metadata_files.c.vehicle == str(CAR), metadata_files.c.name == name)
+        async with systems.engine.begin() as connection:
+            await connection.execute(update(metadata_files).where(*held).values(data=b"evil"))
+        if not remembered:
+            systems.cache.all_changed()
+        await fleet.assign(2)
+        systems.cache.changed(CAR)
+        before = await published(fleet)
+        if name == "timestamp.der":
+            with pytest.raises(StorageError, match="altered"):
+                await systems.director.answer_manifest(CAR, None, fleet.cars[0].manifests[0], utc_now())
+            assert await published(fleet) == before
+        else:
+            await systems.director.answer_manifest(CAR, None, fleet.cars[0].manifests[0], utc_now())
+            assert b"evil" not in {await fetched(fleet, role) for role in Role}
+
+    run(tmp_path, scenario)

@@ -1,0 +1,98 @@
+"""What is remembered of vehicles is used only while it is certain that nobody has changed it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from uptane.director.ports import VehicleRecord, VehicleState
+from uptane.director.vehicle_cache import AtHand, Known, VehicleCache
+from uptane.metadata.identifiers import VehicleIdentifier
+
+CAR, TRUCK, BUS = map(VehicleIdentifier, ("car", "truck", "bus"))
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def known(revision: int = 1, vehicle: VehicleIdentifier = CAR) -> Known:
+    """A vehicle with one file."""
+    state = VehicleState(record=VehicleRecord(vehicle=vehicle), revision=revision, ecus=(), assignments=(), directed=())
+    files = {"timestamp.der": vehicle.encode(), "1.root.der": b"root"}
+    return Known(state=state, own=None, files=files, missing="2.root.der", settled_until=NOW + timedelta(hours=1))
+
+
+@pytest.fixture
+def cache() -> VehicleCache:
+    """An open cache that knows the car."""
+    cache = VehicleCache(limit=2)
+    cache.open()
+    with cache.reading(CAR):
+        cache.keep(known())
+    return cache
+
+
+def file(cache: VehicleCache, name: str, vehicle: VehicleIdentifier = CAR, now: datetime = NOW) -> object:
+    """What is at hand."""
+    return cache.file(vehicle, name, "timestamp.der", now)
+
+
+def test_it_answers_with_the_vehicles_own_files_and_says_which_root_there_is_not(cache: VehicleCache) -> None:
+    assert file(cache, "timestamp.der") == b"car"
+    assert file(cache, "2.root.der") is None
+    for name in ("3.root.der", "", "../truck", "1.targets.der"):
+        assert file(cache, name) is AtHand.UNKNOWN
+    assert file(cache, "timestamp.der", TRUCK) is AtHand.UNKNOWN
+
+
+def test_a_timestamp_that_may_have_to_be_renewed_is_not_at_hand(cache: VehicleCache) -> None:
+    assert file(cache, "timestamp.der", now=NOW + timedelta(hours=1)) is AtHand.UNKNOWN
+    assert file(cache, "1.root.der", now=NOW + timedelta(hours=1)) == b"root"
+
+
+def test_a_change_by_others_ends_it_and_the_echo_of_ones_own_does_not(cache: VehicleCache) -> None:
+    cache.changed(CAR, 1)
+    assert file(cache, "timestamp.der") == b"car"
+    cache.changed(CAR, 2)
+    assert file(cache, "timestamp.der") is AtHand.UNKNOWN
+    assert cache.last(CAR) == known(), "it is still good to compare with"
+
+
+@pytest.mark.parametrize("read", [1, 2, 3])
+def test_what_changes_while_it_is_read_is_not_taken_for_current(cache: VehicleCache, read: int) -> None:
+    with cache.reading(CAR):
+        cache.changed(CAR, 2)
+        cache.keep(known(read))
+    assert (cache.current(CAR) is not None) == (read >= 2)
+
+
+def test_what_was_out_of_date_before_it_was_built_on_stays_so(cache: VehicleCache) -> None:
+    cache.changed(CAR, 2)
+    with cache.changing(CAR):
+        cache.keep(known())
+    assert cache.current(CAR) is None
+
+
+def test_a_write_that_was_cut_off_leaves_nothing_current(cache: VehicleCache) -> None:
+    with pytest.raises(KeyboardInterrupt), cache.changing(CAR):
+        raise KeyboardInterrupt
+    assert cache.current(CAR) is None
+
+
+def test_nothing_is_current_while_changes_may_be_missed(cache: VehicleCache) -> None:
+    with cache.reading(TRUCK):
+        cache.close()
+        cache.keep(known(vehicle=TRUCK))
+    cache.open()
+    assert cache.current(CAR) is None and cache.current(TRUCK) is None
+    never_opened = VehicleCache()
+    with never_opened.reading(CAR):
+        never_opened.keep(known())
+    assert never_opened.current(CAR) is None
+
+
+def test_it_remembers_the_vehicles_of_the_latest_requests_and_no_more(cache: VehicleCache) -> None:
+    for vehicle in (TRUCK, BUS):
+        assert cache.current(CAR) is not None
+        with cache.reading(vehicle):
+            cache.keep(known(vehicle=vehicle))
+    assert len(cache) == 2
+    assert cache.current(TRUCK) is None and cache.last(TRUCK) is None
+    assert cache.current(CAR) is not None and cache.current(BUS) is not None

@@ -1,0 +1,189 @@
+"""A vehicle is read in one go and changed as a whole, or not at all where somebody else was first."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from inventory_records import CAR, NOW, TRUCK, assignment_of, directed_of, ecu_of, register, report_of
+from postgresql import running_postgresql
+from sqlalchemy import make_url
+
+from uptane.director.ports import Changes, Publication, VehicleRecord
+from uptane.metadata.errors import StorageError
+from uptane.metadata.identifiers import EcuIdentifier
+from uptane.storage.sql.fleet import SqlFleet
+from uptane.storage.sql.inventory import SqlInventory, open_inventory
+from uptane.storage.sql.metadata import SqlPublished
+from uptane.storage.sql.postgresql_fleet import PostgresqlFleet
+
+Story = Callable[[SqlFleet, SqlInventory], Coroutine[Any, Any, None]]
+NAMES = ("1.a.der", "2.a.der", "a.der", "b.der")
+BRAKE = EcuIdentifier("brake")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """PostgreSQL, once for all."""
+    with running_postgresql(tmp_path_factory.mktemp("postgresql")) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "postgresql in one statement"])
+def tell(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Story], None]:
+    """Runs a story on a fresh database with two vehicles."""
+    database = str(tmp_path / "inventory.db")
+    if request.param != "sqlite":
+        url, name = request.getfixturevalue("server"), f"db{abs(hash(tmp_path))}"
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        database = make_url(url).set(database=name).render_as_string(hide_password=False)
+
+    @asynccontextmanager
+    async def fleet(inventory: SqlInventory) -> AsyncIterator[SqlFleet]:
+        if request.param != "postgresql in one statement":
+            yield SqlFleet(inventory.engine)
+            return
+        async with PostgresqlFleet(inventory.engine).open() as opened:
+            yield opened
+
+    async def told(story: Story) -> None:
+        inventory = await open_inventory(database)
+        try:
+            await register(inventory, ecu_of("brake", primary=True), ecu_of("door"), ecu_of("horn", TRUCK))
+            async with fleet(inventory) as opened:
+                await story(opened, inventory)
+        finally:
+            await inventory.dispose()
+
+    return lambda story: asyncio.run(told(story))
+
+
+def everything() -> Changes:
+    """Changes of all kinds."""
+    latest = replace(ecu_of("brake", primary=True), report_counter=7, report=b"report 7", report_received=NOW)
+    return Changes(
+        record=VehicleRecord(vehicle=CAR, manifest_counter=3, manifest=b"\x00manifest\xff", manifest_received=NOW),
+        reports=[(latest, report_of(7, attacks='"quoted" \\ Zoë'))],
+        directed={BRAKE: [directed_of("brake", 2), directed_of("brake", 3)]},
+        publication=Publication(files=[("1.a.der", b"\x00one")], mutable={"a.der": b"one\xff"}),
+    )
+
+
+def test_all_changes_are_there_afterwards_and_nothing_of_another_vehicle_has_changed(tell: Callable[..., None]) -> None:
+    async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
+        async with inventory.transaction() as changes:
+            await changes.assign(assignment_of("door", "a/b.img"))
+            await changes.set_directed(CAR, BRAKE, [directed_of("brake", 1), directed_of("brake", 2)])
+        before, other = await fleet.read(CAR, NAMES), await fleet.read(TRUCK, NAMES)
+        assert before is not None and not before.files
+        assert await fleet.commit(CAR, before.revision, everything())
+        after = await fleet.read(CAR, NAMES, before)
+        assert after is not None and after == await fleet.read(CAR, NAMES), "what was known before changes no answer"
+        assert after.revision == before.revision + 1
+        assert after.files == {"1.a.der": b"\x00one", "a.der": b"one\xff"}
+        async with inventory.transaction() as reader:
+            assert after.record == await reader.vehicle(CAR) == everything().record
+            assert list(after.ecus) == list(await reader.ecus(CAR))
+            assert list(after.assignments) == list(await reader.assignments(CAR))
+            assert list(after.directed) == list(await reader.directed(CAR)) == [*everything().directed[BRAKE]]
+            assert list(await reader.reports(CAR, BRAKE, 9)) == [everything().reports[0][1]]
+        assert await fleet.read(TRUCK, NAMES) == other
+
+    tell(story)
+
+
+def test_of_two_that_build_on_one_revision_one_writes_and_the_other_changes_nothing(tell: Callable[..., None]) -> None:
+    async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
+        state = await fleet.read(CAR, ())
+        assert state is not None
+        bids = [
+            Changes(
+                record=replace(state.record, manifest_counter=number),
+                publication=Publication(files=[(f"{number}.a.der", b"x")], mutable={"a.der": b"%d" % number}),
+            )
+            for number in (1, 2)
+        ]
+        assert sorted(await asyncio.gather(*(fleet.commit(CAR, state.revision, bid) for bid in bids))) == [False, True]
+        after = await fleet.read(CAR, NAMES)
+        assert after is not None
+        won = after.record.manifest_counter
+        assert after.files == {f"{won}.a.der": b"x", "a.der": b"%d" % won}
+        assert not await fleet.commit(CAR, state.revision, everything())
+        assert await fleet.read(CAR, NAMES) == after
+
+    tell(story)
+
+
+def test_a_published_file_that_is_not_what_it_was_is_not_replaced(tell: Callable[..., None]) -> None:
+    async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
+        await SqlPublished(inventory.engine, CAR).publish([], {"a.der": b"altered"})
+        before = await fleet.read(CAR, NAMES)
+        assert before is not None
+        for replaced in ({}, {"a.der": b"genuine"}):
+            publication = Publication(files=[("2.a.der", b"2")], mutable={"a.der": b"new"}, replaced=replaced)
+            assert not await fleet.commit(CAR, before.revision, replace(everything(), publication=publication))
+            assert await fleet.read(CAR, NAMES) == before
+        publication = Publication(files=[], mutable={"a.der": b"new"}, replaced={"a.der": b"altered"})
+        assert await fleet.commit(CAR, before.revision, Changes(publication=publication))
+
+    tell(story)
+
+
+def test_a_version_that_exists_is_refused_and_nothing_of_the_rest_is_written(tell: Callable[..., None]) -> None:
+    async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
+        await SqlPublished(inventory.engine, CAR).publish([("1.a.der", b"other bytes")], {})
+        before = await fleet.read(CAR, NAMES)
+        assert before is not None
+        with pytest.raises(StorageError, match=r"1\.a\.der of vehicle car exists with other bytes"):
+            await fleet.commit(CAR, before.revision, everything())
+        assert await fleet.read(CAR, NAMES) == before
+
+    tell(story)
+
+
+def test_every_write_of_anybody_raises_the_revision(tell: Callable[..., None]) -> None:
+    async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
+        async def revision() -> int:
+            state = await fleet.read(CAR, ())
+            assert state is not None
+            return state.revision
+
+        writes: list[Callable[[Any], Coroutine[Any, Any, None]]] = [
+            lambda changes: changes.update_vehicle(VehicleRecord(vehicle=CAR, manifest_counter=5)),
+            lambda changes: changes.add_ecu(ecu_of("window")),
+            lambda changes: changes.add_report(replace(ecu_of("door"), report_counter=1), report_of(1)),
+            lambda changes: changes.assign(assignment_of("door", "a.img")),
+            lambda changes: changes.set_directed(CAR, BRAKE, [directed_of("brake", 1)]),
+            lambda changes: changes.clear_assignments(CAR),
+            lambda changes: changes.retire_ecu(CAR, EcuIdentifier("window"), NOW),
+        ]
+        for write in writes:
+            before = await revision()
+            async with inventory.transaction() as changes:
+                await write(changes)
+            assert await revision() == before + 1
+        before = await revision()
+        await SqlPublished(inventory.engine, CAR).publish([], {"a.der": b"new"})
+        assert await revision() == before + 1
+        assert await fleet.read(CAR, ()) is not None and (await fleet.read(TRUCK, ())).revision == 1  # type: ignore[union-attr]
+
+    tell(story)
+
+
+def test_a_publication_that_builds_on_what_somebody_has_replaced_is_refused(tell: Callable[..., None]) -> None:
+    async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
+        one, other = (SqlPublished(inventory.engine, CAR) for _ in range(2))
+        assert await one.read("a.der") is None and await other.read("a.der") is None
+        await one.publish([], {"a.der": b"one"})
+        with pytest.raises(StorageError, match="somebody else has published"):
+            await other.publish([("1.a.der", b"other")], {"a.der": b"other"})
+        assert await other.read("a.der") == b"one" and await other.read("1.a.der") is None
+        await other.publish([], {"a.der": b"other"})
+        await one.publish([], {"a.der": b"one, which has read nothing since"})
+
+    tell(story)
