@@ -4,12 +4,13 @@ PYTHON ?= python3
 FORMAT ?= der
 JOBS   ?= 2
 EXAMPLES ?= 100000
+ROUNDS   ?= 2
 TESTS  ?=
 AUDIT  ?= --vulnerability-service pypi
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
-SOURCES   := src tests demo bench fuzz
+SOURCES   := src tests demo bench fuzz faults
 # Floors 0 to 2 of docs/architecture.md: the rules themselves, which tests must cover branch by branch.
 CORE      := metadata formats verification signing image_repository director timeserver vehicle
 empty     :=
@@ -22,7 +23,7 @@ export PIP_NO_INPUT = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check conformance mutants format format-check lint types imports coverage walkthrough \
-  bench bench-check bench-start load fuzz audit
+  bench bench-check bench-start load fuzz faults audit
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -84,6 +85,9 @@ audit: $(INSTALLED)  ## known vulnerabilities of every pinned dependency; needs 
 
 fuzz: $(INSTALLED)  ## 100,000 hostile inputs for all decoders (EXAMPLES=...)
 	$(BIN)/python -m fuzz --examples $(EXAMPLES)
+
+faults: $(INSTALLED)  ## production servers under load while everything that they stand on fails in turn (three minutes)
+	PYTHONPATH=tests/support $(BIN)/python -m faults --rounds $(ROUNDS)
 
 bench-start: $(INSTALLED)  ## what `uptane --help` costs above an empty command line of the same size
 	$(BIN)/python tests/house/startup_cost.py

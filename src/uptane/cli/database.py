@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from uptane.cli.fleet import AsJson, Servers
+from uptane.cli.options import AsJson, Servers
 from uptane.metadata.errors import SettingsError
 
 SKIP = 10_000

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from uptane.cli.exit_codes import CHECK_FAILED
-from uptane.cli.fleet import AsJson, Servers
+from uptane.cli.options import AsJson, Servers
 
 
 def doctor(*, servers: Servers = Path(), json_output: AsJson = False) -> int:

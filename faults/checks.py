@@ -1,0 +1,77 @@
+"""What must hold after every outage: nothing that was acknowledged is lost, and no version went back."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+
+import httpx2
+
+from faults.ledger import Ledger, Sent
+from faults.load import Car
+from uptane.assembly.production import Systems, open_systems
+from uptane.assembly.settings import Settings
+from uptane.metadata.delegations import TARGETS_ROLE
+from uptane.metadata.identifiers import EcuIdentifier, ImagePath, VehicleIdentifier
+from uptane.metadata.vehicle_manifest import VehicleVersionManifest
+from uptane.storage.tls_credentials import VehicleCredentials
+from uptane.transport.tls import client_tls
+
+EVERY_REPORT = 1_000_000
+
+
+def check(settings: Settings, ledger: Ledger, cars: Sequence[Car]) -> None:
+    """Tells the ledger of everything that is not there; no vehicle runs meanwhile."""
+    asyncio.run(_check(settings, ledger, cars))
+
+
+async def _check(settings: Settings, ledger: Ledger, cars: Sequence[Car]) -> None:
+    async with open_systems(settings) as systems:
+        for car in cars:
+            sent = ledger.manifests.get(car.settings.vehicle, ())
+            await _check_manifests(systems, ledger, car.settings.vehicle, car.settings.ecu, sent)
+        await _check_images(systems, ledger, cars[0])
+
+
+async def _check_manifests(
+    systems: Systems, ledger: Ledger, vehicle: VehicleIdentifier, ecu: EcuIdentifier, sent: Sequence[Sent]
+) -> None:
+    """The newest manifest on record is the last acknowledged one, or a later one; every report is on record."""
+    acknowledged = [number for number, each in enumerate(sent) if each.acknowledged]
+    if not acknowledged:
+        ledger.violated(f"vehicle {vehicle} never had a manifest acknowledged")
+        return
+    decode = systems.settings.profile.format.decode
+    async with systems.inventory.transaction() as transaction:
+        record = await transaction.vehicle(vehicle)
+        stored = {each.report for each in await transaction.reports(vehicle, ecu, EVERY_REPORT)}
+    later = {each.raw for each in sent[acknowledged[-1] :]}
+    if record is None or record.manifest not in later:
+        ledger.violated(f"the last acknowledged manifest of vehicle {vehicle} is lost")
+    for number in acknowledged:
+        (report,) = decode(VehicleVersionManifest, sent[number].raw).payload.reports
+        ledger.count("acknowledged reports that were looked for")
+        if report.raw not in stored:
+            ledger.violated(f"an acknowledged report of {ecu} is lost: counter {report.payload.counter}")
+
+
+async def _check_images(systems: Systems, ledger: Ledger, car: Car) -> None:
+    """Every acknowledged image is listed, and a vehicle can fetch its bytes."""
+    listed = (await systems.image_repository.published()).targets[TARGETS_ROLE].payload.images
+    credentials = VehicleCredentials(car.settings.folder / "credentials", car.settings.vehicle)
+    tls = client_tls(authorities=car.settings.factory / "authority.pem", credentials=credentials.file)
+    async with httpx2.AsyncClient(base_url=car.settings.server, verify=tls, trust_env=False) as client:
+        for name, digest in ledger.images.items():
+            path = ImagePath(name)
+            if path not in listed:
+                ledger.violated(f"the acknowledged image {name} is not listed")
+                continue
+            signed = listed[path].file.digests["sha256"]
+            answer = await client.get(f"/repo/targets/{requested(systems, path, signed)}")
+            ledger.count("acknowledged images that were fetched")
+            if signed.hex() != digest or hashlib.sha256(answer.content).hexdigest() != digest:
+                ledger.violated(f"the acknowledged image {name} is lost: HTTP status {answer.status_code}")
+
+
+def requested(systems: Systems, path: ImagePath, digest: bytes) -> str:
+    """The name under which a vehicle asks for an image."""
+    return systems.settings.profile.requested_image(path, digest)
