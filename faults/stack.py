@@ -130,16 +130,19 @@ class Stack:
     def stop_database(self) -> None:
         """As if the machine had lost power: what was not written to its log is gone."""
         server = self.postgresql
-        commands.pg_ctl(["-m", "immediate", "-w", "stop"], pgdata=server.pgdata, user=server.system_user)
+        with contextlib.suppress(subprocess.CalledProcessError):  # it may have ended by itself
+            commands.pg_ctl(["-m", "immediate", "-w", "stop"], pgdata=server.pgdata, user=server.system_user)
 
     def start_database(self) -> None:
         """Starts it where it does not run."""
         self.postgresql.ensure_postgres_running()
 
     def database_processes(self) -> list[psutil.Process]:
-        """The server and everything it has started."""
+        """The server and everything it has started; none where it has ended."""
         parent = self.postgresql.get_postmaster_info().process
-        return [parent, *parent.children(recursive=True)]
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return [parent, *parent.children(recursive=True)]
+        return []
 
     def object_store(self) -> psutil.Process:
         """The S3 server, the first or one that was started anew."""

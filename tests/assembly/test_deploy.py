@@ -270,7 +270,7 @@ def test_a_server_behind_a_front_serves_plain_http_to_whom_the_front_names(tmp_p
     text = (tmp_path / "uptane.toml").read_text()
 
     def with_lines(*lines: str) -> Settings:
-        (tmp_path / "uptane.toml").write_text("\n".join([text, *lines]))
+        (tmp_path / "uptane.toml").write_text(text.replace("[listen]\n", "\n".join(["[listen]", *lines, ""])))
         return load_settings(tmp_path)
 
     with pytest.raises(SettingsError, match="behind_front needs trusted_fronts"):

@@ -52,6 +52,7 @@ WAYS: Mapping[tuple[str, str], Way] = {
     ("POST", "/director/ecus"): Way("/director/ecus", MAX_SMALL_BODY),
     ("PUT", "/director/manifest"): Way("/director/manifest", MAX_MANIFEST_BYTES),
     ("GET", "/director/{name}"): Way("/director/targets.der"),
+    ("GET", "/director/targets/{path}"): Way(f"/director/targets/{IMAGE}"),
     ("GET", "/repo/{name}"): Way("/repo/timestamp.der"),
     ("GET", "/repo/delegations/{name}"): Way("/repo/delegations/supplier.der"),
     ("GET", "/repo/targets/{path}"): Way(f"/repo/targets/{IMAGE}"),

@@ -197,7 +197,7 @@ def test_what_is_wrong_at_the_start_is_told_in_one_line_whatever_the_number_of_w
 ) -> None:
     shutil.copytree(made[0].folder / "keys", tmp_path / "keys")
     shutil.copy(made[0].folder / "uptane.toml", tmp_path)
-    (tmp_path / "data").mkdir()
+    shutil.copytree(made[0].folder / "data", tmp_path / "data")
     (tmp_path / "keys" / "image-repository-timestamp").unlink()
     (tmp_path / "keys" / "image-repository-timestamp.pub").unlink()
     with listening("127.0.0.1", 0) as taken:

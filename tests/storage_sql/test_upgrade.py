@@ -147,6 +147,7 @@ def test_an_upgraded_store_has_everything_that_the_old_one_had(database: Databas
     assert asyncio.run(upgrade(url)) == Upgraded("0005", REVISION)
     after = dict(database.on(url, contents))
     assert after.pop(REVISION_TABLE) == [f"('{REVISION}',)"]
+    after["vehicles"] = [row.removesuffix(", 0)") + ")" for row in after["vehicles"]]
     assert {name: rows for name, rows in after.items() if rows} == {
         name: rows for name, rows in before.items() if name != "inventory_schema"
     }

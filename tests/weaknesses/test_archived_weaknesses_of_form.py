@@ -201,6 +201,7 @@ def test_weakness_15_nothing_changes_the_working_directory_or_writes_into_it(tmp
     modules = [
         ".".join(path.relative_to(REPOSITORY / "src").with_suffix("").parts).removesuffix(".__init__")
         for path in sorted((REPOSITORY / "src/uptane").rglob("*.py"))
+        if path.parts[-2:] != ("migrations", "env.py")  # a script that alembic runs, and no module
     ]
     program = f"import importlib, os\nfor name in {modules!r}: importlib.import_module(name)\nprint(os.getcwd())"
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
@@ -218,7 +219,8 @@ def test_weakness_16_the_library_imports_no_demonstration() -> None:
         f"for room in {core + outer!r}:\n"
         "    package = importlib.import_module('uptane.' + room)\n"
         "    for found in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):\n"
-        "        importlib.import_module(found.name)\n"
+        "        if not found.name.endswith('.migrations.env'):\n"
+        "            importlib.import_module(found.name)\n"
         "print([name for name in sys.modules if name.split('.')[0] == 'demo' or name.startswith('uptane.demo')])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -305,7 +305,7 @@ class Director(Inquiries):
         Raises:
             UptaneError: as `issuing.issue`.
         """
-        async with self._locks[vehicle]:
+        async with self._changed(vehicle):
             return (await self._issue(vehicle, now, occasion=Occasion.RESTORED, skipped=skipped)).published
 
     async def change_keys(self, root: Root, now: datetime) -> None:

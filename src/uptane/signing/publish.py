@@ -47,7 +47,7 @@ class Published:
     targets: Mapping[RoleName, Envelope[Targets]] = field(default_factory=dict)
     snapshot_version: int = 0
     timestamp_version: int = 0
-    expires: datetime | None = None
+    expires: datetime | None = field(default=None, compare=False)
 
     def keys_for(self, name: RoleName) -> RoleKeys | None:
         """The keys of a Targets role: from Root, or from the first role that delegates to it; None for nobody's."""
