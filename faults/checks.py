@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Sequence
 
 import httpx2
+from sqlalchemy import delete
 
 from faults.ledger import Ledger, Sent
 from faults.load import Car
@@ -13,6 +14,7 @@ from uptane.assembly.settings import Settings
 from uptane.metadata.delegations import TARGETS_ROLE
 from uptane.metadata.identifiers import EcuIdentifier, ImagePath, VehicleIdentifier
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
+from uptane.storage.sql.schema import reports
 from uptane.storage.tls_credentials import VehicleCredentials
 from uptane.transport.tls import client_tls
 
@@ -22,6 +24,17 @@ EVERY_REPORT = 1_000_000
 def check(settings: Settings, ledger: Ledger, cars: Sequence[Car]) -> None:
     """Tells the ledger of everything that is not there; no vehicle runs meanwhile."""
     asyncio.run(_check(settings, ledger, cars))
+
+
+def sabotage(settings: Settings, ledger: Ledger, cars: Sequence[Car]) -> None:
+    """Loses what was acknowledged, so that one can see that `check` tells of it: all reports of a vehicle, an image."""
+    asyncio.run(_lose_reports(settings, cars[0]))
+    ledger.image("never-stored.img", b"")
+
+
+async def _lose_reports(settings: Settings, car: Car) -> None:
+    async with open_systems(settings) as systems, systems.engine.begin() as connection:
+        await connection.execute(delete(reports).where(reports.c.vehicle == str(car.settings.vehicle)))
 
 
 async def _check(settings: Settings, ledger: Ledger, cars: Sequence[Car]) -> None:

@@ -32,7 +32,6 @@ class Ledger:
     _images: dict[str, str] = field(default_factory=dict)
     _assigned: dict[VehicleIdentifier, str] = field(default_factory=dict)
     _versions: dict[tuple[str, str, int], str] = field(default_factory=dict)
-    _highest: dict[tuple[str, str], int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, name: str, number: int = 1) -> None:
@@ -67,7 +66,7 @@ class Ledger:
                 self._assigned[vehicle] = name
 
     def saw(self, owner: str, role: str, version: int, raw: bytes) -> None:
-        """A vehicle has verified and trusts a file: no version has two contents, and none goes back.
+        """A vehicle has verified and trusts a file: no version has two contents.
 
         Args:
             owner: whose metadata it is: a vehicle's at the Director, or everybody's.
@@ -75,10 +74,9 @@ class Ledger:
             version: in it.
             raw: the whole file.
         """
-        digest, highest = hashlib.sha256(raw).hexdigest(), (owner, role)
+        digest = hashlib.sha256(raw).hexdigest()
         with self._lock:
             before = self._versions.setdefault((owner, role, version), digest)
-            self._highest[highest] = max(version, self._highest.get(highest, 0))
         if before != digest:
             self.violated(f"{role} {version} of {owner} was published twice, with different bytes")
 
@@ -105,9 +103,3 @@ class Ledger:
         """How many different versions of files were seen."""
         with self._lock:
             return len(self._versions)
-
-    @property
-    def highest(self) -> Mapping[tuple[str, str], int]:
-        """The highest version of each owner's roles that a vehicle trusts."""
-        with self._lock:
-            return dict(self._highest)

@@ -39,6 +39,11 @@ class Outage:
     happen: Callable[[], None]
     allows: tuple[type[SecurityError], ...] = ()
 
+    @property
+    def moves_clock(self) -> bool:
+        """Whether the servers' clock is another one afterwards."""
+        return self.name.startswith("clock")
+
 
 def outages(stack: Stack, operator: Operator, ledger: Ledger, chance: random.Random) -> tuple[Outage, ...]:
     """Every outage that a run has, in turn."""
@@ -70,9 +75,9 @@ def outages(stack: Stack, operator: Operator, ledger: Ledger, chance: random.Ran
         stack.start_database()
 
     def lose_the_object_store() -> None:
-        again = stack.kill_object_store()
+        stack.kill_object_store()
         time.sleep(BROKEN_SECONDS)
-        stack.start_object_store(again)
+        stack.restart_object_store()
 
     def fill_the_disk_of_the_database() -> None:
         with full(stack.database_processes):
@@ -81,13 +86,10 @@ def outages(stack: Stack, operator: Operator, ledger: Ledger, chance: random.Ran
         stack.start_database()
 
     def fill_the_disk_of_the_object_store() -> None:
-        process = stack.object_store()
-        again = process.cmdline(), process.cwd()
-        with full(lambda: [process]):
+        with full(lambda: [stack.object_store]):
             time.sleep(BROKEN_SECONDS)
-        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+        if stack.restart_object_store():
             ledger.count("times that the object store ended on a full disk")
-            stack.start_object_store(again)
 
     def jump_forward() -> None:
         stack.set_clock(stack.clock() + FORWARD)

@@ -47,6 +47,8 @@ class Stack:
         }
         self._server: subprocess.Popen[bytes] | None = None
         self._restarted: list[subprocess.Popen[bytes]] = []
+        self.object_store = next(each for each in psutil.Process().children() if Path(each.exe()).name == "weed")
+        self._object_store = self.object_store.cmdline(), self.object_store.cwd()
         stores = ["--database", database, "--storage", storage]
         with self.run("init", str(self.fleet), "--port", str(self.port), *stores) as making:
             said = making.communicate()[1]
@@ -100,8 +102,9 @@ class Stack:
         """The workers, or the one process where there are none."""
         return self.parent().children() or [self.parent()]
 
-    def restart_servers(self) -> None:
-        """A new `uptane serve` where the last one is gone."""
+    def restart(self) -> None:
+        """Starts again what has ended, as whoever runs a fleet has something do."""
+        self.restart_object_store()
         if self._server is not None and self._server.poll() is not None:
             self.start()
 
@@ -130,8 +133,9 @@ class Stack:
     def stop_database(self) -> None:
         """As if the machine had lost power: what was not written to its log is gone."""
         server = self.postgresql
-        with contextlib.suppress(subprocess.CalledProcessError):  # it may have ended by itself
-            commands.pg_ctl(["-m", "immediate", "-w", "stop"], pgdata=server.pgdata, user=server.system_user)
+        if server.get_postmaster_info().is_running():
+            with contextlib.suppress(subprocess.CalledProcessError):  # it ends by itself at this moment
+                commands.pg_ctl(["-m", "immediate", "-w", "stop"], pgdata=server.pgdata, user=server.system_user)
 
     def start_database(self) -> None:
         """Starts it where it does not run."""
@@ -144,24 +148,20 @@ class Stack:
             return [parent, *parent.children(recursive=True)]
         return []
 
-    def object_store(self) -> psutil.Process:
-        """The S3 server, the first or one that was started anew."""
-        if self._restarted:
-            return psutil.Process(self._restarted[-1].pid)
-        return next(each for each in psutil.Process().children() if Path(each.exe()).name == "weed")
+    def kill_object_store(self) -> None:
+        """Ends it at once."""
+        self.object_store.kill()
+        self.object_store.wait()
 
-    def kill_object_store(self) -> tuple[list[str], str]:
-        """Ends it at once; gives what starts it again."""
-        process = self.object_store()
-        again = process.cmdline(), process.cwd()
-        process.kill()
-        process.wait()
-        return again
-
-    def start_object_store(self, again: tuple[list[str], str]) -> None:
-        """Starts it with the files that it left."""
+    def restart_object_store(self) -> bool:
+        """Starts it with the files that it left, where it has ended; whether it had."""
+        if self.object_store.is_running() and self.object_store.status() != psutil.STATUS_ZOMBIE:
+            return False
+        words, folder = self._object_store
         with (self._folder / "s3.log").open("ab") as log:
-            self._restarted.append(subprocess.Popen(again[0], cwd=again[1], stdout=log, stderr=log))
+            self._restarted.append(subprocess.Popen(words, cwd=folder, stdout=log, stderr=log))
+        self.object_store = psutil.Process(self._restarted[-1].pid)
+        return True
 
     def set_clock(self, seconds: float) -> None:
         """How far the clock of the servers is ahead of this machine's."""
@@ -177,7 +177,7 @@ class Stack:
         """Raises RuntimeError when the servers do not come back."""
         deadline = time.monotonic() + SECONDS_TO_START
         while time.monotonic() < deadline:
-            self.restart_servers()
+            self.restart()
             with contextlib.suppress(httpx2.TransportError):
                 url = f"https://127.0.0.1:{self.port}/readyz"
                 if httpx2.get(url, verify=False, trust_env=False, timeout=5).is_success:
