@@ -8,6 +8,7 @@ from datetime import datetime
 
 from uptane.formats.profile import Profile
 from uptane.image_repository.authority import delegations_by_role
+from uptane.image_repository.bases import Bases
 from uptane.image_repository.delegating import with_delegation, with_role_keys, without_role
 from uptane.image_repository.ports import ImageStore, Turn, WaitingMetadata
 from uptane.image_repository.release import NewImage, check_may_list, content_of, with_images
@@ -76,6 +77,7 @@ class ImageRepository:
         self._upload_limits = upload_limits
         self._keyring: dict[KeyId, Signer] = {}
         self._pending: dict[RoleName, Targets] = {}
+        self._bases = Bases()
         self._root: Root | None = None
         self._lock = asyncio.Lock()
 
@@ -207,8 +209,9 @@ class ImageRepository:
             published = await self.published()
             for role in published.targets:
                 keys = published.keys_for(role)
-                if keys is not None and sum(key_id in self._keyring for key_id in keys.key_ids) >= keys.threshold:
-                    self._pending.setdefault(role, published.targets[role].payload)
+                signed = keys and sum(key_id in self._keyring for key_id in keys.key_ids) >= keys.threshold
+                if signed and role not in self._pending:
+                    self._pending[role] = self._bases.began(role, published.targets[role].payload)
 
     async def discard(self) -> None:
         """Drops everything that waits, such as what cannot be signed here."""
@@ -225,15 +228,17 @@ class ImageRepository:
 
         Raises:
             ProvisioningError: a private key is not at hand. What was added still waits; `discard` drops it.
-            StorageError: what is published was altered, or a file could not be written; readers see what was published
-                before. What was added waits.
+            StorageError: what is published was altered or, where something waits, changed by another process, or a file
+                could not be written; readers see what was published before. What was added waits.
         """
         async with self._lock, self._turn():
             return await self._publish(now, skipped)
 
     async def _publish(self, now: datetime, skipped: int = 0) -> Published:
         before = await self._load()
-        targets = self._signable(before, await self._contents())
+        contents = await self._contents()
+        self._bases.check()
+        targets = self._signable(before, contents)
         draft = Draft(root=self._root, targets=targets, skipped=skipped)
         published = await self._publisher().publish(before, draft, now)
         if self._root is draft.root:
@@ -332,7 +337,10 @@ class ImageRepository:
         contents = {name: envelope.payload for name, envelope in before.targets.items()}
         first = role not in contents and self._pending.get(role) is _EMPTY
         keys, new_keys = (
-            {(frozenset(each.keys.key_ids), each.keys.threshold) for _, each in delegations_by_role(found)[role]}
+            {
+                (frozenset(each.keys.key_ids), each.keys.threshold)
+                for _, each in delegations_by_role(found).get(role, ())
+            }
             for found in (contents, contents | self._pending)
         )
         if keys != new_keys or (role in self._pending and not first):
@@ -353,11 +361,8 @@ class ImageRepository:
         return f"{key_id}.{self._profile.metadata_name(checked.role)}"
 
     async def _check_history(self, checked: CheckedUpload) -> None:
-        """No release counter below one that the role's present keys signed before, also of images taken off the list.
-
-        What other keys signed is no floor: a thief of theirs may have raised it out of reach.
-        """
-        for version in range(checked.envelope.payload.version - 1, 0, -1):
+        """No release counter below one that the role's present keys signed: others' thieves may have raised theirs."""
+        for version in range(checked.envelope.payload.version - 1 if checked.changed else 0, 0, -1):
             raw = await self._metadata.read(self._profile.metadata_name(checked.role, version))
             earlier = None if raw is None else self._profile.format.decode(Targets, raw)
             if earlier is None or not any(valid_signatures(earlier, checked.keys, checked.role_keys)):
@@ -390,4 +395,5 @@ class ImageRepository:
         """What each role lists: as added, else as published."""
         published = await self._load()
         roles = {name: envelope.payload for name, envelope in (published.targets if published else {}).items()}
+        self._bases.read(roles, self._pending)
         return {TARGETS_ROLE: _EMPTY} | roles | self._pending

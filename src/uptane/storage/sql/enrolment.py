@@ -115,7 +115,7 @@ class SqlEnrolment:
                 await connection.execute(delete(tokens))
 
     async def revoked(self) -> frozenset[str]:
-        """The fingerprints of all revoked certificates that have not expired by themselves."""
+        """The fingerprints of all revoked certificates."""
         with storage_errors(self._database):
             async with self._engine.connect() as connection:
                 found = await connection.execute(
