@@ -299,8 +299,17 @@ def test_huge_uploads_are_refused_before_anything_is_read(fleet: Fleet, supplier
     desk.receive(supplier.upload({BRAKES: bytes(100)}))
     refusal = desk.refuses(other.upload({ENGINE: FRESH}), EndlessDataError)
     assert refusal.facts["role"] == OTHER
+    narrow = UploadDesk(fleet, replace(small, roles=100, snapshot_bytes=2 * len("targets" + SUPPLIER + OTHER) + 191))
+    narrow.refuses(other.upload({ENGINE: FRESH}), EndlessDataError)
     few = UploadDesk(fleet, replace(small, metadata_bytes=100_000, image_bytes=1000))
     few.refuses(supplier.upload({f"supplier/{n}.img": b"" for n in range(4)}, version=2), EndlessDataError)
+
+
+def test_a_supplier_cannot_make_every_search_slow_with_patterns(desk: UploadDesk, supplier: Supplier) -> None:
+    new = new_signer()
+    patterns = [f"supplier/{number}/*" for number in range(10_001)]
+    below = delegations([new], delegation(BELOW, [new], paths=patterns))
+    desk.refuses(supplier.upload({}, delegations=below), EndlessDataError)
 
 
 def test_delegations_that_no_client_would_follow_are_refused(

@@ -44,12 +44,17 @@ class UploadLimits:
         images: images that are new or changed in one upload; each of them is looked up in the delegations.
         image_bytes: bytes of all images that come along: more than a vehicle's ECUs hold together.
         roles: roles of the repository; a client reads a Snapshot of some 20,000.
+        snapshot_bytes: bytes of the Snapshot that lists them all, three quarters of what a client reads: with long
+            names, one supplier could otherwise make it too long for every vehicle.
+        patterns: path patterns in all delegations of the metadata; each image below is compared with every one.
     """
 
     metadata_bytes: int = DEFAULT_LIMITS.targets_bytes
     images: int = 2000
     image_bytes: int = 64 << 30
     roles: int = 10_000
+    snapshot_bytes: int = DEFAULT_LIMITS.snapshot_bytes * 3 // 4
+    patterns: int = 10_000
 
 
 DEFAULT_UPLOAD_LIMITS = UploadLimits()
@@ -154,8 +159,10 @@ def check_upload(
     before = roles.get(role)
     _check_version(role, envelope.payload, before.payload if before else None)
     Context(repository=_UPLOAD, profile=profile, now=now).check_expiry(envelope.payload, role)
-    if before is None and len(roles) >= limits.roles:
-        raise EndlessDataError(f"the repository has {limits.roles} roles, and takes no new one", role=str(role))
+    if before is None:
+        _check_room(role, roles, limits)
+    if sum(len(delegation.paths) for delegation in envelope.payload.delegations.delegations) > limits.patterns:
+        raise EndlessDataError(f"role {role} delegates with more than {limits.patterns} path patterns", role=str(role))
     _check_delegations(role, envelope.payload.delegations, roles, by_role)
     changed = _changed(role, contents, envelope.payload, limits)
     return CheckedUpload(
@@ -168,6 +175,18 @@ def check_upload(
         changed=changed,
         files=_files(upload, envelope.payload, before.payload if before else None, limits),
     )
+
+
+def _check_room(role: RoleName, roles: Roles, limits: UploadLimits) -> None:
+    """Whether the Snapshot stays one that every client reads when it lists this role too."""
+    # In JSON a character of a name takes two bytes at most, and what stands beside a name fewer than 64.
+    length = sum(2 * len(name.encode()) + 64 for name in (*roles, role))
+    if len(roles) >= limits.roles or length > limits.snapshot_bytes:
+        raise EndlessDataError(
+            f"the repository has {len(roles)} roles, and takes no new one",
+            next_step="Use shorter names of roles, or hash bins.",
+            role=str(role),
+        )
 
 
 def with_signatures(profile: Profile, checked: CheckedUpload, waiting: Iterable[bytes]) -> Envelope[Targets]:
