@@ -48,7 +48,7 @@ def advisories(vulnerable: str = "") -> Iterator[tuple[str, set[str]]]:
 def audit(service: str) -> tuple[int, str]:
     """The audit as the Makefile has it, with another service: exit code and what it said."""
     command = subprocess.run(
-        ["make", "-n", "-o", ".venv/.installed", "audit", f"AUDIT=-s osv --osv-url {service}"],
+        ["make", "-n", "--no-print-directory", "-o", ".venv/.installed", "audit", f"AUDIT=-s osv --osv-url {service}"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
