@@ -14,7 +14,7 @@ from uptane.metadata.errors import UnknownVehicleError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.root import Root
 from uptane.metadata.targets import DirectedImages, Targets
-from uptane.signing.publish import Draft, Lifetimes, Published, Publisher
+from uptane.signing.publish import Draft, Lifetimes, Published, Publisher, due_at
 from uptane.verification.own_metadata import OwnMetadata, verify_own_metadata
 
 
@@ -136,7 +136,7 @@ async def plan_issue(
         publisher: signs for the vehicle.
         now, rules, first_root, root, occasion, skipped: as in `issue`.
     """
-    before = _published(own)
+    before = None if own is None else Published.of(own)
     if before is None:
         root = first_root if root is None else root
     elif root is not None:
@@ -180,18 +180,18 @@ def lasts_until(own: OwnMetadata, lifetimes: Lifetimes) -> datetime | None:
     targets = own.targets.get(TARGETS_ROLE)
     if own.expires is None or targets is None:
         return None
-    return min(own.expires - lifetimes.timestamp / 3, targets.payload.expires - lifetimes.targets / 3)
+    return min(due_at(own.expires, lifetimes.timestamp), due_at(targets.payload.expires, lifetimes.targets))
 
 
 def _ages(before: Published | None, lifetimes: Lifetimes, now: datetime) -> bool:
     """Whether Targets has less than a third of its life before it."""
     published = None if before is None else before.targets.get(TARGETS_ROLE)
-    return published is not None and published.payload.expires - now < lifetimes.targets / 3
+    return published is not None and due_at(published.payload.expires, lifetimes.targets) < now
 
 
 def _lasts(own: OwnMetadata | None, lifetimes: Lifetimes, now: datetime) -> bool:
     """Whether Snapshot and Timestamp have at least a third of the Timestamp's life before them."""
-    return own is not None and own.expires is not None and own.expires - now >= lifetimes.timestamp / 3
+    return own is not None and own.expires is not None and now <= due_at(own.expires, lifetimes.timestamp)
 
 
 def _same(before: Published | None, planned: Targets) -> bool:
@@ -203,14 +203,3 @@ def _same(before: Published | None, planned: Targets) -> bool:
     if isinstance(ours, DirectedImages) and isinstance(theirs, DirectedImages):
         return ours.parts == theirs.parts
     return dict(ours) == dict(theirs)
-
-
-def _published(own: OwnMetadata | None) -> Published | None:
-    if own is None:
-        return None
-    return Published(
-        root=own.root,
-        targets=own.targets,
-        snapshot_version=own.snapshot_version,
-        timestamp_version=own.timestamp_version,
-    )

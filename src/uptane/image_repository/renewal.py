@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from uptane.metadata.errors import ProvisioningError
 from uptane.metadata.root import Role
-from uptane.signing.publish import Draft, Keyring, Lifetimes, Published, Publisher
+from uptane.signing.publish import Draft, Keyring, Lifetimes, Published, Publisher, due_at
 from uptane.verification.own_metadata import OwnMetadata, verify_own_metadata
 
 
@@ -41,16 +41,6 @@ class Renewal:
     renewed: frozenset[str] = frozenset()
 
 
-def due_at(expires: datetime, life: timedelta) -> datetime:
-    """From when on a role is signed again: a third of its life is left, in which a store may be down.
-
-    Args:
-        expires: of the role.
-        life: how long a new one of it is valid.
-    """
-    return expires - life / 3
-
-
 def outlook_of(own: OwnMetadata, lifetimes: Lifetimes, keyring: Keyring, now: datetime) -> Outlook:
     """Which roles are due; Root always is for people, who keep its keys elsewhere.
 
@@ -64,7 +54,7 @@ def outlook_of(own: OwnMetadata, lifetimes: Lifetimes, keyring: Keyring, now: da
         Role.TIMESTAMP: (own.expires, min(lifetimes.timestamp, lifetimes.snapshot))
     }
     elsewhere: dict[str, tuple[datetime, timedelta]] = {Role.ROOT: (own.root.payload.expires, lifetimes.root)}
-    published = as_published(own)
+    published = Published.of(own)
     for name, envelope in own.targets.items():
         keys = published.keys_for(name)
         if keys is not None:
@@ -98,18 +88,8 @@ async def renew(publisher: Publisher, now: datetime) -> Renewal:
     due = outlook_of(own, publisher.lifetimes, publisher.keyring, now).due
     if due:
         again = {name: envelope.payload for name, envelope in own.targets.items() if name in due}
-        await publisher.publish(as_published(own), Draft(targets=again), now)
+        await publisher.publish(Published.of(own), Draft(targets=again), now)
     return Renewal(outlook=await look(publisher, now), renewed=due)
-
-
-def as_published(own: OwnMetadata) -> Published:
-    """Verified metadata as what the next publication builds on."""
-    return Published(
-        root=own.root,
-        targets=own.targets,
-        snapshot_version=own.snapshot_version,
-        timestamp_version=own.timestamp_version,
-    )
 
 
 async def _own(publisher: Publisher) -> OwnMetadata:

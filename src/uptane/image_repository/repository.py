@@ -12,7 +12,7 @@ from uptane.image_repository.bases import Bases
 from uptane.image_repository.delegating import with_delegation, with_role_keys, without_role
 from uptane.image_repository.ports import ImageStore, Turn, WaitingMetadata
 from uptane.image_repository.release import NewImage, check_may_list, content_of, with_images
-from uptane.image_repository.renewal import Renewal, as_published, look, renew
+from uptane.image_repository.renewal import Renewal, look, renew
 from uptane.image_repository.uploads import (
     DEFAULT_UPLOAD_LIMITS,
     CheckedUpload,
@@ -389,7 +389,7 @@ class ImageRepository:
     async def _load(self) -> Published | None:
         """What is published, verified; StorageError when somebody altered it."""
         own = await verify_own_metadata(self._metadata, self._profile)
-        return None if own is None else as_published(own)
+        return None if own is None else Published.of(own)
 
     async def _contents(self) -> Mapping[RoleName, Targets]:
         """What each role lists: as added, else as published."""

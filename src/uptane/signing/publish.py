@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from uptane.formats.profile import PayloadT, Profile
 from uptane.metadata.delegations import TARGETS_ROLE
@@ -32,6 +33,40 @@ class Lifetimes:
     timestamp: timedelta = timedelta(days=1)
 
 
+def due_at(expires: datetime, life: timedelta) -> datetime:
+    """From when on a role is signed again: a third of its life is left, in which a store may be down.
+
+    Args:
+        expires: of the role.
+        life: how long a new one of it is valid.
+    """
+    return expires - life / 3
+
+
+class ReadBack(Protocol):
+    """What was published, read back and verified; `verification.own_metadata.OwnMetadata` is."""
+
+    @property
+    def root(self) -> Envelope[Root]:
+        """The newest Root."""
+        ...
+
+    @property
+    def targets(self) -> Mapping[RoleName, Envelope[Targets]]:
+        """Every Targets role."""
+        ...
+
+    @property
+    def snapshot_version(self) -> int:
+        """0 before the first."""
+        ...
+
+    @property
+    def timestamp_version(self) -> int:
+        """0 before the first."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
     """What a repository has published: the newest file of each role.
@@ -48,6 +83,16 @@ class Published:
     snapshot_version: int = 0
     timestamp_version: int = 0
     expires: datetime | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, own: ReadBack) -> "Published":
+        """Verified metadata as what the next publication builds on."""
+        return cls(
+            root=own.root,
+            targets=own.targets,
+            snapshot_version=own.snapshot_version,
+            timestamp_version=own.timestamp_version,
+        )
 
     def keys_for(self, name: RoleName) -> RoleKeys | None:
         """The keys of a Targets role: from Root, or from the first role that delegates to it; None for nobody's."""
