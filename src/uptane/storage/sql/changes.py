@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from uptane.metadata.errors import UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
-from uptane.storage.sql.revisions import CHANNEL
+from uptane.storage.sql.vehicle_revisions import CHANNEL
 
 SQLITE_SECONDS = 1.0
 """How often the file is asked whether another process has written to it: so late may a change by a command be seen."""

@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from uptane.metadata.errors import StorageError
+from uptane.metadata.errors import FormatError, StorageError
 
 WAIT_SECONDS = 10.0
 """How long a transaction waits for its turn; each takes milliseconds, and a vehicle waits longer for an answer."""
@@ -93,6 +93,19 @@ def storage_errors(database: str) -> Iterator[None]:
             database=database,
             reason=name or type(cause).__name__,
         ) from cause
+
+
+@contextmanager
+def damaged_rows(database: str) -> Iterator[None]:
+    """Turns a row that no value can be made of into StorageError."""
+    try:
+        yield
+    except FormatError as error:
+        raise StorageError(
+            f"the inventory {database} is damaged: {error.what}",
+            next_step="Restore it from a backup.",
+            database=database,
+        ) from error
 
 
 def _url(url_or_path: str | Path) -> URL:

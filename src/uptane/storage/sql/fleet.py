@@ -29,14 +29,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.types import TypeEngine
 
 from uptane.director.ports import Assignment, Changes, Directed, EcuRecord, FleetStore, VehicleRecord, VehicleState
-from uptane.metadata.errors import FormatError, StorageError
 from uptane.metadata.identifiers import EcuIdentifier, ImagePath, VehicleIdentifier
 from uptane.storage.sql import rows
-from uptane.storage.sql.engine import database_name, storage_errors
+from uptane.storage.sql.engine import damaged_rows, database_name, storage_errors
 from uptane.storage.sql.inventory import SqlTransaction
 from uptane.storage.sql.metadata import SqlPublished
-from uptane.storage.sql.revisions import raise_revision, revision_of
 from uptane.storage.sql.schema import UtcTime, assignments, directed, ecus, metadata_files, vehicles
+from uptane.storage.sql.vehicle_revisions import raise_revision, revision_of
 
 _PLACES: dict[str, TypeEngine[Any]] = {
     "ecu": Text(),
@@ -109,14 +108,8 @@ class SqlFleet(FleetStore):
     def _state(
         self, vehicle: VehicleIdentifier, found: Iterable[Sequence[Any]], last: VehicleState | None
     ) -> VehicleState | None:
-        try:
+        with damaged_rows(self._database):
             return state_of(vehicle, found, last)
-        except FormatError as error:
-            raise StorageError(
-                f"the inventory {self._database} is damaged: {error.what}",
-                next_step="Restore it from a backup.",
-                database=self._database,
-            ) from error
 
 
 def reading(*, postgresql: bool) -> CompoundSelect[Any]:

@@ -21,15 +21,22 @@ from uptane.director.ports import (
     VehicleRecord,
 )
 from uptane.encryption.keys import EncryptionKey
-from uptane.metadata.errors import FormatError, StorageError, UptaneError
+from uptane.metadata.errors import StorageError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.storage import inventory_rules as rules
 from uptane.storage.sql import rows
-from uptane.storage.sql.engine import WAIT_SECONDS, database_name, open_engine, require_existing, storage_errors
+from uptane.storage.sql.engine import (
+    WAIT_SECONDS,
+    damaged_rows,
+    database_name,
+    open_engine,
+    require_existing,
+    storage_errors,
+)
 from uptane.storage.sql.revision import check_schema, create_schema
-from uptane.storage.sql.revisions import raise_revision
 from uptane.storage.sql.schema import alerts, assignments, directed, ecus, reports, vehicles
+from uptane.storage.sql.vehicle_revisions import raise_revision
 
 T = TypeVar("T")
 
@@ -305,14 +312,8 @@ class SqlTransaction:
 
     async def _all(self, query: Select[Any], record: Callable[[Any], T]) -> list[T]:
         found = (await self._execute(query)).mappings().all()
-        try:
+        with damaged_rows(self._database):
             return [record(row) for row in found]
-        except FormatError as error:
-            raise StorageError(
-                f"the inventory {self._database} is damaged: {error.what}",
-                next_step="Restore it from a backup.",
-                database=self._database,
-            ) from error
 
     async def _write(self, *statements: Executable, needs_row: bool = False) -> int | None:
         """Runs the statements as one; the rows that the first one touched, or None when a constraint refuses.

@@ -10,8 +10,8 @@ from uptane.metadata.errors import StorageError, UnknownVehicleError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.signing.ports import MetadataStore
 from uptane.storage.sql.engine import database_name, storage_errors
-from uptane.storage.sql.revisions import raise_revision
 from uptane.storage.sql.schema import metadata_files
+from uptane.storage.sql.vehicle_revisions import raise_revision
 
 
 class SqlPublished(MetadataStore):

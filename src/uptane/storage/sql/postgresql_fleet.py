@@ -18,7 +18,7 @@ from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.storage import inventory_rules as rules
 from uptane.storage.sql.engine import WAIT_SECONDS
 from uptane.storage.sql.fleet import SqlFleet, reading
-from uptane.storage.sql.revisions import CHANNEL
+from uptane.storage.sql.vehicle_revisions import CHANNEL
 
 CONNECTIONS = 4
 """Connections of a process: a write waits for the disk meanwhile, and few waiters keep the disk busy."""
