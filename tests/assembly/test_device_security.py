@@ -16,7 +16,7 @@ from production import IMAGE, MINE, OTHER, RunningServers, made, routes_of, runn
 from raw_sockets import status_of
 from signed import signed_manifest, signed_report
 
-from uptane.assembly.device import ECU_KEY
+from uptane.assembly.made_ecus import ECU_KEY
 from uptane.assembly.production import open_systems, utc_now
 from uptane.formats.profiles import PROFILES
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier

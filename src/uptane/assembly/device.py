@@ -7,10 +7,8 @@ from pathlib import Path
 
 from uptane.assembly.device_door import Registrations, known_in_the_factory, open_door
 from uptane.assembly.device_package import DIRECTOR, IMAGE_REPOSITORY, DeviceSettings
-from uptane.assembly.made_ecus import provision_from_factory
-from uptane.assembly.vehicle import DEFAULT_LIMITS, EcuFolder, new_nonce
-from uptane.signing.signer import KeySigner
-from uptane.storage.key_files import KeyFolder
+from uptane.assembly.made_ecus import disk_and_key, provision_from_factory
+from uptane.assembly.vehicle import DEFAULT_LIMITS, new_nonce
 from uptane.storage.tls_credentials import VehicleCredentials
 from uptane.transport.device_api import (
     DeviceApiClient,
@@ -24,8 +22,6 @@ from uptane.transport.links import ImagesOverHttp
 from uptane.transport.tls import client_tls
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.primary import CycleResult, Primary, World
-
-ECU_KEY = "ecu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +65,7 @@ def open_device(
         ProvisioningError, FormatError: the factory's files are incomplete or damaged.
         StorageError: another process runs it.
     """
-    disk = EcuFolder(path=settings.folder / "ecu")
-    disk.path.mkdir(exist_ok=True, mode=0o700)
-    key = KeyFolder(settings.folder / "keys").load_or_generate(ECU_KEY)
-    signer = KeySigner(key, settings.profile.format.key_id_rule)
+    disk, signer = disk_and_key(settings)
     tls = client_tls(authorities=settings.factory / "authority.pem", credentials=_credentials(settings))
     api = DeviceApiClient(settings.server, limits=DEFAULT_LIMITS, tls=tls, polled=polled)
     director = DirectorOfDeviceApi(api)

@@ -3,19 +3,30 @@
 from datetime import UTC, datetime
 
 from uptane.assembly.device_package import DIRECTOR, IMAGE_REPOSITORY, EcuSettings
-from uptane.assembly.vehicle import new_nonce
+from uptane.assembly.vehicle import EcuFolder, new_nonce
 from uptane.metadata.digests import Digests
 from uptane.metadata.errors import ProvisioningError
 from uptane.metadata.identifiers import ImagePath
 from uptane.metadata.root import Role
 from uptane.metadata.targets import ImageFile
+from uptane.signing.signer import KeySigner
 from uptane.storage.image_slots import ImageSlotFolder
+from uptane.storage.key_files import KeyFolder
 from uptane.vehicle.installation_states import RUNNING
 from uptane.vehicle.memory import VerificationKind
 from uptane.vehicle.ports import EcuStore
 from uptane.vehicle.provisioning import Provisioning, provision
 
 FACTORY_IMAGE = ImagePath("factory.img")
+ECU_KEY = "ecu"
+
+
+def disk_and_key(settings: EcuSettings) -> tuple[EcuFolder, KeySigner]:
+    """The disk of an ECU, in its folder, and the key with which it signs; each is made when it is missing."""
+    disk = EcuFolder(path=settings.folder / "ecu")
+    disk.path.mkdir(exist_ok=True, mode=0o700)
+    key = KeyFolder(settings.folder / "keys").load_or_generate(ECU_KEY)
+    return disk, KeySigner(key, settings.profile.format.key_id_rule)
 
 
 def provision_from_factory(settings: EcuSettings, store: EcuStore, slots: ImageSlotFolder) -> None:

@@ -4,14 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from uptane.assembly.device_package import SecondarySettings
-from uptane.assembly.made_ecus import provision_from_factory
-from uptane.assembly.vehicle import EcuFolder, connect_secondary
-from uptane.signing.signer import KeySigner
-from uptane.storage.key_files import KeyFolder
+from uptane.assembly.made_ecus import disk_and_key, provision_from_factory
+from uptane.assembly.vehicle import connect_secondary
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.secondary import Secondary, SecondaryResult
-
-ECU_KEY = "ecu"
 
 
 class SecondaryDevice:
@@ -46,10 +42,7 @@ def open_secondary(
         ProvisioningError, FormatError: the factory's files are incomplete or damaged.
         StorageError: another process runs it.
     """
-    disk = EcuFolder(path=settings.folder / "ecu")
-    disk.path.mkdir(exist_ok=True, mode=0o700)
-    key = KeyFolder(settings.folder / "keys").load_or_generate(ECU_KEY)
-    signer = KeySigner(key, settings.profile.format.key_id_rule)
+    disk, signer = disk_and_key(settings)
     with disk.state() as store, disk.slots() as slots:
         if store.read("identity") is None:
             provision_from_factory(settings, store, slots)

@@ -103,7 +103,6 @@ class Listen(_Section):
             HTTP; where it is empty, nobody does.
         trusted_fronts: networks whose proxies end TLS and name the vehicle in a header.
         behind_front: whether such a front on the same machine is the only client: plain HTTP on a loopback address.
-        xmlrpc: whether the doors of the walkthrough are open too.
     """
 
     host: str = "127.0.0.1"

@@ -1,9 +1,8 @@
 """Commands for the Director's database."""
 
-import json
 from pathlib import Path
-from typing import Any
 
+from uptane.cli.operating import tell
 from uptane.cli.options import AsJson, Servers
 from uptane.metadata.errors import SettingsError
 
@@ -25,7 +24,7 @@ def show(*, servers: Servers = Path(), json_output: AsJson = False) -> None:
 
     said = asyncio.run(show_database(load_settings(servers)))
     there = f"has revision {said['revision']}" if said["revision"] else "has no tables"
-    _tell(said, f"{said['database']} {there}; this program needs {said['needed']}.", json_output)
+    tell(said, f"{said['database']} {there}; this program needs {said['needed']}.", json_output)
 
 
 def upgrade(*, servers: Servers = Path(), json_output: AsJson = False) -> None:
@@ -44,7 +43,7 @@ def upgrade(*, servers: Servers = Path(), json_output: AsJson = False) -> None:
 
     said = asyncio.run(upgrade_database(load_settings(servers)))
     done = "already has" if said["before"] == said["after"] else f"went from revision {said['before']} to"
-    _tell(said, f"The database {done} revision {said['after']}.", json_output)
+    tell(said, f"The database {done} revision {said['after']}.", json_output)
 
 
 def restored(*, skip: int = SKIP, servers: Servers = Path(), json_output: AsJson = False) -> None:
@@ -66,12 +65,8 @@ def restored(*, skip: int = SKIP, servers: Servers = Path(), json_output: AsJson
     if skip < 1:
         raise SettingsError("at least one version has to be left out", next_step="Leave --skip away.", field="skip")
     said = asyncio.run(settle_restored(load_settings(servers), skip))
-    _tell(
+    tell(
         said,
         f"The Image repository and {said['vehicles']} vehicles have new metadata, {skip} versions on.",
         json_output,
     )
-
-
-def _tell(said: dict[str, Any], text: str, json_output: bool) -> None:
-    print(json.dumps(said) if json_output else text)
