@@ -79,12 +79,7 @@ async def _check_images(systems: Systems, ledger: Ledger, car: Car) -> None:
                 ledger.violated(f"the acknowledged image {name} is not listed")
                 continue
             signed = listed[path].file.digests["sha256"]
-            answer = await client.get(f"/repo/targets/{requested(systems, path, signed)}")
+            answer = await client.get(f"/repo/targets/{systems.settings.profile.requested_image(path, signed)}")
             ledger.count("acknowledged images that were fetched")
             if signed.hex() != digest or hashlib.sha256(answer.content).hexdigest() != digest:
                 ledger.violated(f"the acknowledged image {name} is lost: HTTP status {answer.status_code}")
-
-
-def requested(systems: Systems, path: ImagePath, digest: bytes) -> str:
-    """The name under which a vehicle asks for an image."""
-    return systems.settings.profile.requested_image(path, digest)
