@@ -15,8 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from uptane.assembly.production import DIRECTOR, IMAGE_REPOSITORY, TIMESERVER_KEY, storage_of, utc_now
 from uptane.assembly.settings import FILE_NAME, Settings, load_settings
+from uptane.assembly.unsafe_door import warning
 from uptane.formats.profile import PayloadT
-from uptane.metadata.errors import ProvisioningError, StorageError, UptaneError
+from uptane.metadata.errors import ProvisioningError, SettingsError, StorageError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import Role, Root
@@ -131,6 +132,12 @@ class _Ward:
         file = self._settings.folder / FILE_NAME
         if file.is_file():
             _require_private(file)
+        if self._settings.listen.unsafe_xmlrpc:
+            raise SettingsError(
+                warning(self._settings.listen.unsafe_xmlrpc),
+                next_step="Take unsafe_xmlrpc out of [listen] wherever vehicles depend on these servers.",
+                field="listen.unsafe_xmlrpc",
+            )
         return f"{self._settings.folder}, format {self._settings.format}"
 
     async def database(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -37,7 +38,16 @@ from uptane.storage.sql.metadata import SqlPublished
 from uptane.timeserver.timeserver import Timeserver
 from uptane.verification.trusted import Held
 
-DIRECTOR, IMAGE_REPOSITORY = "director", "image-repository"
+
+class System(StrEnum):
+    """The systems, each of which can run in a process of its own."""
+
+    DIRECTOR = "director"
+    IMAGE_REPOSITORY = "image-repository"
+    TIMESERVER = "timeserver"
+
+
+DIRECTOR, IMAGE_REPOSITORY = System.DIRECTOR.value, System.IMAGE_REPOSITORY.value
 TIMESERVER_KEY = "timeserver"
 
 LISTED_FOR = timedelta(seconds=1)

@@ -7,18 +7,18 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 
 from starlette.routing import BaseRoute
 
-from uptane.assembly.admin import admin_listening, figures, shared_figures
+from uptane.assembly.admin import figures, loopback_listening, shared_figures
 from uptane.assembly.logs import server_log, start_logging
 from uptane.assembly.online_roles import OnlineRoles
-from uptane.assembly.production import Systems, open_systems, utc_now
+from uptane.assembly.production import System, Systems, open_systems, utc_now
 from uptane.assembly.server_certificates import keep_loading, keep_making, server_certificate
 from uptane.assembly.settings import Settings
 from uptane.assembly.tls_server import TlsServer, listening, server_tls
+from uptane.assembly.unsafe_door import door_address, open_door, warn_of_door
 from uptane.assembly.workers import Workers, WorkerTask
 from uptane.metadata.errors import SettingsError, SpoofingError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
@@ -49,14 +49,6 @@ REVOCATION_SECONDS = 10.0
 Ready = Callable[[], Awaitable[bool]]
 
 _log = logging.getLogger(__name__)
-
-
-class System(StrEnum):
-    """The systems, each of which can run in a process of its own."""
-
-    DIRECTOR = "director"
-    IMAGE_REPOSITORY = "image-repository"
-    TIMESERVER = "timeserver"
 
 
 class RevokedCertificates:
@@ -157,6 +149,7 @@ async def serving(
     listener: socket.socket,
     files: ServerFiles | None = None,
     admin: socket.socket | None = None,
+    door: socket.socket | None = None,
 ) -> AsyncIterator[TlsServer]:
     """A server that is ready to start, over stores that are open while the context is.
 
@@ -168,6 +161,7 @@ async def serving(
         listener: where vehicles connect.
         files: the server's certificate and key; made where none are given.
         admin: where operators ask for figures, if anywhere.
+        door: where ECUs of the walkthrough call the Director, if anywhere.
     """
     async with open_systems(settings) as systems:
         enrolment = SqlEnrolment(systems.engine)
@@ -206,7 +200,7 @@ async def serving(
         if signs:
             tasks.append(asyncio.create_task(online.keep()))
         try:
-            async with figures(systems, signs, ready, admin):
+            async with figures(systems, signs, ready, admin), open_door(systems, door):
                 yield TlsServer(app, listener, tls=tls)
         finally:
             for task in tasks:
@@ -227,7 +221,7 @@ async def serve(settings: Settings, which: frozenset[System], say: Callable[[str
     """Serves until SIGTERM or SIGINT, in this process or in several that it starts.
 
     Raises:
-        SettingsError: several workers of the Director over SQLite.
+        SettingsError: several workers of the Director over SQLite, or with an XML-RPC door.
         WorkersError: workers end before they answer.
         UptaneError: the port is in use, another process serves this folder, or a store cannot be opened.
     """
@@ -236,7 +230,8 @@ async def serve(settings: Settings, which: frozenset[System], say: Callable[[str
     with (
         alone(settings),
         listening(settings.listen.host, settings.listen.port) as listener,
-        admin_listening(settings) as admin,
+        loopback_listening(settings.listen.admin) as admin,
+        loopback_listening(door_address(settings, which)) as door,
     ):
         alone_here = settings.listen.workers == 1
         files = server_certificate(certificates_of(settings), settings.listen.names)
@@ -244,9 +239,10 @@ async def serve(settings: Settings, which: frozenset[System], say: Callable[[str
         where = f"{', '.join(sorted(which))}: {scheme}://{settings.listen.host}:{listener.getsockname()[1]}"
         making = asyncio.create_task(keep_making(certificates_of(settings), settings.listen.names))
         try:
-            async with serving(settings, which, listener, files, admin if alone_here else None) as server:
+            async with serving(settings, which, listener, files, admin if alone_here else None, door) as server:
                 if alone_here:
                     say(where)
+                    warn_of_door(door, say)
                     await server.run()
                     return
             # What is wrong with stores and keys was told by this process, once.
@@ -265,13 +261,23 @@ async def serve(settings: Settings, which: frozenset[System], say: Callable[[str
 
 
 def check_workers(settings: Settings, which: frozenset[System]) -> None:
-    """Raises SettingsError where several processes would write to one SQLite file; the other systems only read it."""
+    """Raises SettingsError where several processes cannot share what the settings ask for.
+
+    The Director writes to its inventory, which cannot be one SQLite file then; the other systems only read it. An
+    XML-RPC door belongs to one process.
+    """
     workers, database = settings.listen.workers, settings.database_url
     if workers > 1 and System.DIRECTOR in which and "://" not in database:
         raise SettingsError(
             f"{workers} workers of the Director cannot share the SQLite file {database}",
             next_step="Keep the inventory in PostgreSQL (url of [database]), or let one worker serve.",
             field="listen.workers",
+        )
+    if workers > 1 and door_address(settings, which):
+        raise SettingsError(
+            f"{workers} workers of the Director cannot share the XML-RPC door of listen.unsafe_xmlrpc",
+            next_step="Take unsafe_xmlrpc out of [listen], or let one worker serve.",
+            field="listen.unsafe_xmlrpc",
         )
 
 
