@@ -9,20 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from uptane.assembly.device_package import DOOR_PORT, DeviceSettings, Door
+from uptane.assembly.factory_files import ServersOfFactory
 from uptane.assembly.new_vehicles import NewSecondary, folder_of, require_no_vehicle, write_package
 from uptane.assembly.production import Systems, utc_now
 from uptane.image_repository.release import NewImage
 from uptane.metadata.delegations import TARGETS_ROLE
-from uptane.metadata.errors import FormatError, ImageNotListedError, ProvisioningError, SpoofingError
+from uptane.metadata.errors import FormatError, ImageNotListedError, SpoofingError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
-from uptane.metadata.root import Role
 from uptane.metadata.targets import Custom, Image, MustMatch
-from uptane.storage.image_catalog import VerifiedImageCatalog
 from uptane.storage.incoming import image_file
 from uptane.storage.key_files import load_public_key
 from uptane.storage.sql.enrolment import SqlEnrolment
-from uptane.verification.trusted import Held
 
 TOKEN_LIFETIME = timedelta(days=1)
 """How long a first contact may wait."""
@@ -61,6 +59,7 @@ async def add_vehicle(
         FormatError: one ECU is named twice, or a key is that of no ECU of the vehicle.
         SpoofingError: a key, or the identifier of its ECU, is in use. Nothing was registered.
         StorageError: a file holds no public key.
+        ProvisioningError: the Timeserver's public key, or a key of the Director, is missing. Nothing was registered.
     """
     listen = systems.settings.listen
     named = [EcuIdentifier(ecu), *(each.ecu for each in secondaries)]
@@ -83,6 +82,7 @@ async def add_vehicle(
     )
     require_no_vehicle(device.folder)
     await _require_new(systems, known)
+    told = ServersOfFactory.of(systems)
     await systems.director.add_new_vehicle(device.vehicle, utc_now())
     hardware_ids = {device.ecu: device.hardware_id, **device.secondaries}
     for name, key in known.items():
@@ -94,7 +94,7 @@ async def add_vehicle(
             hardware_id=hardware_ids[name],
         )
     token = (await new_token(systems, vin))["token"]
-    await write_package(systems, device, secondaries, known, token)
+    await write_package(systems, device, secondaries, known, told, token)
     folders = {str(each.ecu): str(folder_of(device, each)) for each in secondaries}
     return {"vehicle": vin, "ecu": ecu, "package": str(device.folder), "secondaries": folders}
 
@@ -176,23 +176,13 @@ async def set_assignment(systems: Systems, vin: str, ecu: str, image: str) -> di
     director, vehicle, path = systems.director, VehicleIdentifier(vin), ImagePath(image)
     await SqlEnrolment(systems.engine).require_in_service(vehicle)
     hardware = {record.ecu: record.hardware_id for record in await director.ecus(vehicle)}.get(EcuIdentifier(ecu))
-    catalog = await _catalog(systems)
-    listed = await catalog.look_up({path: None if hardware is None else frozenset({hardware})}, utc_now())
+    listed = await systems.catalog().look_up({path: None if hardware is None else frozenset({hardware})}, utc_now())
     if path not in listed:
         raise ImageNotListedError(
             f"the Image repository lists no {image}", next_step="Add it with: uptane image add FILE.", image=path
         )
     await director.assign(vehicle, EcuIdentifier(ecu), listed[path])
     return {"vehicle": vin, "ecu": ecu, "image": image}
-
-
-async def _catalog(systems: Systems) -> VerifiedImageCatalog:
-    """What the Image repository lists, verified as a vehicle would."""
-    profile, metadata = systems.settings.profile, systems.image_metadata
-    first = await metadata.read(profile.metadata_name(Role.ROOT, 1))
-    if first is None:
-        raise ProvisioningError(f"the Image repository in {systems.settings.storage.url} has published nothing")
-    return VerifiedImageCatalog(published=metadata, profile=profile, held=Held(root=first))
 
 
 async def new_token(systems: Systems, vin: str) -> dict[str, Any]:

@@ -13,12 +13,11 @@ from uptane.assembly.device_package import (
     write_device,
     write_secondary,
 )
-from uptane.assembly.factory_files import factory_files, files_of_secondary
-from uptane.assembly.production import Systems, utc_now
+from uptane.assembly.factory_files import ServersOfFactory, factory_files, files_of_secondary
+from uptane.assembly.production import Systems
 from uptane.metadata.errors import FormatError, SettingsError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier
 from uptane.metadata.keys import PublicKey
-from uptane.storage.certificate_authority import CertificateAuthority
 from uptane.vehicle.memory import VerificationKind
 
 
@@ -73,28 +72,27 @@ async def write_package(
     device: DeviceSettings,
     secondaries: Sequence[NewSecondary],
     known: Mapping[EcuIdentifier, PublicKey],
+    servers: ServersOfFactory,
     token: str,
 ) -> None:
     """Writes what the ECUs are made from.
 
     Args:
-        systems: the servers, which know the vehicle.
+        systems: over their stores, where the vehicle is on record.
         device: the Primary.
         secondaries: the others.
         known: public keys that nobody else can register in the place of.
+        servers: what the ECUs are told of the servers.
         token: for the first contact.
     """
-    authority = CertificateAuthority.in_folder(
-        systems.settings.place(systems.settings.certificates.folder), now=utc_now()
-    )
-    made = await factory_files(systems, device)
+    made = await factory_files(systems, device, servers)
     encode = device.profile.format.encode_key
     keys = {
         str(device.secondary_key_file(ecu).relative_to(device.factory)): encode(key)
         for ecu, key in known.items()
         if ecu in device.secondaries
     }
-    write_device(device, {"token": token.encode(), "authority.pem": authority.certificate} | keys | made)
+    write_device(device, {"token": token.encode(), "authority.pem": servers.authority} | keys | made)
     for each in secondaries:
         settings = SecondarySettings(
             folder=folder_of(device, each),

@@ -10,7 +10,7 @@ from pathlib import Path
 from uptane.assembly.production import utc_now
 from uptane.assembly.tls_server import load_certificate
 from uptane.metadata.errors import UptaneError
-from uptane.storage.certificate_authority import CertificateAuthority, ServerFiles
+from uptane.storage.certificate_authority import AUTHORITY, CERTIFICATE, SERVER, CertificateAuthority, ServerFiles
 
 LIFETIME = timedelta(days=90)
 
@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 def server_certificate(folder: Path, names: Sequence[str]) -> ServerFiles:
     """A new certificate for a server; its key stays.
 
+    Where the authority's private key is not in the folder, key and certificate are those that somebody has brought.
+
     Args:
         folder: of the certificate authority.
         names: host names and addresses of the server.
@@ -37,6 +39,8 @@ def server_certificate(folder: Path, names: Sequence[str]) -> ServerFiles:
         FormatError: a name that no certificate can have.
     """
     now = utc_now()
+    if not (folder / AUTHORITY).exists():
+        return ServerFiles(certificate=folder / (SERVER + CERTIFICATE), key=folder / SERVER)
     return CertificateAuthority.in_folder(folder, now=now).server_files(folder, names, now=now, lifetime=LIFETIME)
 
 

@@ -39,7 +39,7 @@ from uptane.services.metrics_page import RouteNames
 from uptane.services.object_files import ObjectFiles
 from uptane.services.observed import Observed
 from uptane.storage.atomic_files import Folder
-from uptane.storage.certificate_authority import CertificateAuthority, ServerFiles
+from uptane.storage.certificate_authority import CertificateAuthority, ServerFiles, authority_certificate
 from uptane.storage.sql.changes import keep_telling
 from uptane.storage.sql.enrolment import SqlEnrolment, retired_vehicle
 
@@ -117,13 +117,13 @@ class FirstContacts:
         return certificate.decode()
 
 
-def application(systems: Systems, which: frozenset[System], contacts: FirstContacts, ready: Ready) -> DeviceApi:
+def application(systems: Systems, which: frozenset[System], contacts: FirstContacts | None, ready: Ready) -> DeviceApi:
     """The device API of some of the systems, with `/healthz` and `/readyz`; `Identified` goes before it.
 
     Args:
         systems: over their stores.
         which: those that run here.
-        contacts: issues certificates.
+        contacts: issues certificates; None where the Director does not run.
         ready: whether requests can be answered.
     """
     settings = systems.settings
@@ -134,7 +134,8 @@ def application(systems: Systems, which: frozenset[System], contacts: FirstConta
         at_once = AtOnce(common, systems.director)
         routes += hosted_image_routes(lambda vehicle: ObjectFiles(HOSTED, systems.hosted_images(vehicle).open))
         routes += director_routes(common, systems.director)
-        routes += first_contact_routes(contacts.answer)
+        if contacts is not None:
+            routes += first_contact_routes(contacts.answer)
     if System.IMAGE_REPOSITORY in which:
         routes += repository_routes(common, systems.image_metadata, ObjectFiles("repo/targets/", systems.images.open))
     if System.TIMESERVER in which:
@@ -163,22 +164,24 @@ async def serving(
         admin: where operators ask for figures, if anywhere.
         door: where ECUs of the walkthrough call the Director, if anywhere.
     """
-    async with open_systems(settings) as systems:
+    async with open_systems(settings, which) as systems:
         enrolment = SqlEnrolment(systems.engine)
         revoked = RevokedCertificates(enrolment)
         await revoked.read()
-        authority = CertificateAuthority.in_folder(certificates_of(settings), now=utc_now())
-        contacts = FirstContacts(authority, enrolment, timedelta(days=settings.certificates.vehicle_days))
+        folder, contacts = certificates_of(settings), None
+        if System.DIRECTOR in which:
+            authority = CertificateAuthority.in_folder(folder, now=utc_now())
+            contacts = FirstContacts(authority, enrolment, timedelta(days=settings.certificates.vehicle_days))
         signs = System.IMAGE_REPOSITORY in which
-        online = OnlineRoles(systems.image_repository, utc_now)
-        if signs:
+        online = OnlineRoles(systems.image_repository, utc_now) if signs else None
+        if online is not None:
             await online.renew()
 
         async def ready() -> bool:
-            if signs and not online.are_fresh():
+            if online is not None and not online.are_fresh():
                 return False
             try:
-                await systems.director.vehicles_exist()
+                await systems.inventory.answers()
             except UptaneError:
                 return False
             return True
@@ -194,10 +197,11 @@ async def serving(
         ]
         tls: ssl.SSLContext | None = None
         if not settings.listen.behind_front:
-            files = files or server_certificate(certificates_of(settings), settings.listen.names)
-            tls = server_tls(certificate=files.certificate, key=files.key, client_authorities=authority.certificate)
+            files = files or server_certificate(folder, settings.listen.names)
+            authorities = authority_certificate(folder)
+            tls = server_tls(certificate=files.certificate, key=files.key, client_authorities=authorities)
             tasks.append(asyncio.create_task(keep_loading(tls, files)))
-        if signs:
+        if online is not None:
             tasks.append(asyncio.create_task(online.keep()))
         try:
             async with figures(systems, signs, ready, admin), open_door(systems, door):

@@ -74,7 +74,11 @@ before the servers end.""",
 app.command(
     "uptane.cli.doctor:doctor",
     name="doctor",
-    help=_help("Check that production servers can do their work, and say what to do.", "uptane doctor"),
+    help=_help(
+        "Check that production servers can do their work, and say what to do.",
+        "uptane doctor",
+        "uptane doctor director",
+    ),
     group=SERVERS,
 )
 database = _group("db", "The Director's database.", SERVERS)
