@@ -1,6 +1,6 @@
 """What a new vehicle consists of, and the folders that its ECUs are made from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +74,7 @@ async def write_package(
     known: Mapping[EcuIdentifier, PublicKey],
     servers: ServersOfFactory,
     token: str,
+    decrypting: Collection[EcuIdentifier] = (),
 ) -> None:
     """Writes what the ECUs are made from.
 
@@ -84,6 +85,7 @@ async def write_package(
         known: public keys that nobody else can register in the place of.
         servers: what the ECUs are told of the servers.
         token: for the first contact.
+        decrypting: the Secondaries that make a key to decrypt images with.
     """
     made = await factory_files(systems, device, servers)
     encode = device.profile.format.encode_key
@@ -102,5 +104,6 @@ async def write_package(
             hardware_id=each.hardware_id,
             profile=device.profile,
             verification=each.verification,
+            encrypted_images=each.ecu in decrypting,
         )
         write_secondary(settings, files_of_secondary(made, settings))

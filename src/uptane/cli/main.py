@@ -120,6 +120,16 @@ vehicle.command(
     ),
 )
 vehicle.command(
+    "uptane.cli.assignments:encryption_key",
+    name="encryption-key",
+    help=_help(
+        """Put on record what images are encrypted for so that an ECU can read them.
+
+The ECU makes its key at its first start where it was added with --encrypted-images, and keeps the private part.""",
+        "uptane vehicle encryption-key VIN123 VIN123-primary car/keys/decryption.pub",
+    ),
+)
+vehicle.command(
     "uptane.cli.fleet:vehicle_token",
     name="token",
     help=_help(
@@ -183,11 +193,14 @@ app.command(image)
 
 assignment = _group("assignment", "What ECUs shall have.", VEHICLES)
 assignment.command(
-    "uptane.cli.fleet:assignment_set",
+    "uptane.cli.assignments:assignment_set",
     name="set",
     help=_help(
-        "Give an ECU an image, which it learns in its next cycle.",
+        """Give an ECU an image, which it learns in its next cycle.
+
+With --encrypted, only that ECU can read it. An image that nobody shall read in plain is added with --list-only.""",
         "uptane assignment set VIN123 VIN123-primary firmware.img",
+        "uptane assignment set VIN123 VIN123-primary secret.img --encrypted --file secret.img",
     ),
 )
 assignment.command(
