@@ -117,6 +117,16 @@ def test_a_system_without_a_key_of_its_own_says_which_and_serves_nothing(system:
     assert refusal.value.facts["name"] == ANY_KEY[system]
 
 
+def test_where_only_the_timeserver_runs_nothing_else_can_be_made(made: Path) -> None:
+    async def asked() -> None:
+        async with open_systems(load_settings(made), frozenset({System.TIMESERVER})) as systems:
+            assert systems.timeserver.key == systems.timeserver_key
+            with pytest.raises(ProvisioningError):
+                systems.catalog()
+
+    asyncio.run(asked())
+
+
 def test_vehicles_are_added_and_directed_where_the_director_runs_alone(
     machine: Callable[[System], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -197,6 +207,28 @@ def test_the_doctor_tells_of_a_certificate_that_nobody_brought(machine: Callable
     folder = machine(System.TIMESERVER)
     (folder / "certificates" / "server.pem").unlink()
     assert unwell(folder, System.TIMESERVER) == {"certificates"}
+
+
+def test_behind_a_front_a_system_needs_no_certificate_and_no_key_of_the_authority(
+    machine: Callable[[System], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = machine(System.TIMESERVER)
+    for file in (folder / "certificates").iterdir():
+        if file.name != "authority.pem":
+            file.unlink()
+    monkeypatch.setenv("UPTANE_LISTEN__BEHIND_FRONT", "true")
+    monkeypatch.setenv("UPTANE_LISTEN__TRUSTED_FRONTS", '["127.0.0.1/32"]')
+
+    async def opens() -> None:
+        with listening("127.0.0.1", 0) as listener:
+            async with serving(load_settings(folder), frozenset({System.TIMESERVER}), listener):
+                pass
+
+    asyncio.run(opens())
+    assert [file.name for file in (folder / "certificates").iterdir()] == ["authority.pem"], (
+        "nothing is made by the way"
+    )
+    assert unwell(folder, System.TIMESERVER) == set()
 
 
 def test_without_the_authoritys_key_no_certificate_is_made_and_none_is_harmed(
