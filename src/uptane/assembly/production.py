@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -140,15 +140,26 @@ def signers_of(settings: Settings, system: str) -> dict[Role, KeySigner]:
     return {role: signer(settings, f"{system}-{role}") for role in Role}
 
 
+OFFLINE: Mapping[str, frozenset[Role]] = {
+    DIRECTOR: frozenset({Role.ROOT}),
+    IMAGE_REPOSITORY: frozenset({Role.ROOT, Role.TARGETS}),
+}
+"""The roles whose keys may be kept elsewhere, in each repository: what they sign, servers do not need every day."""
+
+
+def is_elsewhere(settings: Settings, system: str, role: Role) -> bool:
+    """Whether somebody has taken the key of that role away, which may be."""
+    return role in OFFLINE[system] and not (settings.place(settings.keys.folder) / f"{system}-{role}").exists()
+
+
 def signers_at_hand(settings: Settings, system: str) -> dict[Role, KeySigner]:
-    """The keys of Snapshot and Timestamp, and those of Root and Targets where nobody has taken them away.
+    """The keys of a repository's roles, but for those that nobody needs and somebody has taken away.
 
     Raises:
-        ProvisioningError: the key of Snapshot or Timestamp is missing.
+        ProvisioningError: another one is missing.
     """
-    folder = settings.place(settings.keys.folder)
-    kept = (role for role in (Role.ROOT, Role.TARGETS) if (folder / f"{system}-{role}").exists())
-    return {role: signer(settings, f"{system}-{role}") for role in (*kept, Role.SNAPSHOT, Role.TIMESTAMP)}
+    at_hand = (role for role in Role if not is_elsewhere(settings, system, role))
+    return {role: signer(settings, f"{system}-{role}") for role in at_hand}
 
 
 def root_of(signers: dict[Role, KeySigner]) -> Root:
@@ -203,12 +214,12 @@ async def _systems(settings: Settings, inventory: SqlInventory, fleet: SqlFleet)
             f"the Image repository in {settings.storage.url} has published nothing",
             next_step="Make servers with: uptane init FOLDER.",
         )
-    keys, engine, cache = signers_of(settings, DIRECTOR), inventory.engine, VehicleCache()
+    keys, engine, cache = signers_at_hand(settings, DIRECTOR), inventory.engine, VehicleCache()
     director = Director(
         profile=profile,
         inventory=inventory,
         metadata=lambda vehicle: SqlPublished(engine, vehicle),
-        root=root_of(keys),
+        root=root_of(keys) if Role.ROOT in keys else None,
         catalog=VerifiedImageCatalog(
             published=metadata, profile=profile, held=Held(root=first), believed_for=LISTED_FOR
         ),

@@ -15,13 +15,14 @@ from starlette.routing import BaseRoute
 from uptane.assembly.admin import admin_listening, figures, shared_figures
 from uptane.assembly.logs import server_log, start_logging
 from uptane.assembly.online_roles import OnlineRoles
-from uptane.assembly.production import Systems, open_systems, utc_now
+from uptane.assembly.production import DIRECTOR, Systems, is_elsewhere, open_systems, utc_now
 from uptane.assembly.server_certificates import keep_loading, keep_making, server_certificate
 from uptane.assembly.settings import Settings
 from uptane.assembly.tls_server import TlsServer, listening, server_tls
 from uptane.assembly.workers import Workers, WorkerTask
 from uptane.metadata.errors import SettingsError, SpoofingError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
+from uptane.metadata.root import Role
 from uptane.metadata.vehicle_certificate import read_vehicle_certificate
 from uptane.services.device_api import (
     AtOnce,
@@ -176,6 +177,10 @@ async def serving(
         authority = CertificateAuthority.in_folder(certificates_of(settings), now=utc_now())
         contacts = FirstContacts(authority, enrolment, timedelta(days=settings.certificates.vehicle_days))
         signs = System.IMAGE_REPOSITORY in which
+        if System.DIRECTOR in which and is_elsewhere(settings, DIRECTOR, Role.ROOT):
+            _log.warning(
+                "the Director's Root key is not here: sign Roots again in time with: uptane root renew director"
+            )
         online = OnlineRoles(systems.image_repository, utc_now)
         if signs:
             await online.renew()

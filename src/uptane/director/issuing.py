@@ -10,11 +10,11 @@ from uptane.director.deciding import Decision, PlanRules, VehicleView, decide
 from uptane.director.ports import Alert, InventoryDatabase
 from uptane.formats.timeserver_keys import keeping_timeserver_keys
 from uptane.metadata.delegations import TARGETS_ROLE
-from uptane.metadata.errors import UnknownVehicleError, UptaneError
+from uptane.metadata.errors import ProvisioningError, UnknownVehicleError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
-from uptane.metadata.root import Root
+from uptane.metadata.root import Role, Root
 from uptane.metadata.targets import DirectedImages, Targets
-from uptane.signing.publish import Draft, Lifetimes, Published, Publisher, due_at
+from uptane.signing.publish import Draft, Lifetimes, Published, Publisher, due_at, signable
 from uptane.verification.own_metadata import OwnMetadata, verify_own_metadata
 
 
@@ -24,6 +24,7 @@ class Occasion(Enum):
     PUBLICATION = "somebody wants it: Snapshot and Timestamp rise in any case, and a plan that is refused is an error"
     RESTORED = "an older backup was restored: versions that the vehicle may have seen are left out, and no plan is made"
     NEW_ROOT = "Root names other keys: they reach the vehicle even where the plan is refused"
+    OLD_ROOT = "somebody wants the next Root, with the keys of the present one; no plan is made"
     MANIFEST = "a manifest came: metadata rises where it says something new or expires soon"
 
 
@@ -49,7 +50,7 @@ async def issue(
     now: datetime,
     *,
     rules: PlanRules,
-    first_root: Root,
+    first_root: Root | None,
     root: Root | None = None,
     occasion: Occasion = Occasion.PUBLICATION,
     skipped: int = 0,
@@ -57,7 +58,8 @@ async def issue(
     """Publishes what the vehicle's ECUs are assigned (STD-5.3.2.1-16).
 
     Targets gets a new version when what it says has changed, with a new Root, and when less than a third of its life is
-    left; Snapshot and Timestamp rise with every publication.
+    left, and so does Root, with the same keys, where these are at hand. Snapshot and Timestamp rise with every
+    publication.
 
     Args:
         inventory: knows the vehicle and what its ECUs are assigned.
@@ -65,7 +67,7 @@ async def issue(
         vehicle: the vehicle.
         now: UTC; expiry times are counted from it.
         rules: what the plan has to keep to.
-        first_root: the Root of a vehicle that has none yet.
+        first_root: the Root of a vehicle that has none yet, where it can be signed.
         root: a new Root; it names the Timeserver's keys of the one before it where it names none.
         occasion: why.
         skipped: how many versions are left out, as `Draft` says.
@@ -123,7 +125,7 @@ async def plan_issue(
     now: datetime,
     *,
     rules: PlanRules,
-    first_root: Root,
+    first_root: Root | None,
     root: Root | None = None,
     occasion: Occasion = Occasion.PUBLICATION,
     skipped: int = 0,
@@ -142,9 +144,11 @@ async def plan_issue(
     elif root is not None:
         # What a vehicle's ECUs were told stays true although this Director may have been restarted without knowing it.
         root = keeping_timeserver_keys(root, before.root.payload)
+    elif occasion is Occasion.OLD_ROOT or _root_ages(before.root.payload, publisher, now):
+        root = before.root.payload
     withheld: UptaneError | None = None
     standing = None if before is None else before.targets.get(TARGETS_ROLE)
-    if occasion in (Occasion.NEW_ROOT, Occasion.RESTORED) and standing is not None:
+    if occasion in (Occasion.NEW_ROOT, Occasion.OLD_ROOT, Occasion.RESTORED) and standing is not None:
         # New keys wait for nobody: no plan is made, and the Image repository is not asked.
         decision = Decision(targets=standing.payload)
     else:
@@ -175,12 +179,34 @@ def withholding(vehicle: VehicleIdentifier, why: UptaneError, now: datetime) -> 
     return Alert(vehicle=vehicle, time=now, code=why.code, text=text)
 
 
-def lasts_until(own: OwnMetadata, lifetimes: Lifetimes) -> datetime | None:
+def lasts_until(own: OwnMetadata, publisher: Publisher) -> datetime | None:
     """Until when a request for metadata finds nothing to renew; None before the first publication."""
-    targets = own.targets.get(TARGETS_ROLE)
+    targets, lifetimes = own.targets.get(TARGETS_ROLE), publisher.lifetimes
     if own.expires is None or targets is None:
         return None
-    return min(due_at(own.expires, lifetimes.timestamp), due_at(targets.payload.expires, lifetimes.targets))
+    due = [due_at(own.expires, lifetimes.timestamp), due_at(targets.payload.expires, lifetimes.targets)]
+    return min([*due, *_root_due(own.root.payload, publisher)])
+
+
+def root_at_hand(root: Root | None) -> Root:
+    """The first Root of vehicles; ProvisioningError where its key is kept elsewhere."""
+    if root is None:
+        raise ProvisioningError(
+            "the Root key of the Director is kept elsewhere: no vehicle can be added, and no key be changed",
+            next_step="Put it back among the keys for that one command, and take it away again.",
+        )
+    return root
+
+
+def _root_due(root: Root, publisher: Publisher) -> list[datetime]:
+    """From when on the next Root is signed here; nothing where its keys are kept elsewhere."""
+    here = signable(root.roles[Role.ROOT], publisher.keyring)
+    return [due_at(root.expires, publisher.lifetimes.root)] if here else []
+
+
+def _root_ages(root: Root, publisher: Publisher, now: datetime) -> bool:
+    """Whether the next Root is to be signed here, as less than a third of its life is before this one."""
+    return any(due < now for due in _root_due(root, publisher))
 
 
 def _ages(before: Published | None, lifetimes: Lifetimes, now: datetime) -> bool:

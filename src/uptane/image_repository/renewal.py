@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from uptane.metadata.errors import ProvisioningError
 from uptane.metadata.root import Role
-from uptane.signing.publish import Draft, Keyring, Lifetimes, Published, Publisher, due_at
+from uptane.signing.publish import Draft, Keyring, Lifetimes, Published, Publisher, due_at, signable
 from uptane.verification.own_metadata import OwnMetadata, verify_own_metadata
 
 
@@ -42,7 +42,7 @@ class Renewal:
 
 
 def outlook_of(own: OwnMetadata, lifetimes: Lifetimes, keyring: Keyring, now: datetime) -> Outlook:
-    """Which roles are due; Root always is for people, who keep its keys elsewhere.
+    """Which roles are due; Root is among those of others where its keys are kept elsewhere.
 
     Raises:
         ProvisioningError: nothing is published yet.
@@ -53,13 +53,14 @@ def outlook_of(own: OwnMetadata, lifetimes: Lifetimes, keyring: Keyring, now: da
     here: dict[str, tuple[datetime, timedelta]] = {
         Role.TIMESTAMP: (own.expires, min(lifetimes.timestamp, lifetimes.snapshot))
     }
-    elsewhere: dict[str, tuple[datetime, timedelta]] = {Role.ROOT: (own.root.payload.expires, lifetimes.root)}
-    published = Published.of(own)
+    elsewhere: dict[str, tuple[datetime, timedelta]] = {}
+    root, published = own.root.payload, Published.of(own)
+    (here if signable(root.roles[Role.ROOT], keyring) else elsewhere)[Role.ROOT] = root.expires, lifetimes.root
     for name, envelope in own.targets.items():
         keys = published.keys_for(name)
         if keys is not None:
-            at_hand = sum(key_id in keyring for key_id in keys.key_ids) >= keys.threshold
-            (here if at_hand else elsewhere)[name] = envelope.payload.expires, lifetimes.targets
+            role = envelope.payload.expires, lifetimes.targets
+            (here if signable(keys, keyring) else elsewhere)[name] = role
     return Outlook(
         expires=own.expires,
         due=frozenset(name for name, role in here.items() if due_at(*role) < now),
@@ -73,11 +74,12 @@ async def look(publisher: Publisher, now: datetime) -> Outlook:
     return outlook_of(await _own(publisher), publisher.lifetimes, publisher.keyring, now)
 
 
-async def renew(publisher: Publisher, now: datetime) -> Renewal:
-    """Signs again what is due and nothing else; Snapshot and Timestamp rise with it. The caller keeps others away.
+async def renew(publisher: Publisher, now: datetime, also: frozenset[str] = frozenset()) -> Renewal:
+    """Signs again what is due, and `also` these roles; Snapshot and Timestamp rise too. The caller keeps others away.
 
-    A new Timestamp always has a new Snapshot, though an old one may be good: the Snapshot's file keeps its version
-    number taken, and so tells where somebody puts an older Timestamp back (docs/decisions/0022).
+    The next Root names the keys of the one before it. A new Timestamp always has a new Snapshot, though an old one may
+    be good: the Snapshot's file keeps its version number taken, and so tells where somebody puts an older Timestamp
+    back (docs/decisions/0022).
 
     Raises:
         ProvisioningError: nothing is published yet, or a key is not at hand.
@@ -85,10 +87,11 @@ async def renew(publisher: Publisher, now: datetime) -> Renewal:
             before.
     """
     own = await _own(publisher)
-    due = outlook_of(own, publisher.lifetimes, publisher.keyring, now).due
+    due = outlook_of(own, publisher.lifetimes, publisher.keyring, now).due | also
     if due:
         again = {name: envelope.payload for name, envelope in own.targets.items() if name in due}
-        await publisher.publish(Published.of(own), Draft(targets=again), now)
+        root = own.root.payload if Role.ROOT in due else None
+        await publisher.publish(Published.of(own), Draft(root=root, targets=again), now)
     return Renewal(outlook=await look(publisher, now), renewed=due)
 
 

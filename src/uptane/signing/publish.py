@@ -43,6 +43,11 @@ def due_at(expires: datetime, life: timedelta) -> datetime:
     return expires - life / 3
 
 
+def signable(keys: RoleKeys, keyring: Keyring) -> bool:
+    """Whether enough of these keys are at hand to sign."""
+    return sum(key_id in keyring for key_id in keys.key_ids) >= keys.threshold
+
+
 class ReadBack(Protocol):
     """What was published, read back and verified; `verification.own_metadata.OwnMetadata` is."""
 
