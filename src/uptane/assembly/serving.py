@@ -33,7 +33,7 @@ from uptane.services.device_api import (
     repository_routes,
     timeserver_routes,
 )
-from uptane.services.health import health_routes
+from uptane.services.health import Remembered, health_routes
 from uptane.services.hosted_images import HOSTED, hosted_image_routes
 from uptane.services.identity import Identification, Identified, Identity
 from uptane.services.metrics_page import RouteNames
@@ -185,14 +185,10 @@ async def serving(
         if signs:
             await online.renew()
 
+        database_answers = Remembered(systems.inventory.answers)
+
         async def ready() -> bool:
-            if signs and not online.are_fresh():
-                return False
-            try:
-                await systems.director.vehicles_exist()
-            except UptaneError:
-                return False
-            return True
+            return (online.are_fresh() or not signs) and await database_answers()
 
         identification = Identification(revocations=revoked, now=utc_now, fronts=settings.listen.trusted_fronts)
         api = application(systems, which, contacts, ready)
