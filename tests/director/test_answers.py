@@ -135,6 +135,27 @@ def test_a_vehicle_that_was_away_for_longer_than_its_root_lives_gets_the_next_on
     assert versions(car)[Role.ROOT] == before[Role.ROOT] + 1, "once is enough"
 
 
+def test_a_renewed_root_that_a_backup_does_not_have_is_signed_anew_and_the_vehicle_takes_the_one_after_it(
+    car: Vehicle,
+) -> None:
+    backup = car.fleet.published(VIN)
+    car.fleet.later(days=300)
+    wait(car.fleet.images.renew_expiring(car.fleet.now))
+    car.cycle()
+    lost = car.fleet.file(DIRECTOR, Role.ROOT)
+    assert versions(car)[Role.ROOT] == 2
+    car.fleet.metadata[VIN]._files = dict(backup)
+    car.fleet.restart_director()
+    car.fleet.later(hours=1)
+    wait(car.fleet.director.leave_out_versions(VIN, 100, car.fleet.now))
+    car.cycle()
+    assert versions(car)[Role.ROOT] == 2 and car.fleet.file(DIRECTOR, Role.ROOT) != lost
+    car.fleet.later(days=364)
+    wait(car.fleet.images.renew_expiring(car.fleet.now))
+    car.cycle()
+    assert versions(car)[Role.ROOT] == 3
+
+
 def test_where_the_root_key_is_kept_elsewhere_vehicles_are_answered_and_none_can_be_added(car: Vehicle) -> None:
     root_keys = car.fleet.director_keys.pop(Role.ROOT)
     director = car.fleet.director = Director(

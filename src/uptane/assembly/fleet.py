@@ -42,6 +42,7 @@ async def add_vehicle(
     secondaries: Sequence[NewSecondary] = (),
     keys: Mapping[str, Path] | None = None,
     door_port: int = DOOR_PORT,
+    skipped: int = 0,
 ) -> dict[str, Any]:
     """Registers a vehicle and writes the files that its ECUs are made from.
 
@@ -54,6 +55,7 @@ async def add_vehicle(
         keys: by ECU, the files of public keys that are known already: these ECUs are registered at once, and nobody
             else can register in their place. The others register by themselves.
         door_port: where the Primary lets its Secondaries in.
+        skipped: how many versions of metadata are left out, where the vehicle has seen some that these servers lost.
 
     Raises:
         AlreadyRegisteredError: the vehicle exists.
@@ -84,6 +86,8 @@ async def add_vehicle(
     require_no_vehicle(device.folder)
     await _require_new(systems, known)
     await systems.director.add_new_vehicle(device.vehicle, utc_now())
+    if skipped:
+        await systems.director.leave_out_versions(device.vehicle, skipped, utc_now())
     hardware_ids = {device.ecu: device.hardware_id, **device.secondaries}
     for name, key in known.items():
         await systems.director.register_ecu(

@@ -22,6 +22,7 @@ def vehicle_add(
     ecu_key: Annotated[tuple[str, ...], Optional] = (),
     door_port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8444,
     server: Text = "",
+    skip: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
     servers: Servers = Path(),
     json_output: AsJson = False,
 ) -> None:
@@ -38,6 +39,7 @@ def vehicle_add(
             key in its place; can be given several times.
         door_port: where the Primary lets its Secondaries in, on its own machine.
         server: the URL by which the Primary reaches the servers; that of the settings where none is given.
+        skip: how many versions of metadata are left out, for a vehicle that is newer than a backup that was restored.
         servers: the folder of `uptane init`.
         json_output: print one JSON object.
     """
@@ -58,6 +60,7 @@ def vehicle_add(
             secondaries=others,
             keys=keys,
             door_port=door_port,
+            skipped=skip,
         ),
     )
     next_steps = [f"uptane vehicle run {package}"]
