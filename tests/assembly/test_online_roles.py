@@ -139,6 +139,24 @@ def test_after_a_long_stop_a_server_has_signed_again_before_it_answers(tmp_path:
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("away", [True, False])
+def test_a_server_without_the_directors_root_key_says_at_its_start_who_has_to_sign(
+    tmp_path: Path, away: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = new_servers(tmp_path / "fleet")
+    if away:
+        (tmp_path / "fleet" / "keys" / "director-root").unlink()
+
+    async def story() -> None:
+        with listening("127.0.0.1", 0) as listener:
+            async with serving(settings, frozenset({System.DIRECTOR}), listener):
+                pass
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(story())
+    assert ("uptane root renew director" in caplog.text) == away
+
+
 def test_strangers_who_ask_whether_a_server_is_ready_ask_the_database_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
