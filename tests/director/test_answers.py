@@ -9,17 +9,25 @@ from links import wait
 from signed import FRESH, PATH, custom
 from world import DIRECTOR, TCU, VIN, image
 
+from uptane.director.check_images import UNSAFE_NO_CATALOG
 from uptane.director.dependencies import read_dependencies
 from uptane.director.director import Answer, Director
 from uptane.formats.call_values import to_call
 from uptane.formats.profile import KINDS, Profile
-from uptane.metadata.errors import ImageNotListedError, ProvisioningError, ReplayedReportError, UnsatisfiableError
+from uptane.metadata.errors import (
+    ImageNotListedError,
+    ProvisioningError,
+    ReplayedReportError,
+    StorageError,
+    UnsatisfiableError,
+)
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.root import Role, Root
 from uptane.metadata.targets import Targets
 from uptane.services.director_app import director_methods
-from uptane.signing.publish import Lifetimes
+from uptane.signing.publish import Lifetimes, new_root
 from uptane.storage.memory import MemoryPublished
+from uptane.storage.memory_inventory import MemoryInventory
 
 BCU = EcuIdentifier("BCUdemocar")
 
@@ -133,6 +141,33 @@ def test_a_vehicle_that_was_away_for_longer_than_its_root_lives_gets_the_next_on
     assert root.expires == car.fleet.now + Lifetimes().root
     car.cycle()
     assert versions(car)[Role.ROOT] == before[Role.ROOT] + 1, "once is enough"
+
+
+def test_a_root_that_whoever_writes_to_the_store_has_made_is_not_signed_again_with_the_genuine_key(
+    car: Vehicle,
+) -> None:
+    thief, genuine = car.fleet.new_key(), car.fleet.director_keys[Role.ROOT][0].key.key_id
+    his = Director(
+        profile=car.fleet.profile,
+        inventory=MemoryInventory(),
+        metadata=lambda vin: car.fleet.metadata[vin],
+        root=new_root({role: [*keys, thief] for role, keys in car.fleet.director_keys.items()}),
+        catalog=UNSAFE_NO_CATALOG,
+    )
+    his.add_signers([thief])
+    car.fleet.metadata[VIN]._files = {}
+    wait(his.add_new_vehicle(VIN, car.fleet.now))
+    car.fleet.restart_director()
+    car.fleet.later(days=300)
+    wait(car.fleet.images.renew_expiring(car.fleet.now))
+    car.cycle()
+    assert versions(car)[Role.ROOT] == 1
+    with pytest.raises(StorageError, match="its keys have not signed"):
+        wait(car.fleet.director.renew_root(VIN, car.fleet.now))
+    for name, raw in car.fleet.published(VIN).items():
+        if "root." in name:
+            signatures = car.fleet.profile.format.decode(Root, raw).signatures
+            assert genuine not in {signature.key_id for signature in signatures}, name
 
 
 def test_a_renewed_root_that_a_backup_does_not_have_is_signed_anew_and_the_vehicle_takes_the_one_after_it(

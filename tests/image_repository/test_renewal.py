@@ -19,9 +19,11 @@ from uptane.image_repository.renewal import Renewal
 from uptane.image_repository.repository import DEFAULT_LIFETIMES, ImageRepository
 from uptane.metadata.errors import ExpiredMetadataError, ProvisioningError, StorageError, UptaneError
 from uptane.metadata.identifiers import ImagePath, RoleName
-from uptane.metadata.root import Role
+from uptane.metadata.root import Role, Root
+from uptane.metadata.targets import Targets
 from uptane.signing.ports import MetadataStore
 from uptane.signing.publish import new_root
+from uptane.signing.signer import KeySigner
 from uptane.storage.folders import ImageFolder, PublishedFolder
 from uptane.storage.image_catalog import VerifiedImageCatalog
 from uptane.storage.incoming import turn
@@ -138,6 +140,39 @@ def test_a_client_that_was_away_for_longer_than_a_root_lives_follows_the_renewed
     asked_by_a_client(fleet, now)
     wait(fleet.images.renew_expiring(now + LIFE[Role.ROOT]))
     asked_by_a_client(fleet, now + LIFE[Role.ROOT])
+
+
+def forged(fleet: Fleet) -> KeySigner:
+    """Whoever can write to the store, without a key, puts a history of his own there that names the genuine keys."""
+    thief = fleet.new_key()
+    store = MemoryPublished()
+    his = ImageRepository(profile=fleet.profile, metadata=store, images=MemoryImages())
+    his.add_signers([thief])
+    his.stage_root(new_root({role: [*fleet.image_keys[role], thief] for role in Role}))
+    wait(his.add_image(ImagePath("evil.img"), b"evil"))
+    wait(his.publish(NOW))
+    fleet.image_metadata._files = dict(store._files)
+    return thief
+
+
+@pytest.mark.parametrize("wanted", [frozenset(), frozenset({Role.ROOT, Role.TARGETS})], ids=["in time", "asked for"])
+def test_a_key_signs_again_only_what_it_has_signed_so_that_nobody_gets_his_own_key_into_a_genuine_root(
+    fleet: Fleet, wanted: frozenset[str]
+) -> None:
+    genuine, now = {key.key.key_id for keys in fleet.image_keys.values() for key in keys}, NOW + 300 * DAY
+    forged(fleet)
+    if wanted:
+        with pytest.raises(StorageError, match="its keys have not signed"):
+            wait(fleet.images.renew_expiring(now, wanted))
+    else:
+        outlook = wait(fleet.images.renew_expiring(now)).outlook
+        assert set(outlook.elsewhere) == {"root", "targets"} and not outlook.due
+    decode = fleet.profile.format.decode
+    for name, raw in fleet.published().items():
+        for role, kind in ((Role.ROOT, Root), (Role.TARGETS, Targets)):
+            if f"{role}." in name:
+                signatures = decode(kind, raw).signatures  # type: ignore[type-var]
+                assert not genuine & {signature.key_id for signature in signatures}, name
 
 
 def test_somebody_with_the_root_key_renews_it_at_any_time_and_nobody_else_can(fleet: Fleet) -> None:

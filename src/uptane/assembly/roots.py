@@ -10,7 +10,7 @@ from uptane.formats.profile import Profile
 from uptane.metadata.errors import FormatError, ProvisioningError, StorageError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.root import Role, Root
-from uptane.signing.publish import Keyring, signable
+from uptane.signing.publish import Keyring, at_hand
 from uptane.signing.signer import KeySigner
 from uptane.storage.key_files import load_private_key
 from uptane.storage.sql.roots import roots_in_service
@@ -107,7 +107,7 @@ def _keyring(systems: Systems, system: str, given: Sequence[KeySigner]) -> Keyri
 
 def _require_keys(whose: str, root: Root, keyring: Keyring) -> None:
     """Before anything else is done for it: in a large fleet, a wrong key is told soon."""
-    if not signable(root.roles[Role.ROOT], keyring):
+    if not at_hand(root.roles[Role.ROOT], keyring):
         raise ProvisioningError(
             f"the Root of {whose} names other Root keys than those that are here",
             next_step="Name the files of these keys with --key.",

@@ -10,12 +10,14 @@ from uptane.director.deciding import Decision, PlanRules, VehicleView, decide
 from uptane.director.ports import Alert, InventoryDatabase
 from uptane.formats.timeserver_keys import keeping_timeserver_keys
 from uptane.metadata.delegations import TARGETS_ROLE
-from uptane.metadata.errors import ProvisioningError, UnknownVehicleError, UptaneError
+from uptane.metadata.envelope import Envelope
+from uptane.metadata.errors import ProvisioningError, StorageError, UnknownVehicleError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.root import Role, Root
 from uptane.metadata.targets import DirectedImages, Targets
-from uptane.signing.publish import Draft, Lifetimes, Published, Publisher, due_at, signable
+from uptane.signing.publish import Draft, Lifetimes, Published, Publisher, at_hand, due_at
 from uptane.verification.own_metadata import OwnMetadata, verify_own_metadata
+from uptane.verification.threshold import signed_by_all
 
 
 class Occasion(Enum):
@@ -144,7 +146,10 @@ async def plan_issue(
     elif root is not None:
         # What a vehicle's ECUs were told stays true although this Director may have been restarted without knowing it.
         root = keeping_timeserver_keys(root, before.root.payload)
-    elif occasion is Occasion.OLD_ROOT or _root_ages(before.root.payload, publisher, now):
+    elif occasion is Occasion.OLD_ROOT:
+        _require_signed_here(before.root, publisher)
+        root = before.root.payload
+    elif due_at(before.root.payload.expires, publisher.lifetimes.root) < now and _signs_again(before.root, publisher):
         root = before.root.payload
     withheld: UptaneError | None = None
     standing = None if before is None else before.targets.get(TARGETS_ROLE)
@@ -184,8 +189,9 @@ def lasts_until(own: OwnMetadata, publisher: Publisher) -> datetime | None:
     targets, lifetimes = own.targets.get(TARGETS_ROLE), publisher.lifetimes
     if own.expires is None or targets is None:
         return None
-    due = [due_at(own.expires, lifetimes.timestamp), due_at(targets.payload.expires, lifetimes.targets)]
-    return min([*due, *_root_due(own.root.payload, publisher)])
+    due = min(due_at(own.expires, lifetimes.timestamp), due_at(targets.payload.expires, lifetimes.targets))
+    root_due = due_at(own.root.payload.expires, lifetimes.root)
+    return root_due if root_due < due and _signs_again(own.root, publisher) else due
 
 
 def root_at_hand(root: Root | None) -> Root:
@@ -198,15 +204,23 @@ def root_at_hand(root: Root | None) -> Root:
     return root
 
 
-def _root_due(root: Root, publisher: Publisher) -> list[datetime]:
-    """From when on the next Root is signed here; nothing where its keys are kept elsewhere."""
-    here = signable(root.roles[Role.ROOT], publisher.keyring)
-    return [due_at(root.expires, publisher.lifetimes.root)] if here else []
+def _signs_again(root: Envelope[Root], publisher: Publisher) -> bool:
+    """Whether the next Root can be signed here: by keys that have signed this one.
+
+    Whoever can write to the store can put a history of his own there, whose first Root names the genuine keys too.
+    """
+    signers = at_hand(root.payload.roles[Role.ROOT], publisher.keyring)
+    return bool(signers) and signed_by_all(root, signers)
 
 
-def _root_ages(root: Root, publisher: Publisher, now: datetime) -> bool:
-    """Whether the next Root is to be signed here, as less than a third of its life is before this one."""
-    return any(due < now for due in _root_due(root, publisher))
+def _require_signed_here(root: Envelope[Root], publisher: Publisher) -> None:
+    publisher.require_keys(root.payload, Role.ROOT)
+    if not _signs_again(root, publisher):
+        raise StorageError(
+            f"the Root of vehicle {publisher.vehicle} is not signed again, as its keys have not signed the present one",
+            next_step="Undo the attack, or restore it from a backup.",
+            vehicle=publisher.vehicle,
+        )
 
 
 def _ages(before: Published | None, lifetimes: Lifetimes, now: datetime) -> bool:

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from uptane.metadata.errors import ProvisioningError
-from uptane.metadata.root import Role
-from uptane.signing.publish import Draft, Keyring, Lifetimes, Published, Publisher, due_at, signable
+from uptane.metadata.envelope import Envelope
+from uptane.metadata.errors import ProvisioningError, StorageError
+from uptane.metadata.root import Role, RoleKeys, Root
+from uptane.metadata.targets import Targets
+from uptane.signing.publish import Draft, Keyring, Lifetimes, Published, Publisher, at_hand, due_at
 from uptane.verification.own_metadata import OwnMetadata, verify_own_metadata
+from uptane.verification.threshold import signed_by_all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,10 @@ class Renewal:
 
 
 def outlook_of(own: OwnMetadata, lifetimes: Lifetimes, keyring: Keyring, now: datetime) -> Outlook:
-    """Which roles are due; Root is among those of others where its keys are kept elsewhere.
+    """Which roles are due. Keys sign again only what they have signed; all else is for others, as without these keys.
+
+    Whoever can write to the store can put a history of his own there, whose first Root names the genuine keys too: it
+    verifies, and with a new signature by the genuine keys, clients would believe it.
 
     Raises:
         ProvisioningError: nothing is published yet.
@@ -54,19 +60,30 @@ def outlook_of(own: OwnMetadata, lifetimes: Lifetimes, keyring: Keyring, now: da
         Role.TIMESTAMP: (own.expires, min(lifetimes.timestamp, lifetimes.snapshot))
     }
     elsewhere: dict[str, tuple[datetime, timedelta]] = {}
-    root, published = own.root.payload, Published.of(own)
-    (here if signable(root.roles[Role.ROOT], keyring) else elsewhere)[Role.ROOT] = root.expires, lifetimes.root
-    for name, envelope in own.targets.items():
-        keys = published.keys_for(name)
-        if keys is not None:
-            role = envelope.payload.expires, lifetimes.targets
-            (here if signable(keys, keyring) else elsewhere)[name] = role
+    for name, (envelope, keys) in _resigned(own).items():
+        role = envelope.payload.expires, lifetimes.root if name == Role.ROOT else lifetimes.targets
+        signers = at_hand(keys, keyring)
+        signs_here = signers and (due_at(*role) >= now or signed_by_all(envelope, signers))
+        (here if signs_here else elsewhere)[name] = role
     return Outlook(
         expires=own.expires,
         due=frozenset(name for name, role in here.items() if due_at(*role) < now),
         next_due=min(due_at(*role) for role in here.values()),
         elsewhere={name: role[0] for name, role in elsewhere.items() if due_at(*role) < now},
     )
+
+
+def _resigned(own: OwnMetadata) -> dict[str, tuple[Envelope[Root] | Envelope[Targets], RoleKeys]]:
+    """Root and the Targets roles that somebody signs, with their keys."""
+    published = Published.of(own)
+    found: dict[str, tuple[Envelope[Root] | Envelope[Targets], RoleKeys]] = {
+        Role.ROOT: (own.root, own.root.payload.roles[Role.ROOT])
+    }
+    for name, envelope in own.targets.items():
+        keys = published.keys_for(name)
+        if keys is not None:
+            found[name] = envelope, keys
+    return found
 
 
 async def look(publisher: Publisher, now: datetime) -> Outlook:
@@ -83,10 +100,18 @@ async def renew(publisher: Publisher, now: datetime, also: frozenset[str] = froz
 
     Raises:
         ProvisioningError: nothing is published yet, or a key is not at hand.
-        StorageError: what is published was altered, or a file could not be written; readers see what was published
-            before.
+        StorageError: what is published was altered, keys at hand have not signed one of these roles before, or a file
+            could not be written. Readers see what was published before.
     """
     own = await _own(publisher)
+    for name, (envelope, keys) in _resigned(own).items():
+        signers = at_hand(keys, publisher.keyring)
+        if name in also and signers and not signed_by_all(envelope, signers):
+            raise StorageError(
+                f"{name} of the Image repository is not signed again, as its keys have not signed the present one",
+                next_step="Undo the attack, or restore the published files from a backup.",
+                role=name,
+            )
     due = outlook_of(own, publisher.lifetimes, publisher.keyring, now).due | also
     if due:
         again = {name: envelope.payload for name, envelope in own.targets.items() if name in due}
