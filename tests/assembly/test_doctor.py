@@ -116,7 +116,8 @@ def no_metadata_of_the_vehicle(fleet: Path) -> None:
 
 def altered_snapshot(fleet: Path) -> None:
     file = fleet / "data" / "image-repository" / "metadata" / "1.snapshot.der"
-    file.write_bytes(file.read_bytes()[:-1] + b"\x00")
+    raw = file.read_bytes()
+    file.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))  # the last byte of an Ed25519 signature is often 0
 
 
 METADATA, DATABASE = {"Image repository"}, {"database", "Director"}
