@@ -277,8 +277,8 @@ class ImageRepository:
             await self._images.name_plainly([file for file, _ in stored])
             return published
 
-    async def renew_expiring(self, now: datetime) -> Renewal:
-        """Signs again, as they are, the roles that have expired or soon will; what was added here still waits.
+    async def renew_expiring(self, now: datetime, also: frozenset[str] = frozenset()) -> Renewal:
+        """Signs again, as they are, roles that have expired or soon will, and `also` these; what was added still waits.
 
         Of several processes that do so at the same time, one publishes; the others find nothing left to do, or are
         told that somebody else is at it.
@@ -288,10 +288,10 @@ class ImageRepository:
             StorageError: as `publish` does, or somebody else publishes at this moment.
         """
         outlook = await look(self._publisher(), now)
-        if not outlook.due:
+        if not outlook.due | also:
             return Renewal(outlook=outlook)
         async with self._lock, self._turn():
-            return await renew(self._publisher(), now)
+            return await renew(self._publisher(), now, also)
 
     async def receive(self, upload: Upload, now: datetime) -> Receipt:
         """Publishes what a supplier made and signed himself, with a new Snapshot and Timestamp (STD-5.3.1-4, -5).
