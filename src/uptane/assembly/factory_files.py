@@ -16,12 +16,8 @@ FACTORY_IMAGE = b"the image that this ECU was made with\n"
 async def factory_files(systems: Systems, settings: DeviceSettings) -> dict[str, bytes]:
     """Every file of `factory/`, by its name there."""
     codec = settings.profile.format
-    repository_map = RepositoryMap.basic(
-        director=_mapped(DIRECTOR, RepositoryKind.DIRECTOR, settings.server),
-        image_repository=_mapped(IMAGE_REPOSITORY, RepositoryKind.IMAGE, settings.server),
-    )
     files = {
-        "map": codec.encode_map(repository_map),
+        "map": codec.encode_map(map_of(settings.server)),
         "timeserver-key": codec.encode_key(systems.timeserver.key),
         "image": FACTORY_IMAGE,
     }
@@ -46,6 +42,14 @@ def files_of_secondary(made: Mapping[str, bytes], settings: SecondarySettings) -
     }
     full = settings.verification is VerificationKind.FULL
     return {name: raw for name, raw in made.items() if full or name not in left_out}
+
+
+def map_of(server: str) -> RepositoryMap:
+    """Both repositories behind one URL of the device API."""
+    return RepositoryMap.basic(
+        director=_mapped(DIRECTOR, RepositoryKind.DIRECTOR, server),
+        image_repository=_mapped(IMAGE_REPOSITORY, RepositoryKind.IMAGE, server),
+    )
 
 
 def _mapped(name: RepositoryName, kind: RepositoryKind, server: str) -> MappedRepository:

@@ -89,11 +89,13 @@ def storage_of(settings: Settings) -> Place:
 
 
 def hosted_images(place: Place, vehicle: VehicleIdentifier) -> ImageFolder | ImageObjects:
-    """Where the Director's images for a vehicle are: beside those of the Image repository, in a place of its own.
+    """Where the Director's images for a vehicle are: beside those of the Image repository, in a place of its own."""
+    return place.images(*hosted_folder(vehicle))
 
-    The folder is named by a hash of the identifier, which may have characters and lengths that no folder can have.
-    """
-    return place.images("hosted", hashlib.sha256(vehicle.encode()).hexdigest())
+
+def hosted_folder(vehicle: VehicleIdentifier) -> tuple[str, str]:
+    """Its folder, named by a hash: identifiers may have characters and lengths that no folder can have."""
+    return "hosted", hashlib.sha256(vehicle.encode()).hexdigest()
 
 
 def utc_now() -> datetime:
