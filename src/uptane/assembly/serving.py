@@ -184,7 +184,7 @@ async def serving(
             if signs and not online.are_fresh():
                 return False
             try:
-                await systems.director.vehicles_exist()
+                await systems.director.reach_inventory()
             except UptaneError:
                 return False
             return True

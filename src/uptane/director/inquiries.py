@@ -16,6 +16,8 @@ from uptane.metadata.errors import UnknownEcuError, UnknownVehicleError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.targets import ImageFile
 
+_NOBODY = VehicleIdentifier("nobody")
+
 
 class Inquiries:
     """Reads the inventory.
@@ -39,9 +41,10 @@ class Inquiries:
         async with self._inventory.transaction() as transaction:
             return await transaction.vehicles()
 
-    async def vehicles_exist(self) -> bool:
-        """Whether there is any vehicle; StorageError when the inventory does not answer."""
-        return bool(await self.vehicles())
+    async def reach_inventory(self) -> None:
+        """Asks for one row, however many there are; StorageError when the inventory does not answer."""
+        async with self._inventory.transaction() as transaction:
+            await transaction.vehicle(_NOBODY)
 
     async def vehicle(self, vehicle: VehicleIdentifier) -> VehicleRecord:
         """The record of a vehicle; UnknownVehicleError."""
