@@ -59,3 +59,5 @@ async def _tried(work: Callable[[], object]) -> None:
         await asyncio.to_thread(work)
     except UptaneError as error:
         _log.warning("the server's certificate stays the old one for now: %s", error)
+    except Exception:  # noqa: BLE001 - logged, and tried again
+        _log.exception("the server's certificate stays the old one for now")
