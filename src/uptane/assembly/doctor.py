@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from uptane.assembly.production import DIRECTOR, IMAGE_REPOSITORY, TIMESERVER_KEY, storage_of, utc_now
 from uptane.assembly.settings import FILE_NAME, Settings, load_settings
 from uptane.formats.profile import PayloadT
+from uptane.image_repository.authority import delegations_by_role
 from uptane.metadata.errors import ProvisioningError, StorageError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.keys import PublicKey
@@ -48,6 +49,9 @@ VEHICLES_LOOKED_AT = 20
 """A look at the metadata of every vehicle of a large fleet would take longer than anybody waits."""
 
 CLOCK_TOLERANCE = timedelta(minutes=1)
+
+_MAY_BE_AWAY = tuple(f"{IMAGE_REPOSITORY}-{role}" for role in (Role.ROOT, Role.TARGETS))
+"""Keys that operators keep elsewhere; servers do not need them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,10 +165,11 @@ class _Ward:
         return f"{place.root} can be written to"
 
     async def keys(self) -> str:
-        for system in (DIRECTOR, IMAGE_REPOSITORY):
-            self._keys_of(system)
+        here = {f"{system}-{role}" for system in (DIRECTOR, IMAGE_REPOSITORY) for role in self._keys_of(system)}
         self._public(TIMESERVER_KEY)
-        return f"all in {self._folder_of_keys}, readable for their owner only"
+        away = [name for name in _MAY_BE_AWAY if name not in here]
+        said = f"; {' and '.join(away)} kept elsewhere" if away else ""
+        return f"in {self._folder_of_keys}, readable for their owner only{said}"
 
     async def image_repository(self) -> str:
         store = storage_of(self._settings).metadata("metadata")
@@ -172,8 +177,11 @@ class _Ward:
         self._require_keys_of_root(IMAGE_REPOSITORY, own.root.payload)
         timestamp = await self._read(store, Timestamp, Role.TIMESTAMP)
         snapshot = await self._read(store, Snapshot, Role.SNAPSHOT)
+        # A role that was revoked is published for ever, and nobody signs it again.
+        signed = delegations_by_role({name: each.payload for name, each in own.targets.items()})
+        roles = [(name, each) for name, each in own.targets.items() if name in signed]
         ends = [("Root", "Root", own.root.payload.expires)]
-        ends += [(f"Targets role {name}", "Targets", each.payload.expires) for name, each in own.targets.items()]
+        ends += [(f"Targets role {name}", "Targets", each.payload.expires) for name, each in roles]
         ends += [("Snapshot", "Snapshot", snapshot.expires), ("Timestamp", "Timestamp", timestamp.expires)]
         for what, kind, expires in ends:
             self._require_time_left(f"{what} of the Image repository", kind, expires, _renewal(kind))
@@ -260,7 +268,10 @@ class _Ward:
         return PublicKey.of(load_private_key(file).public_key(), self._profile.format.key_id_rule)
 
     def _keys_of(self, system: str) -> Mapping[Role, PublicKey]:
-        return {role: self._public(f"{system}-{role}") for role in Role}
+        """Of the Image repository, without those that were moved away."""
+        names = {role: f"{system}-{role}" for role in Role}
+        away = {name for name in _MAY_BE_AWAY if not (self._folder_of_keys / name).exists()}
+        return {role: self._public(name) for role, name in names.items() if name not in away}
 
     def _require_keys_of_root(self, system: str, root: Root) -> None:
         for role, key in self._keys_of(system).items():
