@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from uptane.image_repository.authority import delegations_by_role
 from uptane.metadata.errors import ProvisioningError
 from uptane.metadata.root import Role
 from uptane.signing.publish import Draft, Keyring, Lifetimes, Published, Publisher, due_at
@@ -55,9 +56,10 @@ def outlook_of(own: OwnMetadata, lifetimes: Lifetimes, keyring: Keyring, now: da
     }
     elsewhere: dict[str, tuple[datetime, timedelta]] = {Role.ROOT: (own.root.payload.expires, lifetimes.root)}
     published = Published.of(own)
+    reached = delegations_by_role({name: envelope.payload for name, envelope in own.targets.items()})
     for name, envelope in own.targets.items():
         keys = published.keys_for(name)
-        if keys is not None:
+        if keys is not None and name in reached:  # nobody asks for what stands below a revoked role
             at_hand = sum(key_id in keyring for key_id in keys.key_ids) >= keys.threshold
             (here if at_hand else elsewhere)[name] = envelope.payload.expires, lifetimes.targets
     return Outlook(
