@@ -119,8 +119,8 @@ class ImageRepository:
 
         Raises:
             ProvisioningError: no chain of delegations leads to that role for that path and hardware (STD-5.3.1-5).
-            ImageRollbackError: the release counter is lower than that of the image it takes the place of, or missing
-                where that one has one (STD-5.2.3.1.1-4).
+            ImageRollbackError: the release counter is lower than that of the image it takes the place of, in this role
+                or in another one, or missing where that one has one (STD-5.2.3.1.1-4).
             FormatError: the profile cannot carry this name or custom data, or the names differ; nothing is listed.
             StorageError: the image could not be stored; nothing is listed.
         """

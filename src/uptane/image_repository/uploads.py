@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from uptane.formats.profile import Profile
-from uptane.image_repository.authority import Contents, delegations_by_role, has_authority
+from uptane.image_repository.authority import Contents, delegations_by_role, found_by_clients, has_authority
 from uptane.metadata.delegations import TARGETS_ROLE, DelegatedRole, Delegations
 from uptane.metadata.envelope import Envelope, Signature
 from uptane.metadata.errors import (
@@ -133,7 +133,8 @@ def check_upload(
         BadSignatureError: none of the role's keys has signed it.
         ReplayedMetadataError: its version is not the next one (STD-5.2.1-7).
         ExpiredMetadataError: it has expired.
-        ImageRollbackError: a release counter is lower than that of the published image (STD-5.2.3.1.1-4).
+        ImageRollbackError: a release counter is lower than that of the published image, also of another role's where
+            clients find that one now (STD-5.2.3.1.1-4).
     """
     role = upload.role
     if len(upload.metadata) > limits.metadata_bytes:
@@ -230,6 +231,20 @@ def check_signed_enough(checked: CheckedUpload, envelope: Envelope[Targets]) -> 
         check_threshold(envelope, keys, role_keys, repository=_UPLOAD, role=checked.role)
 
 
+def check_release(contents: Contents, role: RoleName, path: ImagePath, custom: Custom) -> None:
+    """Compares the release counter with that of what the role lists, and of what ECUs find now in whichever role.
+
+    Raises:
+        ImageRollbackError: as `check_counter` does.
+    """
+    hardware = custom.must_match.hardware_ids or (None,)
+    before = [found_by_clients(contents, path, each) for each in hardware]
+    if role in contents:
+        before.append(contents[role].images.get(path))
+    for image in before:
+        check_counter(path, custom, image)
+
+
 def check_counter(path: ImagePath, custom: Custom, before: Image | None) -> None:
     """Another image under the same name needs a release counter that is not lower: ECUs would never install it.
 
@@ -311,7 +326,7 @@ def _changed(role: RoleName, contents: Contents, new: Targets, limits: UploadLim
                 role=str(role),
                 image=path,
             )
-        check_counter(path, image.custom, before.get(path))
+        check_release(contents, role, path, image.custom)
     return changed
 
 
