@@ -82,8 +82,12 @@ def test_the_first_role_with_authority_counts_and_a_group_where_it_agrees() -> N
     for below, expected in (((X, X), X), ((X, Y), Z)):
         group = contents(targets=role(to_all("a", "b"), to("c")), a=role(below[0]), b=role(below[1]), c=role(Z))
         assert found_in(group) == expected
-    same = role(to("below"))
-    assert found_in(contents(targets=role(to_all("a", "b")), a=same, b=same, below=role(X))) == X
+
+
+def test_what_one_member_of_a_group_passed_is_passed_again_by_the_next_and_behind_the_group() -> None:
+    same, way = role(to("way")), {"way": role(to("below")), "below": role(X)}
+    assert found_in(contents(targets=role(to_all("a", "b")), a=same, b=same, **way)) == X
+    assert found_in(contents(targets=role(to_all("a", "b"), to("c")), a=role(Y), b=same, c=same, **way)) == X
 
 
 NAMES = ("a", "b", "c", "d")
