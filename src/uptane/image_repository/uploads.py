@@ -302,6 +302,11 @@ def _check_delegations(
             ) from error
 
 
+def named_keys(contents: Contents, role: RoleName) -> set[tuple[frozenset[KeyId], int]]:
+    """The keys and the threshold of a role, in each way in which somebody who delegates to it says them."""
+    return {_facts(delegated.keys) for _, delegated in delegations_by_role(contents).get(role, ())}
+
+
 def _facts(keys: RoleKeys) -> tuple[frozenset[KeyId], int]:
     return frozenset(keys.key_ids), keys.threshold
 
