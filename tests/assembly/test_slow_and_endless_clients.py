@@ -15,7 +15,14 @@ from raw_sockets import answer_of, raw_connection, say, status_of
 
 from uptane.assembly import tls_server
 from uptane.assembly.http_server import ServerThread
-from uptane.assembly.tls_server import HEAD_SECONDS, KEEP_ALIVE_SECONDS, LEAST_TAKEN, TlsServer, listening
+from uptane.assembly.tls_server import (
+    HEAD_SECONDS,
+    KEEP_ALIVE_SECONDS,
+    LEAST_TAKEN,
+    MAX_WAITING,
+    TlsServer,
+    listening,
+)
 from uptane.services.asgi import Answer, Receive, Scope, Send
 from uptane.services.identity import IDENTITY, Identification, Identified, RevokedSerials
 
@@ -121,6 +128,17 @@ def test_a_client_that_takes_nothing_of_its_answer_is_cut_off(
         assert gone.wait(10)
 
 
+def test_requests_that_nobody_waits_for_the_answers_of_do_not_fill_the_memory(
+    connection: Any, loop: "Loop", transport: "Transport"
+) -> None:
+    connection.data_received(REQUEST * (1 + MAX_WAITING))
+    assert len(connection.pipeline) == MAX_WAITING and not transport.is_closing()
+    connection.on_response_complete()
+    assert not transport.reads, "before all of them are answered"
+    connection.data_received(REQUEST * 1000)
+    assert len(connection.pipeline) == MAX_WAITING + 1 and transport.is_closing()
+
+
 class Timer:
     """Stands for what `call_later` gives."""
 
@@ -168,13 +186,25 @@ class Transport(asyncio.Transport):
 
     def __init__(self) -> None:
         super().__init__()
-        self.waits, self.aborted = 0, False
+        self.waits, self.aborted, self.reads = 0, False, True
 
     def get_write_buffer_size(self) -> int:
         return self.waits
 
     def abort(self) -> None:
         self.aborted = True
+
+    def close(self) -> None:
+        self.aborted = True
+
+    def write(self, data: Any) -> None:
+        """Goes nowhere."""
+
+    def pause_reading(self) -> None:
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        self.reads = True
 
     def is_closing(self) -> bool:
         return self.aborted

@@ -36,6 +36,9 @@ MAX_HEAD_BYTES = 16_384
 """Bytes of the head of a request: a client certificate that a front passes on takes 3,000 at most. What frames
 the pieces of a body may have as many between two of them."""
 
+MAX_WAITING = 16
+"""Requests of one connection that wait for the answer to the one before; our clients and fronts ask one at a time."""
+
 KEEP_ALIVE_SECONDS = 15
 """Seconds that an idle connection is kept: longer than our clients do, so that none is used while it closes."""
 
@@ -273,6 +276,8 @@ class _Connection(HttpToolsProtocol):
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
             self.app = _head_too_large
         super().on_headers_complete()
+        if len(self.pipeline) > MAX_WAITING:
+            raise UptaneError("too many requests at once")  # ends the parser, and uvicorn answers with 400
 
     def on_body(self, body: bytes) -> None:
         """Some bytes of a body."""
@@ -287,6 +292,8 @@ class _Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The last byte of an answer is on its way."""
         super().on_response_complete()
+        if self.pipeline:
+            self.flow.pause_reading()
         if not self._in_head and not self.transport.is_closing():
             self._time(REST_SECONDS)
 
