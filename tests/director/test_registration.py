@@ -27,7 +27,6 @@ from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import Role, Root
 from uptane.metadata.targets import Targets
 from uptane.storage.memory import MemoryPublished
-from uptane.storage.memory_inventory import MemoryTransaction
 
 OTHER = VehicleIdentifier("112")
 HARDWARE = HardwareIdentifier("tcu-7")
@@ -126,21 +125,6 @@ def test_a_vehicle_is_registered_once(fleet: Fleet) -> None:
     assert fleet.published(VIN) == before
     assert wait(fleet.director.vehicles()) == [OTHER, VIN]
     assert wait(fleet.director.vehicle(VIN)) == VehicleRecord(vehicle=VIN)
-
-
-def test_whether_the_inventory_answers_is_not_asked_of_every_vehicle(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Anybody can ask for it without a certificate, as often as he likes."""
-    monkeypatch.delattr(MemoryTransaction, "vehicles")
-    wait(fleet.director.reach_inventory())
-
-    async def away(transaction: MemoryTransaction, vehicle: VehicleIdentifier) -> None:
-        raise StorageError("the inventory does not answer")
-
-    monkeypatch.setattr(MemoryTransaction, "vehicle", away)
-    with pytest.raises(StorageError):
-        wait(fleet.director.reach_inventory())
 
 
 @pytest.mark.standard("STD-5.2.3.1-6")

@@ -16,8 +16,6 @@ from uptane.metadata.errors import UnknownEcuError, UnknownVehicleError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.targets import ImageFile
 
-_NOBODY = VehicleIdentifier("nobody")
-
 
 class Inquiries:
     """Reads the inventory.
@@ -40,11 +38,6 @@ class Inquiries:
         """Every vehicle, sorted."""
         async with self._inventory.transaction() as transaction:
             return await transaction.vehicles()
-
-    async def reach_inventory(self) -> None:
-        """Asks for one row, however many there are; StorageError when the inventory does not answer."""
-        async with self._inventory.transaction() as transaction:
-            await transaction.vehicle(_NOBODY)
 
     async def vehicle(self, vehicle: VehicleIdentifier) -> VehicleRecord:
         """The record of a vehicle; UnknownVehicleError."""

@@ -266,7 +266,8 @@ class ImageRepository:
         """
         async with self._lock:
             with_images(self._profile, await self._contents(), role, images)
-        await self._images.add_all([(new.image.file, new.chunks()) for new in images])
+        stored = [(new.image.file, new.chunks) for new in images if new.chunks is not None]
+        await self._images.add_all([(file, chunks()) for file, chunks in stored])
         return await self._publish_images(images, now, role)
 
     @again_if_overtaken
@@ -279,7 +280,7 @@ class ImageRepository:
             except BaseException:
                 self._pending = waiting
                 raise
-            await self._images.name_plainly([new.image.file for new in images])
+            await self._images.name_plainly([new.image.file for new in images if new.chunks is not None])
             return published
 
     async def renew_expiring(self, now: datetime) -> Renewal:
