@@ -241,6 +241,9 @@ def test_bytes_that_are_missing_and_bytes_that_nobody_listed_are_refused(desk: U
     signed = supplier.sign(entry(BRAKES, FRESH))
     desk.refuses(hand_in(SUPPLIER, signed, {}), FormatError)
     desk.refuses(hand_in(SUPPLIER, signed, {BRAKES: FRESH, "supplier/more.img": EVIL}), FormatError)
+    desk.receive(hand_in(SUPPLIER, signed, {BRAKES: FRESH}))
+    changed = supplier.sign(entry(BRAKES, b"other bytes under the same name"), version=2)
+    desk.refuses(hand_in(SUPPLIER, changed, {}), FormatError)
 
 
 @pytest.mark.standard("STD-5.2.3.1.1-4")

@@ -76,12 +76,12 @@ class RevokedCertificates:
         self._revoked, self._retired = await self._enrolment.revoked(), await self._enrolment.retired()
 
     async def keep_reading(self, seconds: float = REVOCATION_SECONDS) -> None:
-        """Reads them again and again; a database that is away leaves the last list."""
+        """Reads them again and again; whatever goes wrong leaves the last list until the next time."""
         while True:
             await asyncio.sleep(seconds)
             try:
                 await self.read()
-            except UptaneError:
+            except Exception:  # noqa: BLE001 - logged, and tried again
                 _log.exception("the list of revoked certificates could not be read; the last one stays in force")
 
 
