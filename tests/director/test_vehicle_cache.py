@@ -88,6 +88,18 @@ def test_nothing_is_current_while_changes_may_be_missed(cache: VehicleCache) -> 
     assert never_opened.current(CAR) is None
 
 
+def test_what_was_read_before_anybody_told_of_changes_is_not_taken_for_current() -> None:
+    """Somebody may have changed it between the reading and the first word."""
+    cache = VehicleCache()
+    with cache.reading(CAR):
+        cache.open()
+        cache.keep(known())
+    assert cache.current(CAR) is None
+    with cache.reading(CAR):
+        cache.keep(known())
+    assert cache.current(CAR) is not None
+
+
 def test_it_remembers_the_vehicles_of_the_latest_requests_and_no_more(cache: VehicleCache) -> None:
     for vehicle in (TRUCK, BUS):
         assert cache.current(CAR) is not None

@@ -81,7 +81,8 @@ class VehicleCache:
         return len(self._known)
 
     def open(self) -> None:
-        """From now on `changed` is called for every change by others."""
+        """From now on `changed` is called for every change by others; what is being read was read before."""
+        self.all_changed()
         self._open = True
 
     def close(self) -> None:
