@@ -140,6 +140,10 @@ def test_altered_files_are_not_built_on(tmp_path: Path, name: str, remembered: b
             with pytest.raises(StorageError, match="altered"):
                 await systems.director.answer_manifest(CAR, None, fleet.cars[0].manifests[0], utc_now())
             assert await published(fleet) == before
+            assert (await systems.director.vehicle(CAR)).manifest == fleet.cars[0].manifests[0], "it stays accepted"
+            with pytest.raises(ReplayedReportError):
+                await systems.director.answer_manifest(CAR, None, fleet.cars[0].manifests[0], utc_now())
+            assert [each.code for each in await systems.director.alerts(CAR)] == ["E-REPLAY"]
         else:
             await systems.director.answer_manifest(CAR, None, fleet.cars[0].manifests[0], utc_now())
             assert b"evil" not in {await fetched(fleet, role) for role in Role}

@@ -104,12 +104,12 @@ class QuickAnswers:
             ProvisioningError, StorageError: as `issuing.issue`; the manifest stays accepted.
         """
         for _ in range(ATTEMPTS):
-            known = await self.known(vehicle)
-            if known is None:
-                return None
             try:
+                known = await self.known(vehicle)
+                if known is None:
+                    return None
                 taken = self._judged(known.state, primary, raw, now)
-            except UptaneError:
+            except UptaneError:  # also where what is published was altered, which is no reason to lose a manifest
                 return None
             followed = await self._follow(known, taken, now)
             if followed is not None:
