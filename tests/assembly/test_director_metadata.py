@@ -1,7 +1,7 @@
 """A vehicle's metadata is signed when it asks and something changed or expires soon, and served as it is otherwise."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 from load_fleet import CAR, Workers, workers
 from sqlalchemy import update
+from world import new_signer
 
 from uptane.assembly.production import utc_now
+from uptane.director.ports import StoredReport
 from uptane.metadata.errors import ProvisioningError, ReplayedReportError, StorageError
+from uptane.metadata.identifiers import EcuIdentifier
 from uptane.metadata.root import Role
 from uptane.storage.sql.schema import metadata_files
 
@@ -96,6 +99,45 @@ def test_a_database_that_fails_in_the_one_write_keeps_nothing_of_the_manifest_an
     run(tmp_path, scenario)
 
 
+@pytest.mark.parametrize("tried_again", [False, True], ids=["the vehicle sends it again", "the driver tries again"])
+def test_a_manifest_whose_write_was_answered_by_a_lost_connection_is_acknowledged_when_it_comes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tried_again: bool
+) -> None:
+    async def scenario(fleet: Workers) -> None:
+        director, manifest = fleet.systems[0].director, fleet.cars[0].manifests[0]
+        await director.register_ecu(vehicle=CAR, ecu=EcuIdentifier("late"), key=new_signer().key, is_primary=False)
+        await fleet.assign(1)
+        fleet.systems[0].cache.all_changed()
+        assert director._quick is not None
+        store = director._quick._fleet
+        real = store.commit
+
+        async def unheard(*arguments: Any) -> bool:
+            assert await real(*arguments)
+            if tried_again:
+                return await real(*arguments)
+            raise StorageError("the connection was lost")
+
+        async def kept() -> tuple[object, object, list[Sequence[StoredReport]]]:
+            ecus = await director.ecus(CAR)
+            return await director.vehicle(CAR), ecus, [await director.reports(each.ecu) for each in ecus]
+
+        with monkeypatch.context() as broken:
+            broken.setattr(store, "commit", unheard)
+            if not tried_again:
+                with pytest.raises(StorageError):
+                    await director.answer_manifest(CAR, None, manifest, utc_now())
+                first, files = await kept(), await published(fleet)
+            answer = await director.answer_manifest(CAR, None, manifest, utc_now())
+        assert (answer.manifest.counter, answer.manifest.fresh, answer.published) == (1, (), None)
+        assert tried_again or (await kept(), await published(fleet)) == (first, files)
+        assert sorted(map(len, (await kept())[2])) == [0, *[1] * 10], "each report once"
+        assert await fleet.version(Role.TARGETS) == 2, "and what followed from it is there"
+        assert [each.code for each in await director.alerts(CAR)] == ["E-MISSING"], "as the first time"
+
+    run(tmp_path, scenario)
+
+
 def test_a_manifest_stays_accepted_where_nothing_can_be_signed(tmp_path: Path) -> None:
     async def scenario(fleet: Workers) -> None:
         director, (first, second, *_) = fleet.systems[0].director, fleet.cars[0].manifests
@@ -110,9 +152,10 @@ def test_a_manifest_stays_accepted_where_nothing_can_be_signed(tmp_path: Path) -
         assert (await director.vehicle(CAR)).manifest == first
         assert await fetched(fleet, Role.TIMESTAMP) == before["timestamp.der"], "what there is, is served"
         director._keyring |= keys
+        assert (await director.answer_manifest(CAR, None, first, utc_now())).published is not None, "it may come again"
+        assert (await director.answer_manifest(CAR, None, second, utc_now())).manifest.counter == 2
         with pytest.raises(ReplayedReportError):
             await director.answer_manifest(CAR, None, first, utc_now())
-        assert (await director.answer_manifest(CAR, None, second, utc_now())).published is not None
 
     run(tmp_path, scenario)
 
@@ -141,6 +184,8 @@ def test_altered_files_are_not_built_on(tmp_path: Path, name: str, remembered: b
                 await systems.director.answer_manifest(CAR, None, fleet.cars[0].manifests[0], utc_now())
             assert await published(fleet) == before
             assert (await systems.director.vehicle(CAR)).manifest == fleet.cars[0].manifests[0], "it stays accepted"
+            with pytest.raises(StorageError, match="altered"):
+                await systems.director.answer_manifest(CAR, None, fleet.cars[0].manifests[1], utc_now())
             with pytest.raises(ReplayedReportError):
                 await systems.director.answer_manifest(CAR, None, fleet.cars[0].manifests[0], utc_now())
             assert [each.code for each in await systems.director.alerts(CAR)] == ["E-REPLAY"]

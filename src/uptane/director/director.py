@@ -29,7 +29,6 @@ from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, KeyId
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import Role, Root
 from uptane.metadata.targets import Image
-from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.signing.ports import MetadataStore
 from uptane.signing.publish import Lifetimes, Published, Publisher
 from uptane.signing.signer import Signer
@@ -160,7 +159,7 @@ class Director(Inquiries):
         return carried_over
 
     async def receive_manifest(
-        self, vehicle: VehicleIdentifier, primary: EcuIdentifier, raw: bytes, now: datetime
+        self, vehicle: VehicleIdentifier, primary: EcuIdentifier | None, raw: bytes, now: datetime
     ) -> CheckedManifest:
         """See `manifest_intake.take_in_manifest`."""
         return await take_in_manifest(
@@ -176,7 +175,8 @@ class Director(Inquiries):
         and an alert tells why; the manifest stays accepted, and what was directed before is renewed.
 
         Args:
-            vehicle, primary: who the sender says that it is; None for whichever Primary signed.
+            vehicle, primary: who the sender says that it is; no Primary where it has proved to be that vehicle: its
+                last manifest may then come again, byte for byte, and changes nothing.
             raw: the manifest as received.
             now: UTC.
 
@@ -189,8 +189,6 @@ class Director(Inquiries):
                 quick = await self._quick.take_in(vehicle, primary, raw, now)
             if quick is not None:
                 return Answer.of(self._profile, *quick)
-        if primary is None:
-            primary = self._profile.format.decode(VehicleVersionManifest, raw).payload.primary
         checked = await self.receive_manifest(vehicle, primary, raw, now)
         async with self._changed(vehicle):
             issued = await self._issue(vehicle, now, occasion=Occasion.MANIFEST)

@@ -93,12 +93,13 @@ class QuickAnswers:
         """A manifest is judged and kept, and what follows from it is published, all in one write.
 
         Args:
-            vehicle, primary: who the sender says that it is; no Primary where that is left to the manifest.
+            vehicle, primary: see `take_in_manifest`.
             raw: the manifest as received.
             now: UTC.
 
         Returns:
-            What became of it; None where nothing was stored, and it has to go the long way.
+            What became of it; None where nothing was stored, and it has to go the long way: also where it holds
+            nothing new, since nothing would be written that could find out what is out of date here.
 
         Raises:
             ProvisioningError, StorageError: as `issuing.issue`; the manifest stays accepted.
@@ -110,6 +111,8 @@ class QuickAnswers:
                     return None
                 taken = self._judged(known.state, primary, raw, now)
             except UptaneError:  # also where what is published was altered, which is no reason to lose a manifest
+                return None
+            if taken.changes == Changes():
                 return None
             followed = await self._follow(known, taken, now)
             if followed is not None:
@@ -220,7 +223,7 @@ class QuickAnswers:
             ecus={ecu.ecu: ecu for ecu in state.ecus},
             known={ecu.ecu: known_ecu(ecu) for ecu in state.ecus},
             directed=state.directed,
-            primary=envelope.payload.primary if primary is None else primary,
+            primary=primary,
             now=now,
             policy=self._policy,
         )
