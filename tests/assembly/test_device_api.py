@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from sql_stories import alter
 
 from uptane.assembly.fleet import add_image, add_vehicle
 from uptane.assembly.production import Systems, initialise, open_systems, utc_now
@@ -211,6 +212,42 @@ def test_a_retired_vehicle_is_told_so_whatever_certificate_it_shows_and_its_reco
             assert not await fleet.enrolment.redeem(vehicle, token, utc_now(), "new", utc_now())
             assert (await fleet.systems.director.vehicle(vehicle)).vehicle == vehicle
             assert await fleet.systems.director_metadata(vehicle).read("targets.der") == metadata
+
+    asyncio.run(scenario())
+
+
+def test_whatever_fails_when_the_list_of_revoked_certificates_is_read_it_is_read_again(tmp_path: Path) -> None:
+    class Reading(RevokedCertificates):
+        failed: asyncio.Event
+
+        async def read(self) -> None:
+            try:
+                await super().read()
+            except Exception:
+                self.failed.set()
+                raise
+
+    async def scenario() -> None:
+        async with fleet_in(tmp_path) as fleet:
+            vehicle, now = VehicleIdentifier(MINE), utc_now()
+            await fleet.enrolment.add_token(vehicle, "token", now + timedelta(days=1))
+            assert await fleet.enrolment.redeem(vehicle, "token", now, "mine", now)
+            await fleet.enrolment.retire(VehicleIdentifier(OTHER), now)
+            inventory = str(fleet.systems.engine.url.database)
+            alter(Path(inventory), "UPDATE retirements SET retired = 'yesterday'")
+            revoked = Reading(fleet.enrolment)
+            revoked.failed = asyncio.Event()
+            reading = asyncio.create_task(revoked.keep_reading(0))
+            async with asyncio.timeout(30):
+                await revoked.failed.wait()
+                await fleet.enrolment.revoke(vehicle)
+                while not reading.done():
+                    await asyncio.sleep(0)
+                    if await revoked.is_revoked(Identity(vehicle=vehicle, fingerprint="mine", serial=1)):
+                        break
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
 
     asyncio.run(scenario())
 

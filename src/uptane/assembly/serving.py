@@ -80,15 +80,16 @@ class RevokedCertificates:
 
     async def read(self) -> None:
         """Reads them again."""
-        self._revoked, self._retired = await self._enrolment.revoked(), await self._enrolment.retired()
+        self._revoked = await self._enrolment.revoked()
+        self._retired = await self._enrolment.retired()
 
     async def keep_reading(self, seconds: float = REVOCATION_SECONDS) -> None:
-        """Reads them again and again; a database that is away leaves the last list."""
+        """Reads them again and again, whatever fails; a database that is away leaves the last list."""
         while True:
             await asyncio.sleep(seconds)
             try:
                 await self.read()
-            except UptaneError:
+            except Exception:  # noqa: BLE001 - whoever is revoked must not stay because of what nobody foresaw
                 _log.exception("the list of revoked certificates could not be read; the last one stays in force")
 
 
