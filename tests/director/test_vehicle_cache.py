@@ -1,5 +1,6 @@
 """What is remembered of vehicles is used only while it is certain that nobody has changed it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -108,3 +109,27 @@ def test_it_remembers_the_vehicles_of_the_latest_requests_and_no_more(cache: Veh
     assert len(cache) == 2
     assert cache.current(TRUCK) is None and cache.last(TRUCK) is None
     assert cache.current(CAR) is not None and cache.current(BUS) is not None
+
+
+def test_of_large_vehicles_it_remembers_fewer() -> None:
+    cache = VehicleCache(limit_bytes=1_000)
+    cache.open()
+
+    def keep(vehicle: VehicleIdentifier, size: int) -> None:
+        given = known(vehicle=vehicle)
+        record = replace(given.state.record, manifest=bytes(size))
+        with cache.reading(vehicle):
+            cache.keep(replace(given, state=replace(given.state, record=record)))
+
+    for _ in range(5):
+        for vehicle in (CAR, TRUCK, BUS):
+            keep(vehicle, 300)
+    assert len(cache) == 3, "what takes the place of something is not counted twice"
+    keep(BUS, 500)
+    assert cache.current(CAR) is None and cache.last(CAR) is None
+    assert cache.current(TRUCK) is not None and cache.current(BUS) is not None
+    keep(CAR, 2_000)
+    assert len(cache) == 1 and cache.current(CAR) is not None
+    keep(TRUCK, 300)
+    keep(BUS, 300)
+    assert len(cache) == 2

@@ -17,6 +17,10 @@ from uptane.verification.own_metadata import OwnMetadata
 REMEMBERED = 4_096
 """Vehicles that one process remembers, those of the latest requests: about 50 KB each with ten ECUs."""
 
+REMEMBERED_BYTES = 2**26
+"""Bytes of manifests, reports and metadata that it remembers; in memory they become up to five times as much. A vehicle
+with 150 ECUs takes 600 KB there, so of such vehicles it remembers fewer."""
+
 _EVERYTHING = 2**63
 """A revision above all: whatever was read before is not known to be current."""
 
@@ -50,6 +54,12 @@ class Known:
         """Which vehicle it is."""
         return self.state.record.vehicle
 
+    @property
+    def size(self) -> int:
+        """Bytes of its last manifest, of its ECUs' reports and of its files, under all their names."""
+        reports = sum(len(ecu.report) for ecu in self.state.ecus if ecu.report is not None)
+        return len(self.state.record.manifest or b"") + reports + sum(map(len, self.files.values()))
+
 
 def files_of(own: OwnMetadata, profile: Profile) -> dict[str, bytes]:
     """The newest files of each role, by their plain and by their versioned names."""
@@ -68,10 +78,13 @@ class VehicleCache:
 
     Args:
         limit: how many.
+        limit_bytes: how many bytes of them; one vehicle is remembered in any case.
     """
 
-    def __init__(self, limit: int = REMEMBERED) -> None:
+    def __init__(self, limit: int = REMEMBERED, limit_bytes: int = REMEMBERED_BYTES) -> None:
         self._limit = limit
+        self._limit_bytes = limit_bytes
+        self._bytes = 0
         self._known: OrderedDict[VehicleIdentifier, Known] = OrderedDict()
         self._stale: set[VehicleIdentifier] = set()
         self._changed: dict[VehicleIdentifier, int] = {}
@@ -127,14 +140,17 @@ class VehicleCache:
         """What was read, or written: current unless a newer revision was told of meanwhile."""
         vehicle = known.vehicle
         newest = self._changed.pop(vehicle, _EVERYTHING)
+        before = self._known.get(vehicle)
+        self._bytes += known.size - (0 if before is None else before.size)
         self._known[vehicle] = known
         self._known.move_to_end(vehicle)
         if self._open and newest <= known.state.revision:
             self._stale.discard(vehicle)
         else:
             self._stale.add(vehicle)
-        while len(self._known) > self._limit:
-            oldest, _ = self._known.popitem(last=False)
+        while len(self._known) > self._limit or (self._bytes > self._limit_bytes and len(self._known) > 1):
+            oldest, forgotten = self._known.popitem(last=False)
+            self._bytes -= forgotten.size
             self._stale.discard(oldest)
 
     def changed(self, vehicle: VehicleIdentifier, revision: int = _EVERYTHING) -> None:
