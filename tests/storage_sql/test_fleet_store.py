@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 from uptane.director.ports import Changes, Publication, VehicleRecord
 from uptane.metadata.errors import StorageError
 from uptane.metadata.identifiers import EcuIdentifier
+from uptane.storage.sql.engine import open_engine
 from uptane.storage.sql.fleet import SqlFleet
 from uptane.storage.sql.inventory import SqlInventory, open_inventory
 from uptane.storage.sql.metadata import SqlPublished
@@ -187,3 +188,25 @@ def test_a_publication_that_builds_on_what_somebody_has_replaced_is_refused(tell
         await one.publish([], {"a.der": b"one, which has read nothing since"})
 
     tell(story)
+
+
+def test_no_statement_waits_for_a_database_that_is_gone_without_a_word(server: str) -> None:
+    """The kernel ends the connection, where nobody answers for ten seconds."""
+
+    def patience(connection: psycopg.AsyncConnection[Any]) -> tuple[str, ...]:
+        set_up = {each.keyword: each.val for each in connection.pgconn.info}
+        wanted = (b"tcp_user_timeout", b"keepalives_idle", b"keepalives_interval", b"keepalives_count")
+        return tuple((set_up[name] or b"").decode() for name in wanted)
+
+    async def story() -> None:
+        engine = open_engine(server)
+        async with (
+            engine.connect() as through,
+            PostgresqlFleet(engine).open() as fleet,
+            fleet._pool.connection() as own,
+        ):
+            other = (await through.get_raw_connection()).driver_connection
+            assert patience(own) == patience(other) == ("10000", "3", "2", "3")  # type: ignore[arg-type]
+        await engine.dispose()
+
+    asyncio.run(story())
