@@ -12,11 +12,12 @@ from sqlalchemy import update
 from world import new_signer
 
 from uptane.assembly.production import utc_now
-from uptane.director.ports import StoredReport
+from uptane.director.ports import StoredReport, VehicleState
 from uptane.metadata.errors import ProvisioningError, ReplayedReportError, StorageError
-from uptane.metadata.identifiers import EcuIdentifier
+from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.root import Role
 from uptane.storage.sql.schema import metadata_files
+from uptane.verification.own_metadata import OwnMetadata
 
 WEEK = timedelta(days=7)
 
@@ -192,5 +193,49 @@ def test_altered_files_are_not_built_on(tmp_path: Path, name: str, remembered: b
         else:
             await systems.director.answer_manifest(CAR, None, fleet.cars[0].manifests[0], utc_now())
             assert b"evil" not in {await fetched(fleet, role) for role in Role}
+
+    run(tmp_path, scenario)
+
+
+def test_an_older_timestamp_that_was_put_back_is_noticed_by_who_remembers_it(tmp_path: Path) -> None:
+    """Byte for byte what this process has verified, and yet not the newest: the next Snapshot is there already."""
+
+    async def scenario(fleet: Workers) -> None:
+        systems, operator = fleet.systems
+        name = systems.settings.profile.metadata_name
+        await fetched(fleet, Role.TIMESTAMP)
+        old = {each: raw for each, raw in (await published(fleet)).items() if each in map(name, Role)}
+        await operator.director.publish(CAR, utc_now() + timedelta(minutes=1))
+        async with systems.engine.begin() as connection:
+            for each, raw in old.items():
+                held = (metadata_files.c.vehicle == str(CAR), metadata_files.c.name == each)
+                await connection.execute(update(metadata_files).where(*held).values(data=raw))
+        systems.cache.changed(CAR)
+        with pytest.raises(StorageError, match="older Timestamp was put back"):
+            await systems.director.answer_manifest(CAR, None, fleet.cars[0].manifests[0], utc_now())
+
+    run(tmp_path, scenario)
+
+
+def test_what_is_published_while_a_vehicle_is_read_does_not_go_with_what_was_read_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(fleet: Workers) -> None:
+        systems, operator = fleet.systems
+        quick = systems.director._quick
+        assert quick is not None
+        verified = quick._verified
+        later = [utc_now() + timedelta(minutes=1)]
+
+        async def meanwhile(vehicle: VehicleIdentifier, state: VehicleState) -> OwnMetadata | None:
+            if later:
+                await operator.director.publish(CAR, later.pop())
+            return await verified(vehicle, state)
+
+        monkeypatch.setattr(quick, "_verified", meanwhile)
+        known = await quick.known(CAR)
+        state = await quick._fleet.read(CAR, ())
+        assert known is not None and known.own is not None and state is not None
+        assert (known.own.timestamp_version, known.state.revision) == (2, state.revision)
 
     run(tmp_path, scenario)
