@@ -14,6 +14,7 @@ from postgresql import running_postgresql
 from sqlalchemy import make_url
 
 from uptane.director.ports import Changes, Publication, VehicleRecord
+from uptane.encryption.keys import EncryptionKey
 from uptane.metadata.errors import StorageError
 from uptane.metadata.identifiers import EcuIdentifier
 from uptane.storage.sql.engine import open_engine
@@ -116,6 +117,32 @@ def test_of_two_that_build_on_one_revision_one_writes_and_the_other_changes_noth
         assert after.files == {f"{won}.a.der": b"x", "a.der": b"%d" % won}
         assert not await fleet.commit(CAR, state.revision, everything())
         assert await fleet.read(CAR, NAMES) == after
+
+    tell(story)
+
+
+def test_a_revision_is_built_on_once_also_where_nothing_is_published(tell: Callable[..., None]) -> None:
+    async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
+        state = await fleet.read(CAR, ())
+        assert state is not None
+        bids = [Changes(record=replace(state.record, manifest_counter=number)) for number in (1, 2)]
+        assert sorted(await asyncio.gather(*(fleet.commit(CAR, state.revision, bid) for bid in bids))) == [False, True]
+        after = await fleet.read(CAR, ())
+        for revision in (state.revision, state.revision + 2):
+            assert not await fleet.commit(CAR, revision, replace(everything(), publication=None))
+        assert await fleet.read(CAR, ()) == after
+
+    tell(story)
+
+
+def test_what_was_known_of_an_ecu_is_read_anew_where_it_has_changed(tell: Callable[..., None]) -> None:
+    async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
+        before = await fleet.read(CAR, ())
+        async with inventory.transaction() as changes:
+            await changes.set_encryption_key(CAR, BRAKE, EncryptionKey.symmetric(bytes(32)))
+        after = await fleet.read(CAR, (), before)
+        assert after == await fleet.read(CAR, ()) and before is not None and after is not None
+        assert [each.encryption_key is not None for each in after.ecus] == [each.ecu == BRAKE for each in after.ecus]
 
     tell(story)
 
