@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 FORMAT ?= der
+STACK  ?= folders
 JOBS   ?= 2
 EXAMPLES ?= 100000
 ROUNDS   ?= 2
@@ -28,8 +29,8 @@ export PIP_NO_INPUT = 1
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-demo: $(INSTALLED)  ## the whole walkthrough on its own: ten updates and attacks (FORMAT=der|json|pouf1|pouf1-json)
-	$(BIN)/uptane demo --format $(FORMAT)
+demo: $(INSTALLED)  ## the whole walkthrough on its own: ten updates and attacks (FORMAT=der|json|pouf1|pouf1-json STACK=production)
+	$(BIN)/uptane demo --format $(FORMAT) --stack $(STACK)
 
 test: $(INSTALLED)  ## all tests (FORMAT=... for the tests that follow the demonstration)
 	UPTANE_DEMO__FORMAT=$(FORMAT) $(BIN)/python -m pytest -q -n $(JOBS) $(TESTS)

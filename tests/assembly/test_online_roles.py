@@ -13,9 +13,9 @@ from running_servers import new_servers
 
 from uptane.assembly import serving as serving_module
 from uptane.assembly.online_roles import CHECK_SECONDS, OnlineRoles
-from uptane.assembly.production import open_systems, utc_now
+from uptane.assembly.production import System, open_systems, utc_now
 from uptane.assembly.server_certificates import server_certificate
-from uptane.assembly.serving import System, certificates_of, serving
+from uptane.assembly.serving import certificates_of, serving
 from uptane.assembly.tls_server import listening
 from uptane.image_repository.renewal import Outlook, Renewal
 from uptane.image_repository.repository import ImageRepository

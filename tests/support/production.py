@@ -16,15 +16,15 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from uptane.assembly.fleet import add_image, add_vehicle
 from uptane.assembly.http_server import ServerThread
-from uptane.assembly.production import Systems, initialise, open_systems, utc_now
-from uptane.assembly.serving import FirstContacts, System, application, certificates_of, serving
+from uptane.assembly.production import System, Systems, initialise, open_systems, utc_now
+from uptane.assembly.serving import FirstContacts, application, certificates_of, serving
 from uptane.assembly.settings import Settings, load_settings, write_settings
 from uptane.assembly.tls_server import listening
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.services.device_api import DeviceApi
 from uptane.storage.certificate_authority import CertificateAuthority
 from uptane.storage.sql.enrolment import SqlEnrolment
-from uptane.storage.sql.schema import tables
+from uptane.storage.sql.schema import contacts, tables
 from uptane.storage.tls_credentials import VehicleCredentials
 
 MINE, OTHER, REVOKED = VehicleIdentifier("VIN-MINE"), VehicleIdentifier("VIN-OTHER"), VehicleIdentifier("VIN-REVOKED")
@@ -117,13 +117,13 @@ class RunningServers:
         return Answered(status_of(answer), answer.partition(b"\r\n\r\n")[2])
 
     def records(self, vehicle: VehicleIdentifier) -> Mapping[str, list[tuple[object, ...]]]:
-        """Every row of the database that belongs to a vehicle."""
+        """Every row that belongs to a vehicle, but for when it was last heard of, which is written later."""
 
         async def read() -> Mapping[str, list[tuple[object, ...]]]:
             async with open_systems(self.settings) as systems, systems.engine.connect() as connection:
                 found = {}
                 for table in tables.sorted_tables:
-                    if "vehicle" in table.c:
+                    if "vehicle" in table.c and table is not contacts:
                         rows = await connection.execute(select(table).where(table.c.vehicle == str(vehicle)))
                         found[table.name] = sorted((tuple(row) for row in rows), key=repr)
                 return found

@@ -15,7 +15,7 @@ from uptane.metadata.errors import (
     ReplayedReportError,
     UnreachableError,
 )
-from uptane.metadata.identifiers import EcuIdentifier, ImagePath
+from uptane.metadata.identifiers import EcuIdentifier, ImagePath, VehicleIdentifier
 from uptane.metadata.root import Role
 from uptane.metadata.snapshot import MetadataFile, Snapshot
 from uptane.metadata.timestamp import Timestamp
@@ -230,6 +230,24 @@ def test_a_director_that_refuses_the_manifest_does_not_keep_the_vehicle_from_its
     with pytest.raises(ReplayedReportError):
         car.primary.update_cycle()
     assert any("refused the vehicle manifest" in line for line in car.said)
+    assert car.primary.memory.state.attacks == ("E-HASH: seen before",)
+    assert car.secondary.update_cycle().outcome is Outcome.UPDATED
+    assert car.running() == FRESH
+
+
+def test_a_director_that_says_what_it_lacks_for_a_manifest_does_not_keep_the_vehicle_from_its_update(
+    car: Vehicle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    car.fleet.release(PATH, FRESH)
+    car.primary.memory.note_attack("E-HASH: seen before")
+
+    def cannot_keep_it(vehicle: VehicleIdentifier, primary: EcuIdentifier, manifest: bytes) -> None:
+        raise UnreachableError("the server refused (E-STORAGE): the database is full", code="E-STORAGE")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(car.links, "submit_manifest", cannot_keep_it)
+        with pytest.raises(UnreachableError, match="the database is full"):
+            car.primary.update_cycle()
     assert car.primary.memory.state.attacks == ("E-HASH: seen before",)
     assert car.secondary.update_cycle().outcome is Outcome.UPDATED
     assert car.running() == FRESH

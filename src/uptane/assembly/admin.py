@@ -8,7 +8,6 @@ from datetime import datetime
 from tempfile import TemporaryDirectory
 
 from uptane.assembly.production import IMAGE_REPOSITORY, Systems
-from uptane.assembly.settings import Settings
 from uptane.assembly.tls_server import TlsServer, listening
 from uptane.metadata.errors import UptaneError
 from uptane.metadata.root import Role
@@ -20,12 +19,16 @@ from uptane.services.metrics_page import metrics_routes
 
 
 @contextmanager
-def admin_listening(settings: Settings) -> Iterator[socket.socket | None]:
-    """The socket for operators, where the settings name one. Raises UptaneError where its port is in use."""
-    if not settings.listen.admin:
+def loopback_listening(address: str) -> Iterator[socket.socket | None]:
+    """The socket of an address of the settings, such as `127.0.0.1:9100`; None where it is empty.
+
+    Raises:
+        UptaneError: its port is in use.
+    """
+    if not address:
         yield None
         return
-    host, _, port = settings.listen.admin.rpartition(":")
+    host, _, port = address.rpartition(":")
     with listening(host.strip("[]"), int(port)) as listener:
         yield listener
 

@@ -22,6 +22,7 @@ from uptane.transport.links import ImagesOverHttp
 from uptane.transport.tls import client_tls
 from uptane.vehicle.memory import EcuMemory
 from uptane.vehicle.primary import CycleResult, Primary, World
+from uptane.verification.full_verification import AskImageRepositories
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,9 @@ def open_device(
     say: Callable[[str], None] = lambda line: None,
     polled: Callable[[str], None] = lambda text: None,
     warn: Callable[[str], None] = lambda line: None,
+    *,
+    refetch_images: bool = False,
+    ask: AskImageRepositories = AskImageRepositories.WHEN_NEEDED,
 ) -> Iterator[Device]:
     """The Primary in a folder; made from its factory files, and registered, when it is opened first.
 
@@ -58,6 +62,7 @@ def open_device(
         say: is told what happens, line by line.
         polled: is told what the server says of the time to the next cycle.
         warn: is told what somebody should look at.
+        refetch_images, ask: as `Primary` takes them.
 
     Raises:
         UnreachableError: the server does not answer.
@@ -89,7 +94,7 @@ def open_device(
             new_nonce=new_nonce,
             say=say,
         )
-        primary = Primary(memory, signer, world)
+        primary = Primary(memory, signer, world, refetch_images=refetch_images, ask=ask)
         for ecu, raw in known_in_the_factory(settings).items():
             primary.secondaries.register_new_secondary(ecu, raw)
         with open_door(primary, settings) as port:

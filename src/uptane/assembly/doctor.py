@@ -13,10 +13,11 @@ from cryptography import x509
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from uptane.assembly.production import DIRECTOR, IMAGE_REPOSITORY, TIMESERVER_KEY, storage_of, utc_now
+from uptane.assembly.production import TIMESERVER_KEY, System, public_key, storage_of, utc_now
 from uptane.assembly.settings import FILE_NAME, Settings, load_settings
+from uptane.assembly.unsafe_door import warning
 from uptane.formats.profile import PayloadT
-from uptane.metadata.errors import ProvisioningError, StorageError, UptaneError
+from uptane.metadata.errors import ProvisioningError, SettingsError, StorageError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import Role, Root
@@ -80,31 +81,37 @@ class Surroundings:
     free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
 
 
-async def examine(folder: Path, machine: Surroundings | None = None) -> list[Finding]:
+async def examine(
+    folder: Path, machine: Surroundings | None = None, which: frozenset[System] = frozenset(System)
+) -> list[Finding]:
     """Looks at everything that servers need; changes nothing, but for a probe of object storage that it removes.
 
     Args:
         folder: with `uptane.toml`, or that file.
         machine: its clock and disk.
+        which: the systems that run on this machine; the keys of others need not be here, and are not looked at.
     """
     try:
         settings = load_settings(folder)
     except UptaneError as error:
         return [_bad("settings", error)]
-    ward = _Ward(settings, machine or Surroundings())
-    checks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
-        ("settings", ward.settings_file),
-        ("database", ward.database),
-        ("storage", ward.storage),
-        ("keys", ward.keys),
-        ("Image repository", ward.image_repository),
-        ("Director", ward.director),
-        ("certificates", ward.certificates),
-        ("clock", ward.clock),
-        ("disk", ward.disk),
+    ward = _Ward(settings, machine or Surroundings(), which)
+    everybody, publishers = frozenset(System), frozenset({System.DIRECTOR, System.IMAGE_REPOSITORY})
+    checks: list[tuple[str, Callable[[], Awaitable[str]], frozenset[System]]] = [
+        ("settings", ward.settings_file, everybody),
+        ("database", ward.database, everybody),
+        ("storage", ward.storage, publishers),
+        ("keys", ward.keys, everybody),
+        ("Image repository", ward.image_repository, publishers),
+        ("Director", ward.director, frozenset({System.DIRECTOR})),
+        ("certificates", ward.certificates, everybody),
+        ("clock", ward.clock, publishers),
+        ("disk", ward.disk, everybody),
     ]
     findings = []
-    for name, check in checks:
+    for name, check, concerned in checks:
+        if not which & concerned:
+            continue
         try:
             findings.append(Finding(check=name, well=True, said=await check()))
         except UptaneError as error:
@@ -122,8 +129,9 @@ def _bad(check: str, error: UptaneError) -> Finding:
 class _Ward:
     """The checks; each gives what is well, and raises what is not."""
 
-    def __init__(self, settings: Settings, machine: Surroundings) -> None:
+    def __init__(self, settings: Settings, machine: Surroundings, which: frozenset[System]) -> None:
         self._settings = settings
+        self._which = which
         self._profile = settings.profile
         self._machine = machine
 
@@ -131,6 +139,12 @@ class _Ward:
         file = self._settings.folder / FILE_NAME
         if file.is_file():
             _require_private(file)
+        if self._settings.listen.unsafe_xmlrpc:
+            raise SettingsError(
+                warning(self._settings.listen.unsafe_xmlrpc),
+                next_step="Take unsafe_xmlrpc out of [listen] wherever vehicles depend on these servers.",
+                field="listen.unsafe_xmlrpc",
+            )
         return f"{self._settings.folder}, format {self._settings.format}"
 
     async def database(self) -> str:
@@ -161,15 +175,26 @@ class _Ward:
         return f"{place.root} can be written to"
 
     async def keys(self) -> str:
-        for system in (DIRECTOR, IMAGE_REPOSITORY):
-            self._keys_of(system)
-        self._public(TIMESERVER_KEY)
+        for system in (System.DIRECTOR, System.IMAGE_REPOSITORY):
+            if system in self._which:
+                self._keys_of(system)
+        if System.TIMESERVER in self._which:
+            self._public(TIMESERVER_KEY)
+        elif System.DIRECTOR in self._which:
+            public_key(self._settings, TIMESERVER_KEY)  # new vehicles are told of it
+        strange = sorted(system for system in System if system not in self._which and self._has_private(system))
+        if strange:
+            raise ProvisioningError(
+                f"private keys of {' and '.join(strange)} are in {self._folder_of_keys}, where it does not run",
+                next_step="Move them to the machine where it runs; leave their .pub files.",
+            )
         return f"all in {self._folder_of_keys}, readable for their owner only"
 
     async def image_repository(self) -> str:
         store = storage_of(self._settings).metadata("metadata")
         own = await self._verified(store, None)
-        self._require_keys_of_root(IMAGE_REPOSITORY, own.root.payload)
+        if System.IMAGE_REPOSITORY in self._which:
+            self._require_keys_of_root(System.IMAGE_REPOSITORY, own.root.payload)
         timestamp = await self._read(store, Timestamp, Role.TIMESTAMP)
         snapshot = await self._read(store, Snapshot, Role.SNAPSHOT)
         ends = [("Root", "Root", own.root.payload.expires)]
@@ -178,7 +203,8 @@ class _Ward:
         for what, kind, expires in ends:
             self._require_time_left(f"{what} of the Image repository", kind, expires, _renewal(kind))
         first, _, when = min(ends, key=lambda end: end[2])
-        return f"verified, and signed with these keys; {first} expires first, on {when:%Y-%m-%d at %H:%M}"
+        signed = ", and signed with these keys" if System.IMAGE_REPOSITORY in self._which else ""
+        return f"verified{signed}; {first} expires first, on {when:%Y-%m-%d at %H:%M}"
 
     async def director(self) -> str:
         async def look(engine: AsyncEngine) -> str:
@@ -190,7 +216,7 @@ class _Ward:
             for name in names:
                 vehicle = VehicleIdentifier(name)
                 own = await self._verified(SqlPublished(engine, vehicle), vehicle)
-                self._require_keys_of_root(DIRECTOR, own.root.payload)
+                self._require_keys_of_root(System.DIRECTOR, own.root.payload)
                 # Snapshot and Timestamp of a vehicle are signed when it reports, and expire while it is parked.
                 self._require_time_left(f"Root of vehicle {name}", "Root", own.root.payload.expires, _renewal("Root"))
             return f"the metadata of the first {len(names)} vehicles is verified, and signed with these keys"
@@ -199,13 +225,15 @@ class _Ward:
 
     async def certificates(self) -> str:
         folder = self._settings.place(self._settings.certificates.folder)
-        _require_private(folder / AUTHORITY)
         authority = _certificate(folder / (AUTHORITY + CERTIFICATE))
-        if load_private_key(folder / AUTHORITY).public_key() != authority.public_key():
-            raise StorageError(
-                f"{AUTHORITY + CERTIFICATE} in {folder} is not the certificate of the key beside it",
-                next_step="Restore the folder from a backup.",
-            )
+        issues = System.DIRECTOR in self._which or (folder / AUTHORITY).exists()
+        if issues:
+            _require_private(folder / AUTHORITY)
+            if load_private_key(folder / AUTHORITY).public_key() != authority.public_key():
+                raise StorageError(
+                    f"{AUTHORITY + CERTIFICATE} in {folder} is not the certificate of the key beside it",
+                    next_step="Restore the folder from a backup.",
+                )
         lifetime = timedelta(days=self._settings.certificates.vehicle_days)
         self._require_left(
             "the authority's certificate",
@@ -213,11 +241,14 @@ class _Ward:
             lifetime,
             "Make a new authority, and bring its certificate to the vehicles.",
         )
-        if not (folder / (SERVER + CERTIFICATE)).exists():
+        if not (folder / (SERVER + CERTIFICATE)).exists() and self._settings.listen.behind_front:
+            return "the authority is in order; a front has the server's certificate"
+        if not (folder / (SERVER + CERTIFICATE)).exists() and issues:
             return "the authority is in order; the server's certificate is made at the first start"
         _require_private(folder / SERVER)
         server = _certificate(folder / (SERVER + CERTIFICATE)).not_valid_after_utc
-        self._require_time_left("the server's certificate", "certificate", server, "Start the servers anew.")
+        remedy = "Start the servers anew." if issues else "Bring a new one from the machine that has the authority."
+        self._require_time_left("the server's certificate", "certificate", server, remedy)
         return f"authority and server are in order; that of the server is valid until {server:%Y-%m-%d}"
 
     async def clock(self) -> str:
@@ -259,10 +290,17 @@ class _Ward:
         _require_private(file)
         return PublicKey.of(load_private_key(file).public_key(), self._profile.format.key_id_rule)
 
-    def _keys_of(self, system: str) -> Mapping[Role, PublicKey]:
-        return {role: self._public(f"{system}-{role}") for role in Role}
+    def _keys_of(self, system: System) -> Mapping[Role, PublicKey]:
+        """Those of the Image repository's Root and Targets may have been moved away."""
+        movable = (Role.ROOT, Role.TARGETS) if system is System.IMAGE_REPOSITORY else ()
+        wanted = [role for role in Role if role not in movable or (self._folder_of_keys / f"{system}-{role}").exists()]
+        return {role: self._public(f"{system}-{role}") for role in wanted}
 
-    def _require_keys_of_root(self, system: str, root: Root) -> None:
+    def _has_private(self, system: System) -> bool:
+        names = [TIMESERVER_KEY] if system is System.TIMESERVER else [f"{system}-{role}" for role in Role]
+        return any((self._folder_of_keys / name).exists() for name in names)
+
+    def _require_keys_of_root(self, system: System, root: Root) -> None:
         for role, key in self._keys_of(system).items():
             if key.key_id not in root.roles[role].key_ids:
                 raise ProvisioningError(

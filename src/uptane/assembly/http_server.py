@@ -231,10 +231,14 @@ class QuietServer(uvicorn.Server):
         self.end()
         if task is not None:
             await task
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
+        self.abort_connections()
         # One turn of the loop, in which the aborted connections close.
         await asyncio.sleep(0)
+
+    def abort_connections(self) -> None:
+        """Ends every connection, whatever is on its way."""
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Also tells that requests are answered from now on."""

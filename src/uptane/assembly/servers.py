@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from uptane.director.check_images import UnsafeNoCatalog
 from uptane.director.dependencies import read_dependencies
@@ -22,6 +23,9 @@ from uptane.storage.image_catalog import VerifiedImageCatalog
 from uptane.storage.incoming import WaitingFolder, turn
 from uptane.storage.sql.inventory import SqlInventory, open_inventory
 from uptane.verification.trusted import Held
+
+if TYPE_CHECKING:
+    from uptane.storage.object_images import ImageObjects
 
 
 def image_repository_over_folder(profile: Profile, folder: Path) -> ImageRepository:
@@ -49,12 +53,12 @@ class RunningDirector:
 
     Args:
         director: the front desk.
-        images: gives the folder of images that the Director hosts for a vehicle.
+        images: gives the place of images that the Director hosts for a vehicle.
         inventory: its database.
     """
 
     director: Director
-    images: Callable[[VehicleIdentifier], ImageFolder]
+    images: "Callable[[VehicleIdentifier], ImageFolder | ImageObjects]"
     inventory: SqlInventory
 
     async def close(self) -> None:

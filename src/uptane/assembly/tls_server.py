@@ -82,6 +82,11 @@ class TlsServer:
         """Takes no more connections, finishes the requests that are here within the grace, and ends."""
         await self._server.ended(self._task)
 
+    async def stop_at_once(self) -> None:
+        """Ends without waiting for anybody, such as a client that keeps a connection and does not look at it."""
+        self._server.abort_connections()
+        await self.stop()
+
     async def run(self, asked: asyncio.Event | None = None, on_ready: Callable[[], object] = lambda: None) -> None:
         """Serves until the process is asked to end by SIGTERM or SIGINT, then stops. For the main thread.
 

@@ -20,6 +20,8 @@ def consoles(window: str, settings: Settings) -> Mapping[str, object]:
         window: `services`, `primary`, `secondary` or `secondary 2`.
         settings: the demonstration.
     """
+    if settings.production:
+        return _over_production_servers(window, settings)
     if window == "services":
         from uptane.demonstration.desk import Desk
         from uptane.demonstration.director_console import DirectorConsole
@@ -35,6 +37,33 @@ def consoles(window: str, settings: Settings) -> Mapping[str, object]:
     from uptane.demonstration.secondary_console import SecondaryConsole
 
     return {"ds2" if window == "secondary 2" else "ds": SecondaryConsole(settings)}
+
+
+def _over_production_servers(window: str, settings: Settings) -> Mapping[str, object]:
+    if window == "primary":
+        from uptane.demonstration.production_primary import ProductionPrimaryConsole
+
+        return {"dp": ProductionPrimaryConsole(settings)}
+    from uptane.demonstration.production_stack import ProductionStack
+
+    stack = ProductionStack(settings)
+    if window == "services":
+        from uptane.demonstration.production_desk import (
+            ProductionDesk,
+            ProductionDirectorConsole,
+            ProductionImageRepositoryConsole,
+            ProductionTimeserverConsole,
+        )
+
+        desk = ProductionDesk(settings, stack)
+        return {
+            "di": ProductionImageRepositoryConsole(desk, stack),
+            "dd": ProductionDirectorConsole(desk, stack),
+            "dt": ProductionTimeserverConsole(desk),
+        }
+    from uptane.demonstration.secondary_console import SecondaryConsole
+
+    return {"ds2" if window == "secondary 2" else "ds": SecondaryConsole(settings, stack)}
 
 
 def main() -> None:

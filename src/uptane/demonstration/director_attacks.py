@@ -1,45 +1,39 @@
-"""The attacks on the Director's published folders, each with its undo."""
+"""The attacks on what the Director publishes, each with its undo."""
 
 import asyncio
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from uptane.demonstration import intruder
 from uptane.demonstration.console import command
 from uptane.demonstration.desk import now
+from uptane.demonstration.published import METADATA, PublishedFiles, StolenStore, back_up, is_backed_up, put_back
 from uptane.demonstration.settings import Settings
+from uptane.demonstration.stack import Stack
 from uptane.metadata.errors import UptaneError
 from uptane.metadata.identifiers import ImagePath, VehicleIdentifier
 from uptane.metadata.root import Role
 from uptane.signing.publish import Draft, Publisher, load_published
 from uptane.signing.signer import KeySigner
-from uptane.storage.folders import PublishedFolder
 
 
 class DirectorAttacks:
-    """What an intruder does to a vehicle's folder, without keys or with revoked ones."""
+    """What an intruder does to the files of a vehicle, without keys or with revoked ones."""
 
     settings: Settings
+    stack: Stack
     _stolen: Mapping[Role, KeySigner] = {}
 
-    def _folder(self, vin: str) -> Path:
-        folder = self.settings.director / VehicleIdentifier(vin)
-        if not folder.is_dir():
-            raise UptaneError(f"the Director has no vehicle {vin}", next_step="Register it: dd.add_new_vehicle(vin).")
-        return folder
+    def _files(self, vin: str) -> PublishedFiles:
+        return self.stack.director(VehicleIdentifier(vin))
 
     def _vins(self, vin: str | None) -> Sequence[str]:
-        return (
-            [vin] if vin is not None else sorted(path.parent.name for path in self.settings.director.glob("*/metadata"))
-        )
+        return [vin] if vin is not None else self.stack.vehicles()
 
     @command
     def mitm_arbitrary_package_attack(self, vin: str, target_filepath: str) -> None:
         """3.1: alters the image that the Director hosts, without any key, and removes it from the Image repository."""
-        image, here = ImagePath(target_filepath), self._folder(vin) / "targets"
-        there = self.settings.image_repository / "targets"
+        image, here, there = ImagePath(target_filepath), self._files(vin), self.stack.image_repository()
         intruder.check_attackable(image, here, there)
         intruder.hide(there, image)
         intruder.overwrite(here, image, intruder.EVIL_DIRECTOR)
@@ -47,21 +41,23 @@ class DirectorAttacks:
     @command
     def undo_mitm_arbitrary_package_attack(self, vin: str, target_filepath: str) -> None:
         """Undoes it."""
-        image, here = ImagePath(target_filepath), self._folder(vin) / "targets"
-        there = self.settings.image_repository / "targets"
+        image, here, there = ImagePath(target_filepath), self._files(vin), self.stack.image_repository()
         intruder.check_attacked(image, here, there)
         intruder.restore(here, image)
         intruder.restore(there, image)
 
-    def _timestamp(self, vin: str) -> tuple[Path, Path, Path]:
-        folder, name = self._folder(vin), self.settings.profile.metadata_name(Role.TIMESTAMP)
-        return folder / "metadata" / name, folder / f"backup_{name}", folder / f"current_{name}"
+    def _timestamp(self) -> tuple[str, str, str]:
+        name = self.settings.profile.metadata_name(Role.TIMESTAMP)
+        return METADATA + name, f"backup_{name}", f"current_{name}"
 
     @command
     def backup_timestamp(self, vin: str) -> None:
         """3.3: copies the present Timestamp, to be replayed later."""
-        live, backup, _ = self._timestamp(vin)
-        shutil.copy2(live, backup)
+        self._copy_timestamp(vin)
+
+    def _copy_timestamp(self, vin: str) -> None:
+        files, (live, backup, _) = self._files(vin), self._timestamp()
+        files.change({backup: files.read(live)})
 
     @command
     def replay_timestamp(self, vin: str) -> None:
@@ -69,14 +65,15 @@ class DirectorAttacks:
         self._replay(vin)
 
     def _replay(self, vin: str) -> None:
-        live, backup, current = self._timestamp(vin)
-        if not backup.exists():
+        files, (live, backup, current) = self._files(vin), self._timestamp()
+        old = files.read(backup)
+        if old is None:
             raise UptaneError(
                 "there is no copy of a Timestamp to replay", next_step="Run dd.backup_timestamp(vin) first."
             )
-        if not current.exists():
-            shutil.copy2(live, current)
-        shutil.copy2(backup, live)
+        if files.read(current) is None:
+            files.change({current: files.read(live)})
+        files.change({live: old})
 
     @command
     def restore_timestamp(self, vin: str) -> None:
@@ -84,17 +81,16 @@ class DirectorAttacks:
         self._restore(vin)
 
     def _restore(self, vin: str) -> None:
-        live, backup, current = self._timestamp(vin)
-        if not current.exists():
+        files, (live, backup, current) = self._files(vin), self._timestamp()
+        newest = files.read(current)
+        if newest is None:
             raise UptaneError("no Timestamp is being replayed", next_step="There is nothing to restore.")
-        current.replace(live)
-        backup.unlink(missing_ok=True)
+        files.change({live: newest, current: None, backup: None})
 
     @command
     def prepare_replay_attack_nokeys(self, vin: str) -> None:
         """3.3 in one step: copies the Timestamp and publishes a newer one."""
-        live, backup, _ = self._timestamp(vin)
-        shutil.copy2(live, backup)
+        self._copy_timestamp(vin)
         self._publish(vin)
 
     @command
@@ -117,12 +113,12 @@ class DirectorAttacks:
             self._backup(name)
 
     def _backup(self, vin: str) -> None:
-        folder = self._folder(vin)
-        if (folder / "metadata.backup").exists():
+        files = self._files(vin)
+        if is_backed_up(files):
             raise UptaneError(
                 f"there is a backup of vehicle {vin} already", next_step="Undo the attack, or restore it, first."
             )
-        shutil.copytree(folder / "metadata", folder / "metadata.backup")
+        back_up(files)
 
     @command
     def restore_repositories(self, vin: str | None = None) -> None:
@@ -131,12 +127,10 @@ class DirectorAttacks:
             self._put_back(name)
 
     def _put_back(self, vin: str) -> None:
-        folder = self._folder(vin)
-        if not (folder / "metadata.backup").exists():
+        files = self._files(vin)
+        if not is_backed_up(files):
             raise UptaneError(f"there is no backup of vehicle {vin}", next_step="There is nothing to restore.")
-        (folder / "metadata").rename(folder / "metadata.attacked")
-        (folder / "metadata.backup").rename(folder / "metadata")
-        shutil.rmtree(folder / "metadata.attacked")
+        put_back(files)
 
     @command
     def sign_with_compromised_keys_attack(self, vin: str | None = None) -> None:
@@ -149,7 +143,7 @@ class DirectorAttacks:
 
     async def _sign_with_stolen_keys(self, vehicle: VehicleIdentifier) -> None:
         profile = self.settings.profile
-        store = PublishedFolder(self.settings.director / vehicle / "metadata")
+        store = StolenStore(self._files(vehicle))
         before = await load_published(store, profile)
         if before is None:
             raise UptaneError(f"nothing is published for vehicle {vehicle}")
@@ -168,6 +162,6 @@ class DirectorAttacks:
     @command
     def undo_sign_with_compromised_keys_attack(self, vin: str | None = None) -> None:
         """Puts the metadata back that was there before the attack, for one vehicle or for all that were attacked."""
-        attacked = [name for name in self._vins(vin) if (self.settings.director / name / "metadata.backup").exists()]
+        attacked = [name for name in self._vins(vin) if is_backed_up(self._files(name))]
         for name in attacked or self._vins(vin):
             self._put_back(name)

@@ -1,16 +1,17 @@
 """`dd`: the Director as the services window types it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from uptane.assembly.servers import RunningDirector, director_over_folder, director_site
 from uptane.demonstration.console import command, say
 from uptane.demonstration.desk import Desk, now, wipe
 from uptane.demonstration.director_attacks import DirectorAttacks
 from uptane.demonstration.image_repository_attacks import EVIL
-from uptane.demonstration.image_repository_console import FRESH, custom_of, read_image, write_image
+from uptane.demonstration.image_repository_console import FRESH, custom_of, new_keys, read_image, write_image
 from uptane.demonstration.keys import encryption_key
 from uptane.demonstration.readable import readable_manifest, readable_report
 from uptane.demonstration.settings import KNOWN_VEHICLES, Settings
+from uptane.demonstration.stack import FolderStack, Stack
 from uptane.director.check_images import UNSAFE_NO_CATALOG
 from uptane.director.director import Director
 from uptane.metadata.errors import UptaneError
@@ -37,12 +38,18 @@ KEYS = {
 class DirectorConsole(DirectorAttacks):
     """The functions of the Director.
 
+    `key_names` says under which names its keys are kept.
+
     Args:
         desk: the services window.
+        stack: what its servers stand on; folders where nothing is given.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    key_names: Mapping[Role, str] = KEYS
+
+    def __init__(self, desk: Desk, stack: Stack | None = None) -> None:
         self.settings: Settings = desk.settings
+        self.stack = stack or FolderStack(desk.settings)
         self._desk = desk
         self._running: RunningDirector | None = None
         self._signers: dict[Role, KeySigner] = {}
@@ -67,17 +74,27 @@ class DirectorConsole(DirectorAttacks):
         self.close()
         wipe(self.settings.director)
         if use_new_keys:
-            self._desk.replace_keys(*KEYS.values())
-        self._signers = {role: self._desk.signer(name) for role, name in KEYS.items()}
-        self._rotations, self._stolen = 0, {}
-        self._running = self._desk.run(
-            director_over_folder(self.settings.profile, self.settings.director, self._root(), catalog=UNSAFE_NO_CATALOG)
+            self._desk.replace_keys(*self.key_names.values())
+        self._load_keys()
+        self._begin(
+            self._desk.run(
+                director_over_folder(
+                    self.settings.profile, self.settings.director, self._root(), catalog=UNSAFE_NO_CATALOG
+                )
+            )
         )
-        self.director.add_signers(self._signers.values())
         for vehicle in KNOWN_VEHICLES:
             self._desk.run(self.director.add_new_vehicle(vehicle, now()))
         self._host()
         self._listen()
+
+    def _load_keys(self) -> None:
+        self._signers = {role: self._desk.signer(name) for role, name in self.key_names.items()}
+        self._rotations, self._stolen = 0, {}
+
+    def _begin(self, running: RunningDirector) -> None:
+        self._running = running
+        running.director.add_signers(self._signers.values())
 
     def close(self) -> None:
         """Stops listening for ECUs and closes the inventory; `clean_slate` begins anew."""
@@ -219,15 +236,15 @@ class DirectorConsole(DirectorAttacks):
         self._revoke()
 
     def _revoke(self) -> None:
-        self._rotations += 1
-        prefix = "new_" if self._rotations == 1 else f"new{self._rotations}_"
         self._stolen = {role: signer for role, signer in self._signers.items() if role is not Role.ROOT}
-        new: dict[Role, KeySigner] = {
-            role: self._desk.signer(prefix + name) for role, name in KEYS.items() if role != Role.ROOT
-        }
+        new = self._new_keys()
         self._signers.update(new)
         self.director.add_signers(new.values())
         self._desk.run(self.director.change_keys(self._root(), now()))
+
+    def _new_keys(self) -> dict[Role, KeySigner]:
+        self._rotations += 1
+        return new_keys(self._desk, self.key_names, self._rotations)
 
     @command
     def keyed_arbitrary_package_attack(self, vin: str, ecu_serial: str, target_filepath: str) -> None:

@@ -6,16 +6,16 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
-from uptane.assembly.vehicle import EcuFolder, connect_director, new_nonce
-from uptane.demonstration.console import say
+from uptane.assembly.vehicle import EcuFolder, new_nonce
 from uptane.demonstration.keys import key_folder, signer
+from uptane.demonstration.published import METADATA, PublishedFiles
 from uptane.demonstration.settings import Settings
+from uptane.demonstration.stack import DIRECTOR, FolderStack, Stack
 from uptane.encryption.keys import DecryptionKey
 from uptane.formats.profiles import PROFILES, recognised
 from uptane.metadata.digests import Digests
-from uptane.metadata.errors import ProvisioningError, UnknownVehicleError, UptaneError
+from uptane.metadata.errors import ProvisioningError
 from uptane.metadata.identifiers import (
     EcuIdentifier,
     HardwareIdentifier,
@@ -25,7 +25,6 @@ from uptane.metadata.identifiers import (
     VehicleIdentifier,
 )
 from uptane.metadata.keys import PublicKey
-from uptane.metadata.repository_map import MappedRepository, RepositoryKind, RepositoryMap
 from uptane.metadata.root import Role
 from uptane.metadata.targets import ImageFile
 from uptane.signing.signer import KeySigner
@@ -35,8 +34,6 @@ from uptane.vehicle.installation_states import RUNNING
 from uptane.vehicle.memory import EcuMemory, VerificationKind
 from uptane.vehicle.provisioning import Provisioning, provision
 
-DIRECTOR = RepositoryName("director")
-IMAGE_REPOSITORY = RepositoryName("imagerepo")
 FACTORY_IMAGE = b"Contents of infotainment_firmware.txt"
 """What an ECU runs before its first update: 37 bytes."""
 
@@ -70,27 +67,6 @@ def remove(folder: EcuFolder) -> None:
     shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def register(
-    settings: Settings, vehicle: VehicleIdentifier, ecu: EcuIdentifier, key: bytes, *, is_primary: bool
-) -> None:
-    """Registers an ECU with the Director.
-
-    Raises:
-        UptaneError: the Director refused. An archived one refuses an ECU that it knows in words that nobody can tell
-            from another reason; like the archived clients, this one then goes on.
-    """
-    director = connect_director(settings.url(settings.ports.director_calls), settings.profile)
-    try:
-        director.register_ecu(vehicle, ecu, key, is_primary=is_primary)
-    except UptaneError as error:
-        if "foreign" not in error.facts or not settings.profile.relaxations:
-            raise
-        say(f"The Director did not register ECU {ecu}, perhaps because it knows it already: {error}")
-        return
-    part = "the Primary" if is_primary else "a Secondary"
-    say(f"ECU {ecu} is registered with the Director as {part} of vehicle {vehicle}.")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeEcu:
     """An ECU as it leaves the factory.
@@ -122,6 +98,7 @@ def make_ecu(
     verification: VerificationKind = VerificationKind.FULL,
     image_patterns: Sequence[str] = (),
     decryption_key: DecryptionKey | None = None,
+    stack: Stack | None = None,
 ) -> MadeEcu:
     """Provisions an ECU with what is published now (STD-5.4.1-2, -4).
 
@@ -129,7 +106,8 @@ def make_ecu(
         UnknownVehicleError: the Director has no such vehicle.
         ProvisioningError: the services do not run here, or in another format.
     """
-    published = published_roles(settings, vehicle)
+    stack = stack or FolderStack(settings)
+    published = published_roles(settings, vehicle, stack)
     file = ImageFile(
         path=ImagePath(image_name), length=len(FACTORY_IMAGE), digests=Digests.of(FACTORY_IMAGE, ("sha256", "sha512"))
     )
@@ -137,7 +115,7 @@ def make_ecu(
     what = Provisioning(
         vehicle=vehicle,
         ecu=ecu,
-        repository_map=_map(settings, vehicle),
+        repository_map=stack.repository_map(vehicle),
         timeserver_key=_timeserver_key(settings),
         roles=published,
         time=moment.replace(microsecond=0),
@@ -157,47 +135,28 @@ def make_ecu(
     return MadeEcu(memory=provision(state, settings.profile, what), slots=slots, state=state)
 
 
-def _map(settings: Settings, vehicle: VehicleIdentifier) -> RepositoryMap:
-    ports = settings.ports
-    return RepositoryMap.basic(
-        director=MappedRepository(
-            name=DIRECTOR, kind=RepositoryKind.DIRECTOR, urls=(settings.url(ports.director, f"/{vehicle}"),)
-        ),
-        image_repository=MappedRepository(
-            name=IMAGE_REPOSITORY, kind=RepositoryKind.IMAGE, urls=(settings.url(ports.image_repository),)
-        ),
-    )
-
-
-def published_roles(settings: Settings, vehicle: VehicleIdentifier) -> dict[RepositoryName, dict[Role, bytes]]:
+def published_roles(
+    settings: Settings, vehicle: VehicleIdentifier, stack: Stack | None = None
+) -> dict[RepositoryName, dict[Role, bytes]]:
     """What is published now, for an ECU to begin with.
 
     Raises:
         UnknownVehicleError: the Director has no such vehicle.
         ProvisioningError: the services do not run here, or in another format.
     """
-    if not settings.director.is_dir() or not settings.image_repository.is_dir():
-        raise ProvisioningError(
-            f"no services were started in {settings.folder}",
-            next_step="Start them there first: python -i demo/start_servers.py.",
-        )
-    if not (settings.director / vehicle).is_dir():
-        raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
-    return {
-        DIRECTOR: _roles(settings, settings.director / vehicle / "metadata"),
-        IMAGE_REPOSITORY: _roles(settings, settings.image_repository / "metadata"),
-    }
+    stack = stack or FolderStack(settings)
+    images, directed = stack.image_repository(), stack.director(vehicle)
+    return {DIRECTOR: _roles(settings, directed), stack.image_repository_name: _roles(settings, images)}
 
 
-def _roles(settings: Settings, folder: Path) -> dict[Role, bytes]:
+def _roles(settings: Settings, files: PublishedFiles) -> dict[Role, bytes]:
     profile = settings.profile
     roles: dict[Role, bytes] = {}
     for role in (Role.ROOT,) if profile.unsafe_root_only_provisioning else Role:
-        path = folder / profile.metadata_name(role)
-        files = [path, *(folder / other.metadata_name(role) for other in PROFILES.values())]
-        raw = next((file.read_bytes() for file in files if file.is_file()), None)
+        names = [METADATA + each.metadata_name(role) for each in (profile, *PROFILES.values())]
+        raw = next((found for found in map(files.read, names) if found is not None), None)
         if raw is None:
-            raise ProvisioningError(f"{path} is missing", next_step="Run clean_slate() in the services window.")
+            raise ProvisioningError(f"{names[0]} is missing", next_step="Run clean_slate() in the services window.")
         other = recognised(raw)
         if other is not None and other.name != profile.name:
             raise ProvisioningError(

@@ -1,23 +1,30 @@
-"""The attacks on the Image repository's published folder, each with its undo."""
+"""The attacks on the Image repository's published files, each with its undo."""
 
 import asyncio
-import shutil
 from dataclasses import replace
-from pathlib import Path
 
 from uptane.demonstration import intruder
 from uptane.demonstration.console import command
 from uptane.demonstration.desk import now
+from uptane.demonstration.published import (
+    PublishedFiles,
+    StolenStore,
+    add_image,
+    back_up,
+    forget_backup,
+    is_backed_up,
+    put_back,
+)
 from uptane.demonstration.settings import Settings
-from uptane.metadata.digests import Digests
+from uptane.demonstration.stack import Stack
 from uptane.metadata.errors import UptaneError
 from uptane.metadata.identifiers import ImagePath, RoleName
 from uptane.metadata.root import Role
-from uptane.metadata.targets import Image, ImageFile
+from uptane.metadata.targets import Image
 from uptane.signing.publish import Draft, Lifetimes, Publisher, load_published
 from uptane.signing.sign import sign
 from uptane.signing.signer import KeySigner
-from uptane.storage.folders import ImageFolder, PublishedFolder
+from uptane.storage.folders import described
 
 EVIL = "evil content"
 
@@ -26,33 +33,31 @@ class ImageRepositoryAttacks:
     """What an intruder does to the Image repository, without keys or with those of a supplier."""
 
     settings: Settings
+    stack: Stack
     _signers: dict[Role, KeySigner]
     _supplier_keys: dict[RoleName, KeySigner]
 
-    def _targets(self) -> Path:
-        return self.settings.image_repository / "targets"
-
-    def _director_targets(self) -> list[Path]:
-        return sorted(self.settings.director.glob("*/targets"))
+    def _directed(self) -> list[PublishedFiles]:
+        return [self.stack.director(vehicle) for vehicle in self.stack.vehicles()]
 
     @command
     def mitm_arbitrary_package_attack(self, target_filepath: str) -> None:
         """3.2: alters the image on the Image repository, without any key, and removes it from the Director."""
         image = ImagePath(target_filepath)
-        here, there = self._targets(), self._director_targets()
+        here, there = self.stack.image_repository(), self._directed()
         intruder.check_attackable(image, here)
         intruder.overwrite(here, image, intruder.EVIL_IMAGES)
-        for folder in there:
-            intruder.hide(folder, image)
+        for files in there:
+            intruder.hide(files, image)
 
     @command
     def undo_mitm_arbitrary_package_attack(self, target_filepath: str) -> None:
         """Undoes it."""
         image = ImagePath(target_filepath)
-        folders = [self._targets(), *self._director_targets()]
-        intruder.check_attacked(image, *folders)
-        for folder in folders:
-            intruder.restore(folder, image)
+        places = [self.stack.image_repository(), *self._directed()]
+        intruder.check_attacked(image, *places)
+        for files in places:
+            intruder.restore(files, image)
 
     @command
     def sign_with_stolen_supplier_key_attack(self, role: str, target_filepath: str) -> None:
@@ -63,27 +68,23 @@ class ImageRepositoryAttacks:
         name, path = RoleName(role), ImagePath(target_filepath)
         if name not in self._supplier_keys:
             raise UptaneError(f"there is no role {role} whose key could be stolen", next_step="Delegate to it first.")
-        backup = self._backup()
-        if backup.exists():
+        files = self.stack.image_repository()
+        if is_backed_up(files):
             raise UptaneError("the stolen key was used before", next_step="Undo that attack first.")
-        shutil.copytree(self.settings.image_repository / "metadata", backup)
+        back_up(files)
         try:
-            asyncio.run(self._sign_as_supplier(name, path))
+            asyncio.run(self._sign_as_supplier(files, name, path))
         except BaseException:
-            shutil.rmtree(backup)
+            forget_backup(files)
             raise
 
-    def _backup(self) -> Path:
-        return self.settings.image_repository / "metadata.backup"
-
-    async def _sign_as_supplier(self, name: RoleName, path: ImagePath) -> None:
-        profile, folder = self.settings.profile, self.settings.image_repository
-        store, data = PublishedFolder(folder / "metadata"), EVIL.encode()
+    async def _sign_as_supplier(self, files: PublishedFiles, name: RoleName, path: ImagePath) -> None:
+        profile, store, data = self.settings.profile, StolenStore(files), EVIL.encode()
         before = await load_published(store, profile)
         if before is None or name not in before.targets:
             raise UptaneError(f"role {name} has published nothing yet", next_step="Publish first: di.write_to_live().")
-        await ImageFolder(folder / "targets").add(path, data)
-        file = ImageFile(path=path, length=len(data), digests=Digests.of(data, ("sha256", "sha512")))
+        file = described(path, data)
+        add_image(files, file, data)
         last = before.targets[name].payload
         evil = replace(
             last,
@@ -99,9 +100,7 @@ class ImageRepositoryAttacks:
     @command
     def undo_sign_with_stolen_supplier_key_attack(self) -> None:
         """Puts the metadata back that was there before the attack."""
-        backup, metadata = self._backup(), self.settings.image_repository / "metadata"
-        if not backup.exists():
+        files = self.stack.image_repository()
+        if not is_backed_up(files):
             raise UptaneError("no stolen supplier key was used", next_step="There is nothing to undo.")
-        metadata.rename(metadata.with_name("metadata.attacked"))
-        backup.rename(metadata)
-        shutil.rmtree(metadata.with_name("metadata.attacked"))
+        put_back(files)

@@ -1,12 +1,13 @@
 """`di`: the Image repository as the services window types it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from uptane.assembly.servers import folder_site, image_repository_over_folder
 from uptane.demonstration.console import command, say
 from uptane.demonstration.desk import Desk, now, wipe
 from uptane.demonstration.image_repository_attacks import EVIL, ImageRepositoryAttacks
 from uptane.demonstration.settings import Settings
+from uptane.demonstration.stack import FolderStack, Stack
 from uptane.image_repository.repository import ImageRepository
 from uptane.metadata.delegations import DelegatedRole, Delegation
 from uptane.metadata.errors import UptaneError
@@ -31,12 +32,18 @@ FRESH = "Fresh firmware image"
 class ImageRepositoryConsole(ImageRepositoryAttacks):
     """The functions of the Image repository.
 
+    `key_names` says under which names its keys are kept.
+
     Args:
         desk: the services window.
+        stack: what its servers stand on; folders where nothing is given.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    key_names: Mapping[Role, str] = KEYS
+
+    def __init__(self, desk: Desk, stack: Stack | None = None) -> None:
         self.settings: Settings = desk.settings
+        self.stack = stack or FolderStack(desk.settings)
         self._desk = desk
         self._repository: ImageRepository | None = None
         self._signers: dict[Role, KeySigner] = {}
@@ -57,17 +64,24 @@ class ImageRepositoryConsole(ImageRepositoryAttacks):
         self._desk.check_ports(self.settings.ports.image_repository)
         wipe(self.settings.image_repository)
         if use_new_keys:
-            self._desk.replace_keys(*KEYS.values())
-        self._signers = {role: self._desk.signer(name) for role, name in KEYS.items()}
+            self._desk.replace_keys(*self.key_names.values())
+        repository = image_repository_over_folder(self.settings.profile, self.settings.image_repository)
+        self._begin(repository)
+        repository.stage_root(new_root({role: [signer] for role, signer in self._signers.items()}))
+        self._fill()
+
+    def _begin(self, repository: ImageRepository) -> None:
+        self._signers = {role: self._desk.signer(name) for role, name in self.key_names.items()}
         self._rotations, self._supplier_rotations, self._supplier_keys = 0, 0, {}
-        self._repository = image_repository_over_folder(self.settings.profile, self.settings.image_repository)
-        self._repository.add_signers(self._signers.values())
-        self._repository.stage_root(new_root({role: [signer] for role, signer in self._signers.items()}))
+        self._repository = repository
+        repository.add_signers(self._signers.values())
+
+    def _fill(self) -> None:
         for name in UNLISTED:
-            self._desk.run(self._repository.store_image(ImagePath(name), f"Contents of {name}".encode()))
+            self._desk.run(self.repository.store_image(ImagePath(name), f"Contents of {name}".encode()))
         for name in FIRST_IMAGES:
-            self._desk.run(self._repository.add_image(ImagePath(name), f"Contents of {name}\n".encode()))
-        self._desk.run(self._repository.publish(now()))
+            self._desk.run(self.repository.add_image(ImagePath(name), f"Contents of {name}\n".encode()))
+        self._desk.run(self.repository.publish(now()))
         self._host()
 
     @command
@@ -226,16 +240,22 @@ class ImageRepositoryConsole(ImageRepositoryAttacks):
         self._revoke()
 
     def _revoke(self) -> None:
-        self._rotations += 1
-        prefix = "new_" if self._rotations == 1 else f"new{self._rotations}_"
-        new: dict[Role, KeySigner] = {
-            role: self._desk.signer(prefix + name) for role, name in KEYS.items() if role != Role.ROOT
-        }
+        new = self._new_keys()
         self._signers.update(new)
         self.repository.add_signers(new.values())
         self.repository.stage_root(new_root({role: [signer] for role, signer in self._signers.items()}))
         self._desk.run(self.repository.renew())
         self._desk.run(self.repository.publish(now()))
+
+    def _new_keys(self) -> dict[Role, KeySigner]:
+        self._rotations += 1
+        return new_keys(self._desk, self.key_names, self._rotations)
+
+
+def new_keys(desk: Desk, names: Mapping[Role, str], rotation: int) -> dict[Role, KeySigner]:
+    """The keys in place of stolen ones: of every role but Root, beside the files of those before."""
+    prefix = "new_" if rotation == 1 else f"new{rotation}_"
+    return {role: desk.signer(prefix + name) for role, name in names.items() if role != Role.ROOT}
 
 
 def _role(name: str, signer: KeySigner) -> DelegatedRole:

@@ -1,9 +1,8 @@
-"""What an intruder without keys does: writes into the published folders, and puts things back on request."""
+"""What an intruder without keys does: writes over published files, and puts things back on request."""
 
 import re
-import shutil
-from pathlib import Path
 
+from uptane.demonstration.published import TARGETS, PublishedFiles
 from uptane.metadata.errors import UptaneError
 from uptane.metadata.identifiers import ImagePath
 
@@ -13,63 +12,62 @@ EVIL_IMAGES = "EVIL UPDATE: ARBITRARY PACKAGE ATTACK TO BE DELIVERED FROM MITM /
 _HASH = re.compile(r"[0-9a-f]{64,128}\.")
 
 
-def copies(targets: Path, image: ImagePath) -> list[Path]:
-    """Every published file of an image: under its plain name, and under each hash."""
-    folder = targets / image.folder if image.folder else targets
-    if not folder.is_dir():
-        return []
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_file() and (path.name == image.file or (_HASH.sub("", path.name, count=1) == image.file))
-    )
+def copies(files: PublishedFiles, image: ImagePath) -> dict[str, str]:
+    """Every published copy of an image, under its plain name and under each hash, with the name of its backup."""
+    folder = f"{TARGETS}{image.folder}"
+    named = {name: name.removeprefix(folder) for name in files.names(folder)}
+    return {name: f"{folder}{BACKUP}{file}" for name, file in named.items() if _is(file, image)}
 
 
-def _backups(targets: Path, image: ImagePath) -> list[Path]:
-    folder = targets / image.folder if image.folder else targets
-    if not folder.is_dir():
-        return []
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.name.startswith(BACKUP) and _HASH.sub("", path.name.removeprefix(BACKUP), count=1) == image.file
-    )
+def _backups(files: PublishedFiles, image: ImagePath) -> dict[str, str]:
+    """Every backup of a copy, with the name of the copy."""
+    prefix = f"{TARGETS}{image.folder}{BACKUP}"
+    named = {
+        name: name.removeprefix(prefix) for name in files.names(f"{TARGETS}{image.folder}") if name.startswith(prefix)
+    }
+    return {name: f"{TARGETS}{image.folder}{file}" for name, file in named.items() if _is(file, image)}
 
 
-def attacked(targets: Path, image: ImagePath) -> bool:
-    """Whether an attack on this image is going on in that folder."""
-    return bool(_backups(targets, image))
+def _is(file: str, image: ImagePath) -> bool:
+    return image.file in (file, _HASH.sub("", file, count=1))
 
 
-def overwrite(targets: Path, image: ImagePath, evil: str) -> None:
+def attacked(files: PublishedFiles, image: ImagePath) -> bool:
+    """Whether an attack on this image is going on there."""
+    return bool(_backups(files, image))
+
+
+def overwrite(files: PublishedFiles, image: ImagePath, evil: str) -> None:
     """Alters every copy of the image, keeping a backup; the length stays, so only the hashes tell."""
-    for path in copies(targets, image):
-        shutil.copy2(path, path.with_name(BACKUP + path.name))
-        length = path.stat().st_size
-        path.write_bytes((evil.encode() * (length // len(evil) + 1))[:length])
+    for name, backup in copies(files, image).items():
+        good = files.read(name) or b""
+        files.change({backup: good, name: (evil.encode() * (len(good) // len(evil) + 1))[: len(good)]})
 
 
-def hide(targets: Path, image: ImagePath) -> None:
-    """Renames every copy of the image, so that the folder no longer offers it."""
-    for path in copies(targets, image):
-        path.rename(path.with_name(BACKUP + path.name))
+def hide(files: PublishedFiles, image: ImagePath) -> None:
+    """Renames every copy of the image, so that nobody is given it any more."""
+    _rename(files, copies(files, image))
 
 
-def restore(targets: Path, image: ImagePath) -> None:
+def restore(files: PublishedFiles, image: ImagePath) -> None:
     """Puts every backup back."""
-    for path in _backups(targets, image):
-        path.replace(path.with_name(path.name.removeprefix(BACKUP)))
+    _rename(files, _backups(files, image))
 
 
-def check_attackable(image: ImagePath, *folders: Path) -> None:
-    """Raises UptaneError when no folder has the image, or an attack on it is going on."""
-    if any(attacked(folder, image) for folder in folders):
+def _rename(files: PublishedFiles, names: dict[str, str]) -> None:
+    for name, other in names.items():
+        files.change({other: files.read(name), name: None})
+
+
+def check_attackable(image: ImagePath, *places: PublishedFiles) -> None:
+    """Raises UptaneError when nobody has the image, or an attack on it is going on."""
+    if any(attacked(files, image) for files in places):
         raise UptaneError(f"an attack on {image} is going on already", next_step="Undo it first.")
-    if not any(copies(folder, image) for folder in folders):
+    if not any(copies(files, image) for files in places):
         raise UptaneError(f"there is no image {image} to attack", next_step="Add it to both repositories first.")
 
 
-def check_attacked(image: ImagePath, *folders: Path) -> None:
+def check_attacked(image: ImagePath, *places: PublishedFiles) -> None:
     """Raises UptaneError when there is nothing to undo."""
-    if not any(attacked(folder, image) for folder in folders):
+    if not any(attacked(files, image) for files in places):
         raise UptaneError(f"no attack on {image} is going on", next_step="There is nothing to undo.")

@@ -16,10 +16,10 @@ from uptane.demonstration.factory import (
     make_ecu,
     new_folder,
     published_roles,
-    register,
     remove,
 )
 from uptane.demonstration.settings import DEFAULT_PRIMARY, DEFAULT_VEHICLE, Settings
+from uptane.demonstration.stack import FolderStack
 from uptane.metadata.errors import (
     BadSignatureError,
     ForeignEcuError,
@@ -104,7 +104,7 @@ class PrimaryConsole:
         )
         try:
             key = self.settings.profile.format.encode_key(signer.key)
-            register(self.settings, vehicle, ecu, key, is_primary=True)
+            FolderStack(self.settings).register(vehicle, ecu, key, is_primary=True)
         except BaseException:  # what was refused leaves the Primary alone that was there before
             made.close()
             remove(folder)
@@ -162,7 +162,7 @@ class PrimaryConsole:
     def _cycle(self) -> CycleResult | None:
         self._sent = True  # a cycle sends a newer manifest, after which the Director refuses an older one
         try:
-            result = self.primary.update_cycle()
+            result = self._update()
         except SecurityError as error:
             say(self._cause(error))
             banners.show(*_banner_for(error))
@@ -178,6 +178,9 @@ class PrimaryConsole:
         name = self.settings.profile.metadata_name(str(role))
         file = f"Failed to update {name} from all mirrors: " if role in set(Role) else ""
         return f"{file}{type(error).__name__}: {error}"
+
+    def _update(self) -> CycleResult:
+        return self.primary.update_cycle()
 
     @command
     def generate_signed_vehicle_manifest(self) -> bytes:

@@ -8,11 +8,12 @@ from uptane.assembly.vehicle import EcuFolder, connect_secondary, new_nonce
 from uptane.demonstration import banners
 from uptane.demonstration.banners import Banner
 from uptane.demonstration.console import command, say
-from uptane.demonstration.factory import ecu_signer, key_name, make_ecu, new_folder, published_roles, register, remove
+from uptane.demonstration.factory import ecu_signer, key_name, make_ecu, new_folder, published_roles, remove
 from uptane.demonstration.hostile_primary import HostilePrimary
 from uptane.demonstration.keys import decryption_key
 from uptane.demonstration.primary_console import loop
 from uptane.demonstration.settings import DEFAULT_SECONDARY, DEFAULT_VEHICLE, HOST, Settings
+from uptane.demonstration.stack import FolderStack, Stack
 from uptane.metadata.envelope import Envelope
 from uptane.metadata.errors import ReplayedMetadataError, SecurityError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
@@ -39,10 +40,12 @@ class SecondaryConsole:
 
     Args:
         settings: the demonstration.
+        stack: what its servers stand on; folders where nothing is given.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, stack: Stack | None = None) -> None:
         self.settings = settings
+        self.stack = stack or FolderStack(settings)
         self.most_recent_signed_ecu_manifest: bytes | None = None
         self._secondary: Secondary | None = None
         self._slots: ImageSlotFolder | None = None
@@ -84,7 +87,7 @@ class SecondaryConsole:
         verification = self._kind(partial_verifying, pin_director_keys)
         vehicle, ecu = VehicleIdentifier(vin), EcuIdentifier(ecu_serial)
         port = self.settings.ports.primary if primary_port is None else primary_port
-        published_roles(self.settings, vehicle)  # before a key is made for services that are not there
+        published_roles(self.settings, vehicle, self.stack)  # before a key is made for services that are not there
         signer = ecu_signer(self.settings, key_name("secondary", ecu, DEFAULT_SECONDARY), use_new_keys=use_new_keys)
         folder = new_folder(self.settings, "secondary")
         made = make_ecu(
@@ -97,6 +100,7 @@ class SecondaryConsole:
             verification=verification,
             image_patterns=image_patterns,
             decryption_key=decryption_key(self.settings, ecu) if encrypted_images else None,
+            stack=self.stack,
         )
         try:
             url = f"http://{primary_host or HOST}:{port}"
@@ -127,7 +131,7 @@ class SecondaryConsole:
     def _register(self, secondary: Secondary, signer: KeySigner) -> None:
         vehicle, ecu = secondary.memory.vehicle, secondary.memory.ecu
         key = self.settings.profile.format.encode_key(signer.key)
-        register(self.settings, vehicle, ecu, key, is_primary=False)
+        self.stack.register(vehicle, ecu, key, is_primary=False)
         secondary.primary.register_secondary(ecu, key)
         secondary.send_report()
         say("It is registered with its Primary, which accepted its first version report.")
@@ -144,7 +148,7 @@ class SecondaryConsole:
         if self._slots is None or self._signer is None:
             raise UptaneError("the Secondary is gone", next_step="Run ds.clean_slate() again.")
         say("A thief is in the Primary: it verifies nothing, and passes on whatever the servers have published.")
-        hostile = HostilePrimary(self.settings, real.memory.vehicle, real.primary)
+        hostile = HostilePrimary(self.settings.profile, self.stack, real.memory.vehicle, real.primary)
         world = SecondaryWorld(primary=hostile, slots=self._slots, new_nonce=new_nonce, say=say)
         self._run(Secondary(real.memory, self._signer, world))
 

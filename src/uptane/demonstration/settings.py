@@ -16,6 +16,9 @@ DEFAULT_VEHICLE = VehicleIdentifier("democar")
 DEFAULT_PRIMARY = EcuIdentifier("INFOdemocar")
 DEFAULT_SECONDARY = EcuIdentifier("TCUdemocar")
 PREFIX = "UPTANE_DEMO__"
+TRACEBACK = "UPTANE_TRACEBACK"
+PRODUCTION = "production"
+STACKS = ("folders", PRODUCTION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,18 +41,30 @@ class Settings:
         profile: the metadata format of every system in it.
         folder: the working directory, in which `imagerepo/`, `director/`, the keys and the ECUs' state lie.
         ports: where the systems listen.
+        production: whether production servers run in it, all of them on the Director's port.
         traceback: whether an unexpected error shows its traceback.
     """
 
     profile: Profile
     folder: Path
     ports: Ports
+    production: bool = False
     traceback: bool = False
 
     @property
     def keys(self) -> Path:
         """The folder of key files."""
         return self.folder / "demo" / "keys"
+
+    @property
+    def servers(self) -> Path:
+        """The folder of production servers, where the demonstration runs on them; their keys are in `keys`."""
+        return self.folder / "demo"
+
+    @property
+    def vehicles(self) -> Path:
+        """The folder of vehicles that such servers' operator has prepared."""
+        return self.folder / "vehicles"
 
     @property
     def image_repository(self) -> Path:
@@ -67,13 +82,17 @@ class Settings:
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Settings from `UPTANE_DEMO__FORMAT`, `__FOLDER` and `__PORT_...`; `UPTANE_TRACEBACK` shows tracebacks.
+    """Settings from `UPTANE_DEMO__FORMAT`, `__FOLDER`, `__STACK` and `__PORT_...`; `UPTANE_TRACEBACK` shows tracebacks.
 
     Raises:
         UptaneError: a value that is not usable.
     """
     values = os.environ if environment is None else environment
-    ports = Ports()
+    ports, stack = Ports(), values.get(f"{PREFIX}STACK", STACKS[0])
+    if stack not in STACKS:
+        raise UptaneError(
+            f"{PREFIX}STACK must be one of {', '.join(STACKS)}, not {stack!r}", next_step="Correct the variable."
+        )
     chosen = {
         name: _port(values, f"{PREFIX}PORT_{name.upper()}", getattr(ports, name))
         for name in ("image_repository", "director", "director_calls", "timeserver", "primary")
@@ -82,7 +101,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         profile=profile_of(values.get(f"{PREFIX}FORMAT", "der")),
         folder=Path(values.get(f"{PREFIX}FOLDER", ".")).resolve(),
         ports=Ports(**chosen),
-        traceback=values.get("UPTANE_TRACEBACK", "") not in ("", "0"),
+        production=stack == PRODUCTION,
+        traceback=values.get(TRACEBACK, "") not in ("", "0"),
     )
 
 
@@ -92,6 +112,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
     return {
         f"{PREFIX}FORMAT": settings.profile.name,
         f"{PREFIX}FOLDER": str(settings.folder),
+        f"{PREFIX}STACK": PRODUCTION if settings.production else STACKS[0],
         f"{PREFIX}PORT_IMAGE_REPOSITORY": str(ports.image_repository),
         f"{PREFIX}PORT_DIRECTOR": str(ports.director),
         f"{PREFIX}PORT_DIRECTOR_CALLS": str(ports.director_calls),

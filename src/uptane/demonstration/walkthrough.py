@@ -2,21 +2,27 @@
 
 import importlib.util
 import json
+import signal
 import socket
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
 
 from uptane.demonstration.script import ENCRYPTED_STEPS, PARTIAL_STEPS, STEPS, SUPPLIER_STEPS, Call, Step
-from uptane.demonstration.settings import HOST, Ports, Settings, environment_of
+from uptane.demonstration.settings import HOST, PRODUCTION, STACKS, Ports, Settings, environment_of
 from uptane.demonstration.windows import Window
 from uptane.formats.profile import Profile
 from uptane.formats.profiles import profile_of
 from uptane.metadata.errors import UptaneError
+
+if TYPE_CHECKING:
+    from uptane.demonstration.production_run import Stores
 
 WINDOWS = {
     "di": "services",
@@ -52,13 +58,14 @@ class StepResult:
         return self.expected == self.seen and not self.errors
 
 
-def run(format: str, json_output: bool, pause: bool) -> int:
+def run(format: str, json_output: bool, pause: bool, stack: str = STACKS[0]) -> int:
     """Runs the walkthrough and prints a table, or one JSON object.
 
     Args:
-        format: `der` or `json`.
+        format: `der` or `json`, or on folders one of the archived formats.
         json_output: print nothing but the JSON object.
         pause: wait for the Enter key before each section.
+        stack: one of STACKS.
 
     Returns:
         0 when every banner was the expected one, 1 otherwise.
@@ -71,9 +78,15 @@ def run(format: str, json_output: bool, pause: bool) -> int:
             "the demonstration runs servers, whose libraries are not installed",
             next_step="Install the package with its extra: pip install 'uptane[server]'.",
         )
+    if stack == PRODUCTION:
+        from uptane.demonstration.production_run import require_production, running_stores
+
+        require_production(format)
     started = time.monotonic()
     show: Callable[[str], None] = (lambda line: None) if json_output else _show
-    results = list(_sections(format, show, pause))
+    with ending_on_sigterm(), demonstration_folder() as folder, ExitStack() as opened:
+        stores = opened.enter_context(running_stores(folder)) if stack == PRODUCTION else None
+        results = list(sections(format, folder, show, pause, stores))
     seconds = time.monotonic() - started
     if json_output:
         print(json.dumps(_as_json(format, results, seconds), indent=1))
@@ -82,14 +95,48 @@ def run(format: str, json_output: bool, pause: bool) -> int:
     return 0 if all(result.passed for result in results) else 1
 
 
-def _sections(format: str, show: Callable[[str], None], pause: bool) -> Iterator[StepResult]:
+@contextmanager
+def demonstration_folder() -> Iterator[Path]:
+    """A folder that is gone with the context."""
+    with tempfile.TemporaryDirectory(prefix="uptane-demo-") as name:
+        yield Path(name).resolve()
+
+
+@contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """SIGTERM ends the program as Ctrl-C does, so that everything is cleaned up."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def sections(
+    format: str, folder: Path, show: Callable[[str], None], pause: bool = False, stores: "Stores | None" = None
+) -> Iterator[StepResult]:
+    """Runs the walkthrough, section by section.
+
+    Args:
+        format: of all metadata.
+        folder: empty, or with stores in it; everything is made there.
+        show: is given every line that a window prints.
+        pause: wait for the Enter key before each section.
+        stores: of production servers; without them, the servers publish into folders.
+    """
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="uptane-demo-")))
-        settings = Settings(profile=profile_of(format), folder=folder.resolve(), ports=_free_ports())
-        environment = environment_of(settings)
+        settings = Settings(
+            profile=profile_of(format), folder=folder, ports=_free_ports(), production=stores is not None
+        )
+        if stores is not None:
+            stores.write_settings(settings)
         steps = steps_of(settings.profile)
         kinds = dict.fromkeys(["services", *(_window(call) for step in steps for call in step.calls)])
-        windows = {kind: Window(kind, environment, show) for kind in kinds}
+        windows = {kind: Window(kind, _environment(kind, settings, stores), show) for kind in kinds}
         for window in windows.values():
             stack.callback(window.close)
         for window in windows.values():
@@ -105,6 +152,11 @@ def _sections(format: str, show: Callable[[str], None], pause: bool) -> Iterator
             if pause:
                 _wait_for_enter()
             yield _run_step(step, windows, show)
+
+
+def _environment(kind: str, settings: Settings, stores: "Stores | None") -> dict[str, str]:
+    """Of a window: the Primary's has no way to the stores."""
+    return environment_of(settings) | dict({} if stores is None or kind == "primary" else stores.environment)
 
 
 def steps_of(profile: Profile) -> tuple[Step, ...]:

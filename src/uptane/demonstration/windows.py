@@ -11,7 +11,15 @@ from typing import IO
 from uptane.demonstration.agent import DONE
 from uptane.demonstration.banners import PREFIX
 from uptane.demonstration.console import ERROR_LINE
+from uptane.demonstration.settings import PREFIX as SETTINGS
+from uptane.demonstration.settings import TRACEBACK
 from uptane.metadata.errors import UptaneError
+
+
+def _is_foreign(name: str) -> bool:
+    """Whether a variable would set up servers or stores, which the demonstration does itself."""
+    ours = name.startswith(SETTINGS) or name == TRACEBACK
+    return name.startswith(("UPTANE_", "AWS_")) and not ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,7 @@ class Window:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=os.environ | dict(environment),
+            env={name: value for name, value in os.environ.items() if not _is_foreign(name)} | dict(environment),
         )
 
     def ready(self) -> None:

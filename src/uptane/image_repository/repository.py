@@ -264,7 +264,8 @@ class ImageRepository:
         """
         async with self._lock:
             with_images(self._profile, await self._contents(), role, images)
-        await self._images.add_all([(new.image.file, new.chunks()) for new in images])
+        stored = [(new.image.file, new.chunks) for new in images if new.chunks is not None]
+        await self._images.add_all([(file, chunks()) for file, chunks in stored])
         async with self._lock, self._turn():
             waiting = dict(self._pending)
             self._pending[role] = with_images(self._profile, await self._contents(), role, images)
@@ -273,7 +274,7 @@ class ImageRepository:
             except BaseException:
                 self._pending = waiting
                 raise
-            await self._images.name_plainly([new.image.file for new in images])
+            await self._images.name_plainly([file for file, _ in stored])
             return published
 
     async def renew_expiring(self, now: datetime) -> Renewal:

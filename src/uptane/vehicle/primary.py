@@ -131,8 +131,8 @@ class Primary:
     def update_cycle(self) -> CycleResult:
         """The seven steps of STD-5.4.2.
 
-        A manifest that the Director refuses does not keep the vehicle from its updates; the refusal is raised
-        when the other steps are done.
+        A manifest that the Director refuses, or says that it cannot take now, does not keep the vehicle from its
+        updates; that is raised when the other steps are done.
 
         Raises:
             SecurityError: a check failed. It goes into the next report; what was trusted before is unchanged.
@@ -159,9 +159,9 @@ class Primary:
     def _offer(self, manifest: bytes) -> UptaneError | None:
         try:
             self._world.director.submit_manifest(self.memory.vehicle, self.memory.ecu, manifest)
-        except UnreachableError:
-            raise
         except UptaneError as error:
+            if isinstance(error, UnreachableError) and "code" not in error.facts:
+                raise  # nobody is there; with a code the server has said what it lacks
             if diff_of(self._decoded(manifest)) is not None:
                 self._base = None
                 self._world.say(f"The Director did not take the diff, and gets the whole manifest: {error}")

@@ -108,6 +108,12 @@ class SqlInventory:
         """What it stands on."""
         return self._engine
 
+    async def answers(self) -> None:
+        """Raises StorageError where the database does not answer."""
+        with storage_errors(self._database):
+            async with self._engine.connect() as connection:
+                await connection.execute(select(vehicles.c.vehicle).limit(1))
+
     async def dispose(self) -> None:
         """Closes the connections."""
         await self._engine.dispose()
