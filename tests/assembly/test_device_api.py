@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from sql_stories import alter
 
 from uptane.assembly.fleet import add_image, add_vehicle
 from uptane.assembly.production import System, Systems, initialise, open_systems, utc_now
-from uptane.assembly.serving import FirstContacts, RevokedCertificates, application, certificates_of
+from uptane.assembly.serving import FirstContacts, RevokedCertificates, application, certificates_of, unending
 from uptane.assembly.settings import Settings, load_settings, write_settings
 from uptane.metadata.errors import RetiredVehicleError
 from uptane.metadata.identifiers import VehicleIdentifier
@@ -208,6 +209,8 @@ def test_a_retired_vehicle_is_told_so_whatever_certificate_it_shows_and_its_reco
             answer = problem(refused.value)
             assert (answer.status, json.loads(answer.body)["code"]) == (410, "E-RETIRED")
             assert not await revoked.is_revoked(shown[other])
+            with pytest.raises(RetiredVehicleError):
+                await fleet.enrolment.add_token(vehicle, "another", utc_now() + timedelta(days=1))
             token = (tmp_path / MINE / "factory" / "token").read_text()
             assert not await fleet.enrolment.redeem(vehicle, token, utc_now(), "new", utc_now())
             assert (await fleet.systems.director.vehicle(vehicle)).vehicle == vehicle
@@ -216,7 +219,11 @@ def test_a_retired_vehicle_is_told_so_whatever_certificate_it_shows_and_its_reco
     asyncio.run(scenario())
 
 
-def test_whatever_fails_when_the_list_of_revoked_certificates_is_read_it_is_read_again(tmp_path: Path) -> None:
+def test_whatever_fails_when_the_list_of_revoked_certificates_is_read_it_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uptane.assembly.serving.BEGUN_AGAIN_SECONDS", 0)
+
     class Reading(RevokedCertificates):
         failed: asyncio.Event
 
@@ -237,14 +244,13 @@ def test_whatever_fails_when_the_list_of_revoked_certificates_is_read_it_is_read
             alter(Path(inventory), "UPDATE retirements SET retired = 'yesterday'")
             revoked = Reading(fleet.enrolment)
             revoked.failed = asyncio.Event()
-            reading = asyncio.create_task(revoked.keep_reading(0))
+            reading = asyncio.create_task(unending(partial(revoked.keep_reading, 0)))
             async with asyncio.timeout(30):
                 await revoked.failed.wait()
                 await fleet.enrolment.revoke(vehicle)
-                while not reading.done():
+                while not await revoked.is_revoked(Identity(vehicle=vehicle, fingerprint="mine", serial=1)):
                     await asyncio.sleep(0)
-                    if await revoked.is_revoked(Identity(vehicle=vehicle, fingerprint="mine", serial=1)):
-                        break
+                    assert not reading.done()
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await reading
