@@ -16,6 +16,8 @@ from uptane.director.ports import StoredReport, VehicleState
 from uptane.metadata.errors import ProvisioningError, ReplayedReportError, StorageError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.root import Role
+from uptane.metadata.targets import Targets
+from uptane.metadata.timestamp import Timestamp
 from uptane.storage.sql.schema import metadata_files
 from uptane.verification.own_metadata import OwnMetadata
 
@@ -70,6 +72,33 @@ def test_metadata_that_expires_soon_is_renewed_when_the_timestamp_is_asked_for(t
         after = await published(fleet)
         assert after["timestamp.der"] == renewed
         assert after["targets.der"] == before["targets.der"], "Targets lasts longer"
+
+    run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+def test_what_a_clock_far_ahead_signed_is_signed_again_once_it_is_right(tmp_path: Path, remembered: bool) -> None:
+    """Or it could be shown to the vehicle for all the time until then, in place of what comes after it."""
+
+    async def scenario(fleet: Workers) -> None:
+        systems = fleet.systems[0]
+        decode, now = systems.settings.profile.format.decode, utc_now()
+        await fetched(fleet, Role.TIMESTAMP, timedelta(days=400))
+        if not remembered:
+            systems.cache.all_changed()
+        again = decode(Timestamp, await fetched(fleet, Role.TIMESTAMP)).payload
+        assert (again.version, again.expires <= utc_now() + timedelta(days=1)) == (3, True)
+        targets = decode(Targets, await fetched(fleet, Role.TARGETS)).payload
+        assert (targets.version, targets.expires < now + timedelta(days=92)) == (3, True)
+
+    run(tmp_path, scenario)
+
+
+def test_clocks_that_are_apart_by_hours_do_not_sign_in_turn(tmp_path: Path) -> None:
+    async def scenario(fleet: Workers) -> None:
+        renewed = await fetched(fleet, Role.TIMESTAMP, timedelta(hours=20))
+        for hours in (13, 20, 13):
+            assert await fetched(fleet, Role.TIMESTAMP, timedelta(hours=hours)) == renewed
 
     run(tmp_path, scenario)
 

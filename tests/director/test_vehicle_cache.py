@@ -17,7 +17,7 @@ def known(revision: int = 1, vehicle: VehicleIdentifier = CAR) -> Known:
     """A vehicle with one file."""
     state = VehicleState(record=VehicleRecord(vehicle=vehicle), revision=revision, ecus=(), assignments=(), directed=())
     files = {"timestamp.der": vehicle.encode(), "1.root.der": b"root"}
-    return Known(state=state, own=None, files=files, missing="2.root.der", settled_until=NOW + timedelta(hours=1))
+    return Known(state=state, own=None, files=files, missing="2.root.der", settled=(NOW, NOW + timedelta(hours=1)))
 
 
 @pytest.fixture
@@ -45,6 +45,7 @@ def test_it_answers_with_the_vehicles_own_files_and_says_which_root_there_is_not
 
 def test_a_timestamp_that_may_have_to_be_renewed_is_not_at_hand(cache: VehicleCache) -> None:
     assert file(cache, "timestamp.der", now=NOW + timedelta(hours=1)) is AtHand.UNKNOWN
+    assert file(cache, "timestamp.der", now=NOW - timedelta(seconds=1)) is AtHand.UNKNOWN, "the clock was put back"
     assert file(cache, "1.root.der", now=NOW + timedelta(hours=1)) == b"root"
 
 

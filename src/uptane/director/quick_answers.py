@@ -123,7 +123,7 @@ class QuickAnswers:
         """Signs what has to be signed before a vehicle fetches its Timestamp; what cannot be is logged."""
         for _ in range(ATTEMPTS):
             known = await self.known(vehicle)
-            if known is None or (known.settled_until is not None and now < known.settled_until):
+            if known is None or known.is_settled(now):
                 return
             if await self._follow(known, None, now) is not None:
                 return
@@ -202,7 +202,9 @@ class QuickAnswers:
             pass  # the verification says what is wrong
         return tuple(guessed)
 
-    def _known_of(self, state: VehicleState, own: OwnMetadata | None, settled_until: datetime | None = None) -> Known:
+    def _known_of(
+        self, state: VehicleState, own: OwnMetadata | None, settled: tuple[datetime, datetime] | None = None
+    ) -> Known:
         if own is None:
             return Known(state=state, own=None)
         return Known(
@@ -210,7 +212,7 @@ class QuickAnswers:
             own=own,
             files=files_of(own, self._profile),
             missing=self._profile.metadata_name(Role.ROOT, own.root.payload.version + 1),
-            settled_until=settled_until,
+            settled=settled,
         )
 
     def _judged(self, state: VehicleState, primary: EcuIdentifier | None, raw: bytes, now: datetime) -> Taken:
@@ -256,7 +258,7 @@ class QuickAnswers:
                     self.cache.changed(vehicle)
                     return None
                 state = replace(state, revision=known.state.revision + 1)
-            self.cache.keep(self._known_of(state, own, until))
+            self.cache.keep(self._known_of(state, own, (now, until)))
         await self._tell(vehicle, taken, withheld, now)
         if failure is not None:
             raise failure

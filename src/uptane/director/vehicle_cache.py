@@ -40,14 +40,19 @@ class Known:
         own: what is published, verified or made by this process.
         files: its files by name, those that vehicles ask for.
         missing: the name of the next Root, which there is not.
-        settled_until: until when nothing has to be signed, unless something changes; None where nobody has looked.
+        settled: from when, and until when, nothing has to be signed, unless something changes; None where nobody has
+            looked. A time before it comes of a clock that was put back.
     """
 
     state: VehicleState
     own: OwnMetadata | None
     files: Mapping[str, bytes] = field(default_factory=dict)
     missing: str = ""
-    settled_until: datetime | None = None
+    settled: tuple[datetime, datetime] | None = None
+
+    def is_settled(self, now: datetime) -> bool:
+        """Whether nothing has to be signed."""
+        return self.settled is not None and self.settled[0] <= now < self.settled[1]
 
     @property
     def vehicle(self) -> VehicleIdentifier:
@@ -178,7 +183,7 @@ class VehicleCache:
         known = self.current(vehicle)
         if known is None:
             return AtHand.UNKNOWN
-        if name == timestamp and (known.settled_until is None or now >= known.settled_until):
+        if name == timestamp and not known.is_settled(now):
             return AtHand.UNKNOWN
         raw = known.files.get(name)
         return None if raw is None and name == known.missing else AtHand.UNKNOWN if raw is None else raw
