@@ -19,6 +19,7 @@ from uptane.assembly.serving import FirstContacts, RevokedCertificates, applicat
 from uptane.assembly.settings import Settings, load_settings, write_settings
 from uptane.metadata.errors import RetiredVehicleError
 from uptane.metadata.identifiers import VehicleIdentifier
+from uptane.services.device_api import BODIES_OF_A_VEHICLE
 from uptane.services.identity import IDENTITY, Identity
 from uptane.services.problems import CONTENT_TYPE, problem
 from uptane.storage.certificate_authority import CertificateAuthority
@@ -42,7 +43,12 @@ class Fleet:
         return True
 
     async def ask(
-        self, who: str | None, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+        self,
+        who: str | None,
+        method: str,
+        path: str,
+        body: bytes | AsyncIterator[bytes] = b"",
+        headers: Mapping[str, str] | None = None,
     ) -> httpx2.Response:
         """One request of a vehicle, or of a client without a certificate."""
 
@@ -266,5 +272,32 @@ def test_a_token_ends_with_its_time(tmp_path: Path, seconds: int) -> None:
             await fleet.enrolment.add_token(vehicle, "token", now + timedelta(seconds=1))
             at = now + timedelta(seconds=2 * seconds)
             assert await fleet.enrolment.redeem(vehicle, "token", at, "fingerprint", at) is (seconds == 0)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("path", ["/director/manifest", "/director/ecus", "/timeserver/attestation"])
+def test_one_vehicle_has_a_few_requests_with_a_body_open_and_no_more(tmp_path: Path, path: str) -> None:
+    """Ten thousand manifests that never end would fill a worker's memory, and one certificate could send them."""
+
+    async def scenario() -> None:
+        async with fleet_in(tmp_path) as fleet:
+            ends, begun = asyncio.Event(), asyncio.Semaphore(0)
+
+            async def drips() -> AsyncIterator[bytes]:
+                yield b"{"
+                begun.release()
+                await ends.wait()
+
+            method = "PUT" if path == "/director/manifest" else "POST"
+            first = [asyncio.create_task(fleet.ask(MINE, method, path, drips())) for _ in range(BODIES_OF_A_VEHICLE)]
+            for _ in first:
+                await begun.acquire()
+            refused = await fleet.ask(MINE, method, path, b"{")
+            assert (refused.status_code, refused.json()["code"]) == (503, "E-HTTP")
+            assert (await fleet.ask(OTHER, method, path, b"{")).status_code == 400, "others are heard"
+            ends.set()
+            assert [each.status_code for each in await asyncio.gather(*first)] == [400] * BODIES_OF_A_VEHICLE
+            assert (await fleet.ask(MINE, method, path, b"{")).status_code == 400, "and it is again"
 
     asyncio.run(scenario())
