@@ -88,3 +88,27 @@ def test_what_was_withheld_is_directed_a_minute_later_where_it_may_be_then(tmp_p
         assert await systems.director.metadata_file(CAR, name, now + timedelta(seconds=61)) != before
 
     run(tmp_path, scenario)
+
+
+def test_whoever_publishes_while_a_manifest_goes_the_long_way_makes_it_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(fleet: Workers) -> None:
+        systems, operator = fleet.systems
+        manifest = fleet.cars[0].manifests[0]
+        await systems.director.answer_manifest(CAR, None, manifest, utc_now())
+        await fleet.assign(1)
+        catalog: Any = systems.director._rules.catalog
+        look_up, later = catalog.look_up, [utc_now() + timedelta(seconds=30)]
+
+        async def meanwhile(*asked: Any) -> Any:
+            if later:
+                await operator.director.publish(CAR, later.pop())
+            return await look_up(*asked)
+
+        monkeypatch.setattr(catalog, "look_up", meanwhile)
+        answer = await systems.director.answer_manifest(CAR, None, manifest, utc_now())
+        assert (answer.manifest.fresh, answer.withheld, later) == ((), None, [])
+        assert await fleet.version(Role.TARGETS) == 2, "once, by the operator"
+
+    run(tmp_path, scenario)

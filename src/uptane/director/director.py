@@ -191,13 +191,14 @@ class Director(Inquiries):
                 return Answer.of(self._profile, *quick)
         checked = await self.receive_manifest(vehicle, primary, raw, now)
         async with self._changed(vehicle):
-            issued = await self._issue(vehicle, now, occasion=Occasion.MANIFEST)
-        return Answer(
-            manifest=checked,
-            outstanding=tuple(await self.outstanding(vehicle)),
-            published=issued.published if issued.is_new else None,
-            withheld=issued.withheld,
-        )
+            if self._quick is not None:
+                self._cache.changed(vehicle)
+                new, withheld = await self._quick.settle(vehicle, now)
+            else:
+                issued = await self._issue(vehicle, now, occasion=Occasion.MANIFEST)
+                new, withheld = issued.published if issued.is_new else None, issued.withheld
+        outstanding = tuple(await self.outstanding(vehicle))
+        return Answer(manifest=checked, outstanding=outstanding, published=new, withheld=withheld)
 
     def metadata_at_hand(self, vehicle: VehicleIdentifier, name: str, now: datetime) -> bytes | AtHand | None:
         """A published file of a vehicle from memory; None for one that there is not, UNKNOWN for `metadata_file`."""

@@ -119,14 +119,23 @@ class QuickAnswers:
                 return taken, followed
         return None
 
-    async def settle(self, vehicle: VehicleIdentifier, now: datetime) -> None:
-        """Signs what has to be signed before a vehicle fetches its Timestamp; what cannot be is logged."""
+    async def settle(self, vehicle: VehicleIdentifier, now: datetime) -> tuple[Published | None, UptaneError | None]:
+        """Signs what has to be signed before a vehicle fetches its Timestamp.
+
+        Returns:
+            As in `Followed`; nothing as well where others change the vehicle all the time, until it asks again.
+
+        Raises:
+            ProvisioningError, StorageError: as `issuing.issue`.
+        """
         for _ in range(ATTEMPTS):
             known = await self.known(vehicle)
             if known is None or known.is_settled(now):
-                return
-            if await self._follow(known, None, now) is not None:
-                return
+                break
+            followed = await self._follow(known, None, now)
+            if followed is not None:
+                return followed.published, followed.withheld
+        return None, None
 
     async def file(self, vehicle: VehicleIdentifier, name: str, now: datetime) -> bytes | None:
         """A published file; for the Timestamp, what has to be signed is signed first."""
