@@ -16,7 +16,7 @@ from uptane.director.ports import Changes, VehicleState
 from uptane.metadata.errors import StorageError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.storage import inventory_rules as rules
-from uptane.storage.sql.engine import WAIT_SECONDS
+from uptane.storage.sql.engine import VANISHED, WAIT_SECONDS
 from uptane.storage.sql.fleet import SqlFleet, reading
 from uptane.storage.sql.vehicle_revisions import CHANNEL
 
@@ -80,7 +80,7 @@ class PostgresqlFleet(SqlFleet):
         super().__init__(engine)
         self._pool = AsyncConnectionPool(
             connection_url(engine),
-            kwargs={"autocommit": True, "options": f"-c lock_timeout={round(wait_seconds * 1000)}"},
+            kwargs={**VANISHED, "autocommit": True, "options": f"-c lock_timeout={round(wait_seconds * 1000)}"},
             min_size=0,
             max_size=CONNECTIONS,
             timeout=wait_seconds,
