@@ -28,7 +28,7 @@ OWN = {
     System.TIMESERVER: "/timeserver/attestation",
 }
 ANY_KEY = {
-    System.DIRECTOR: "director-root",
+    System.DIRECTOR: "director-targets",
     System.IMAGE_REPOSITORY: "image-repository-snapshot",
     System.TIMESERVER: "timeserver",
 }
@@ -152,7 +152,7 @@ def test_a_command_that_needs_a_key_that_is_elsewhere_names_it(
     add = ["image", "add", str(tmp_path / "new.img"), "--servers"]
     assert main([*add, str(machine(System.DIRECTOR))]) == 5
     told = capsys.readouterr().err
-    assert "image-repository-snapshot" in told and "(E-PROVISIONING)" in told and len(told.splitlines()) == 1
+    assert "image-repository-timestamp" in told and "(E-PROVISIONING)" in told and len(told.splitlines()) == 1
     assert main([*add, str(machine(System.IMAGE_REPOSITORY))]) == 0
 
 

@@ -6,14 +6,15 @@ import shutil
 import stat
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from sqlalchemy import insert, select
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from uptane.assembly.production import TIMESERVER_KEY, System, public_key, storage_of, utc_now
+from uptane.assembly.production import TIMESERVER_KEY, System, is_elsewhere, public_key, storage_of, utc_now
+from uptane.assembly.roots import stored_root
 from uptane.assembly.settings import FILE_NAME, Settings, load_settings
 from uptane.assembly.unsafe_door import warning
 from uptane.formats.profile import PayloadT
@@ -31,6 +32,7 @@ from uptane.storage.places import FolderPlace
 from uptane.storage.sql.engine import database_name, open_engine, require_existing, storage_errors
 from uptane.storage.sql.metadata import SqlPublished
 from uptane.storage.sql.revision import check_schema
+from uptane.storage.sql.roots import roots_in_service
 from uptane.storage.sql.schema import REVISION, vehicles
 from uptane.verification.own_metadata import OwnMetadata, Reader, verify_own_metadata
 
@@ -47,7 +49,9 @@ MARGINS: Mapping[str, timedelta] = {
 """How long before its expiry something has to be renewed: as long as somebody may be away, or servers take to sign."""
 
 VEHICLES_LOOKED_AT = 20
-"""A look at the metadata of every vehicle of a large fleet would take longer than anybody waits."""
+"""To verify all metadata of every vehicle of a large fleet would take longer than anybody waits."""
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 CLOCK_TOLERANCE = timedelta(minutes=1)
 
@@ -176,9 +180,9 @@ class _Ward:
         return f"{place.root} can be written to"
 
     async def keys(self) -> str:
-        for system in (System.DIRECTOR, System.IMAGE_REPOSITORY):
-            if system in self._which:
-                self._keys_of(system)
+        systems = [system for system in (System.DIRECTOR, System.IMAGE_REPOSITORY) if system in self._which]
+        for system in systems:
+            self._keys_of(system)
         if System.TIMESERVER in self._which:
             self._public(TIMESERVER_KEY)
         elif System.DIRECTOR in self._which:
@@ -189,7 +193,9 @@ class _Ward:
                 f"private keys of {' and '.join(strange)} are in {self._folder_of_keys}, where it does not run",
                 next_step="Move them to the machine where it runs; leave their .pub files.",
             )
-        return f"all in {self._folder_of_keys}, readable for their owner only"
+        away = [f"{system}-{role}" for system in systems for role in Role if self._is_elsewhere(system, role)]
+        but = f" but {', '.join(away)}, which servers can do without," if away else ""
+        return f"all{but} in {self._folder_of_keys}, readable for their owner only"
 
     async def image_repository(self) -> str:
         store = storage_of(self._settings).metadata("metadata")
@@ -205,7 +211,8 @@ class _Ward:
         ends += [(f"Targets role {name}", "Targets", each.payload.expires) for name, each in roles]
         ends += [("Snapshot", "Snapshot", snapshot.expires), ("Timestamp", "Timestamp", timestamp.expires)]
         for what, kind, expires in ends:
-            self._require_time_left(f"{what} of the Image repository", kind, expires, _renewal(kind))
+            remedy = self._renewal_of_root(System.IMAGE_REPOSITORY) if kind == "Root" else _renewal(kind)
+            self._require_time_left(f"{what} of the Image repository", kind, expires, remedy)
         first, _, when = min(ends, key=lambda end: end[2])
         signed = ", and signed with these keys" if System.IMAGE_REPOSITORY in self._which else ""
         return f"verified{signed}; {first} expires first, on {when:%Y-%m-%d at %H:%M}"
@@ -213,17 +220,33 @@ class _Ward:
     async def director(self) -> str:
         async def look(engine: AsyncEngine) -> str:
             await check_schema(engine)
-            with storage_errors(database_name(engine)):
-                async with engine.connect() as connection:
-                    query = select(vehicles.c.vehicle).order_by(vehicles.c.vehicle).limit(VEHICLES_LOOKED_AT)
-                    names = (await connection.execute(query)).scalars().all()
-            for name in names:
-                vehicle = VehicleIdentifier(name)
-                own = await self._verified(SqlPublished(engine, vehicle), vehicle)
-                self._require_keys_of_root(System.DIRECTOR, own.root.payload)
-                # Snapshot and Timestamp of a vehicle are signed when it reports, and expire while it is parked.
-                self._require_time_left(f"Root of vehicle {name}", "Root", own.root.payload.expires, _renewal("Root"))
-            return f"the metadata of the first {len(names)} vehicles is verified, and signed with these keys"
+            key = (
+                None
+                if self._is_elsewhere(System.DIRECTOR, Role.ROOT)
+                else self._public(f"{System.DIRECTOR}-{Role.ROOT}")
+            )
+            count = soon = 0
+            margin, first, first_soon = MARGINS["Root"], _NEVER, (_NEVER, "")
+            async for vehicle, raw in roots_in_service(engine, self._profile.metadata_name(Role.ROOT)):
+                if count < VEHICLES_LOOKED_AT or raw is None:
+                    root = (await self._verified(SqlPublished(engine, vehicle), vehicle)).root.payload
+                    self._require_keys_of_root(System.DIRECTOR, root)
+                else:
+                    root = stored_root(self._profile, vehicle, raw)
+                count, first = count + 1, min(first, root.expires)
+                # What has its key here is signed when the vehicle reports, and may expire while it is parked.
+                signed_here = key is not None and key.key_id in root.roles[Role.ROOT].key_ids
+                if not signed_here and root.expires - self._machine.now() < margin:
+                    soon, first_soon = soon + 1, min(first_soon, (root.expires, vehicle))
+            if soon:
+                raise UptaneError(
+                    f"{soon} of {count} Roots of vehicles expire within {margin.days} days or have expired, the first, "
+                    f"of vehicle {first_soon[1]}, on {first_soon[0]:%Y-%m-%d at %H:%M} UTC, and their key is not here",
+                    next_step=self._renewal_of_root(System.DIRECTOR),
+                )
+            verified = min(count, VEHICLES_LOOKED_AT)
+            said = f"the metadata of the first {verified} vehicles is verified, and signed with these keys"
+            return f"{said}; of all {count}, the first Root expires on {first:%Y-%m-%d}" if count else said
 
         return await self._on_database(look)
 
@@ -295,10 +318,16 @@ class _Ward:
         return PublicKey.of(load_private_key(file).public_key(), self._profile.format.key_id_rule)
 
     def _keys_of(self, system: System) -> Mapping[Role, PublicKey]:
-        """Those of the Image repository's Root and Targets may have been moved away."""
-        movable = (Role.ROOT, Role.TARGETS) if system is System.IMAGE_REPOSITORY else ()
-        wanted = [role for role in Role if role not in movable or (self._folder_of_keys / f"{system}-{role}").exists()]
-        return {role: self._public(f"{system}-{role}") for role in wanted}
+        here = (role for role in Role if not self._is_elsewhere(system, role))
+        return {role: self._public(f"{system}-{role}") for role in here}
+
+    def _is_elsewhere(self, system: System, role: Role) -> bool:
+        return is_elsewhere(self._settings, system, role)
+
+    def _renewal_of_root(self, system: System) -> str:
+        if system is System.DIRECTOR or self._is_elsewhere(system, Role.ROOT):
+            return f"Run: uptane root renew {system} --key FILE, where FILE is its Root key."
+        return "See that a server runs, which has its key and signs it again."
 
     def _has_private(self, system: System) -> bool:
         names = [TIMESERVER_KEY] if system is System.TIMESERVER else [f"{system}-{role}" for role in Role]
@@ -367,4 +396,4 @@ def _certificate(file: Path) -> x509.Certificate:
 def _renewal(kind: str) -> str:
     if kind in ("Snapshot", "Timestamp"):
         return "Publish: see that a server runs, or add an image."
-    return f"Sign {kind} again."
+    return f"Sign {kind} again, where its key is; servers that have it do so."

@@ -41,6 +41,7 @@ async def add_vehicle(
     keys: Mapping[str, Path] | None = None,
     door_port: int = DOOR_PORT,
     encrypted_images: Sequence[str] = (),
+    skipped: int = 0,
 ) -> dict[str, Any]:
     """Registers a vehicle and writes the files that its ECUs are made from.
 
@@ -54,6 +55,7 @@ async def add_vehicle(
             else can register in their place. The others register by themselves.
         door_port: where the Primary lets its Secondaries in.
         encrypted_images: the ECUs that make a key to decrypt images with when they are made.
+        skipped: how many versions of metadata are left out, where the vehicle has seen some that these servers lost.
 
     Raises:
         AlreadyRegisteredError: the vehicle exists.
@@ -88,6 +90,8 @@ async def add_vehicle(
     await _require_new(systems, known)
     told = ServersOfFactory.of(systems)
     await systems.director.add_new_vehicle(device.vehicle, utc_now())
+    if skipped:
+        await systems.director.leave_out_versions(device.vehicle, skipped, utc_now())
     hardware_ids = {device.ecu: device.hardware_id, **device.secondaries}
     for name, key in known.items():
         await systems.director.register_ecu(

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -97,12 +97,12 @@ class Systems:
     @cached_property
     def director(self) -> Director:
         """The Director; ProvisioningError where a key of it is missing."""
-        keys = signers_of(self.settings, DIRECTOR)
+        keys = signers_at_hand(self.settings, DIRECTOR)
         director = Director(
             profile=self.settings.profile,
             inventory=self.inventory,
             metadata=self.director_metadata,
-            root=root_of(keys),
+            root=root_of(keys) if Role.ROOT in keys else None,
             catalog=self.catalog(believed_for=LISTED_FOR),
             encryption=ImageEncryption(hosted=self.hosted_images, random_bytes=secrets.token_bytes),
             fleet=self._fleet,
@@ -228,15 +228,26 @@ def signers_of(settings: Settings, system: str) -> dict[Role, KeySigner]:
     return {role: signer(settings, f"{system}-{role}") for role in Role}
 
 
+OFFLINE: Mapping[str, frozenset[Role]] = {
+    DIRECTOR: frozenset({Role.ROOT}),
+    IMAGE_REPOSITORY: frozenset({Role.ROOT, Role.TARGETS}),
+}
+"""The roles whose keys may be kept elsewhere, in each repository: what they sign, servers do not need every day."""
+
+
+def is_elsewhere(settings: Settings, system: str, role: Role) -> bool:
+    """Whether somebody has taken the key of that role away, which may be."""
+    return role in OFFLINE[system] and not (settings.place(settings.keys.folder) / f"{system}-{role}").exists()
+
+
 def signers_at_hand(settings: Settings, system: str) -> dict[Role, KeySigner]:
-    """The keys of Snapshot and Timestamp, and those of Root and Targets where nobody has taken them away.
+    """The keys of a repository's roles, but for those that nobody needs and somebody has taken away.
 
     Raises:
-        ProvisioningError: the key of Snapshot or Timestamp is missing.
+        ProvisioningError: another one is missing.
     """
-    folder = settings.place(settings.keys.folder)
-    kept = (role for role in (Role.ROOT, Role.TARGETS) if (folder / f"{system}-{role}").exists())
-    return {role: signer(settings, f"{system}-{role}") for role in (*kept, Role.SNAPSHOT, Role.TIMESTAMP)}
+    at_hand = (role for role in Role if not is_elsewhere(settings, system, role))
+    return {role: signer(settings, f"{system}-{role}") for role in at_hand}
 
 
 def root_of(signers: dict[Role, KeySigner]) -> Root:

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 from uptane.assembly.admin import figures, loopback_listening, shared_figures
 from uptane.assembly.logs import server_log, start_logging
 from uptane.assembly.online_roles import OnlineRoles
-from uptane.assembly.production import System, Systems, open_systems, utc_now
+from uptane.assembly.production import System, Systems, is_elsewhere, open_systems, utc_now
 from uptane.assembly.server_certificates import keep_loading, keep_making, server_certificate
 from uptane.assembly.settings import Settings
 from uptane.assembly.tls_server import TlsServer, listening, server_tls
@@ -22,6 +22,7 @@ from uptane.assembly.unsafe_door import door_address, open_door, warn_of_door
 from uptane.assembly.workers import Workers, WorkerTask
 from uptane.metadata.errors import SettingsError, SpoofingError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
+from uptane.metadata.root import Role
 from uptane.metadata.vehicle_certificate import read_vehicle_certificate
 from uptane.services.device_api import (
     AtOnce,
@@ -32,7 +33,7 @@ from uptane.services.device_api import (
     repository_routes,
     timeserver_routes,
 )
-from uptane.services.health import health_routes
+from uptane.services.health import Remembered, health_routes
 from uptane.services.hosted_images import HOSTED, hosted_image_routes
 from uptane.services.identity import Identification, Identified, Identity
 from uptane.services.metrics_page import RouteNames
@@ -173,18 +174,18 @@ async def serving(
             authority = CertificateAuthority.in_folder(folder, now=utc_now())
             contacts = FirstContacts(authority, enrolment, timedelta(days=settings.certificates.vehicle_days))
         signs = System.IMAGE_REPOSITORY in which
+        if System.DIRECTOR in which and is_elsewhere(settings, System.DIRECTOR, Role.ROOT):
+            _log.warning(
+                "the Director's Root key is not here: sign Roots again in time with: uptane root renew director"
+            )
         online = OnlineRoles(systems.image_repository, utc_now) if signs else None
         if online is not None:
             await online.renew()
 
+        database_answers = Remembered(systems.inventory.answers)
+
         async def ready() -> bool:
-            if online is not None and not online.are_fresh():
-                return False
-            try:
-                await systems.inventory.answers()
-            except UptaneError:
-                return False
-            return True
+            return (online is None or online.are_fresh()) and await database_answers()
 
         identification = Identification(revocations=revoked, now=utc_now, fronts=settings.listen.trusted_fronts)
         api = application(systems, which, contacts, ready)

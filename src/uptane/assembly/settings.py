@@ -260,7 +260,7 @@ url = "{database}"                # a file for SQLite, or postgresql://USER:PASS
 url = "{storage}"                 # what the Image repository publishes: a folder, or s3://BUCKET/PREFIX
 
 [keys]
-folder = "keys"                   # the online keys; move root keys away once vehicles have been made
+folder = "keys"                   # the online keys; those of Root may be kept elsewhere (docs/operations/servers.md)
 
 [certificates]
 folder = "certificates"           # the built-in certificate authority

@@ -23,6 +23,7 @@ def vehicle_add(
     encrypted_images: Annotated[tuple[str, ...], Optional] = (),
     door_port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8444,
     server: Text = "",
+    skip: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
     servers: Servers = Path(),
     json_output: AsJson = False,
 ) -> None:
@@ -41,6 +42,7 @@ def vehicle_add(
             start; can be given several times.
         door_port: where the Primary lets its Secondaries in, on its own machine.
         server: the URL by which the Primary reaches the servers; that of the settings where none is given.
+        skip: how many versions of metadata are left out, for a vehicle that is newer than a backup that was restored.
         servers: the folder of `uptane init`.
         json_output: print one JSON object.
     """
@@ -62,6 +64,7 @@ def vehicle_add(
             keys=keys,
             door_port=door_port,
             encrypted_images=encrypted_images,
+            skipped=skip,
         ),
     )
     next_steps = [f"uptane vehicle run {package}"]

@@ -99,6 +99,19 @@ database.command(
 )
 app.command(database)
 
+root = _group("root", "The Roots of the repositories.", SERVERS)
+root.command(
+    "uptane.cli.roots:renew",
+    name="renew",
+    help=_help(
+        """Sign Roots that expire soon again, with the same keys, and publish them.
+
+Servers do so by themselves where the Root keys are in their folder of keys. With a key that is kept elsewhere:""",
+        "uptane root renew director --key offline/director-root",
+    ),
+)
+app.command(root)
+
 vehicle = _group("vehicle", "Vehicles: register and revoke them, and run them as programs.", VEHICLES)
 vehicle.command(
     "uptane.cli.fleet:vehicle_add",

@@ -283,8 +283,8 @@ class ImageRepository:
             await self._images.name_plainly([new.image.file for new in images if new.chunks is not None])
             return published
 
-    async def renew_expiring(self, now: datetime) -> Renewal:
-        """Signs again, as they are, the roles that have expired or soon will; what was added here still waits.
+    async def renew_expiring(self, now: datetime, also: frozenset[str] = frozenset()) -> Renewal:
+        """Signs again, as they are, roles that have expired or soon will, and `also` these; what was added still waits.
 
         Of several processes that do so at the same time, one publishes; the others find nothing left to do.
 
@@ -293,10 +293,10 @@ class ImageRepository:
             StorageError: as `publish` does, or somebody else has published at this moment.
         """
         outlook = await look(self._publisher(), now)
-        if not outlook.due:
+        if not outlook.due | also:
             return Renewal(outlook=outlook)
         async with self._lock, self._turn():
-            return await renew(self._publisher(), now)
+            return await renew(self._publisher(), now, also)
 
     @again_if_overtaken
     async def receive(self, upload: Upload, now: datetime) -> Receipt:
