@@ -58,6 +58,14 @@ def test_a_supplier_who_uploads_does_not_either(fleet: Fleet) -> None:
     desk.receive(supplier.upload({BRAKES: EVIL, "parts/lights.img": FRESH}, counter=7))
 
 
+def test_a_role_does_not_fall_below_what_it_said_itself_though_nobody_finds_that(fleet: Fleet) -> None:
+    """As soon as the first supplier withdraws the image, it is found."""
+    wait(fleet.images.add_image(BRAKES, FRESH, role=FIRST, custom=custom(7)))
+    wait(fleet.images.add_image(BRAKES, FRESH, role=SECOND, custom=custom(9)))
+    with pytest.raises(ImageRollbackError):
+        wait(fleet.images.add_image(BRAKES, EVIL, role=SECOND, custom=custom(8)))
+
+
 def test_what_a_revoked_role_said_is_no_floor(fleet: Fleet) -> None:
     """A thief may have raised it out of reach."""
     wait(fleet.images.add_image(BRAKES, EVIL, role=SECOND, custom=custom(2**53 - 1)))
