@@ -7,9 +7,10 @@ from typing import Final
 from cryptography.hazmat import asn1
 
 from uptane.formats.der_fields import (
+    HASH_NAMES,
     check_order,
+    digests_of,
     optional_list,
-    read_digests,
     read_extensions,
     read_optional_list,
     refusing,
@@ -46,7 +47,7 @@ from uptane.metadata.targets import (
 )
 
 KEPT: Final = 4096
-"""Encoded files, and custom data, that are kept."""
+"""Files, encoded files, and custom data, that are kept: the same few images go to one vehicle after the other."""
 
 _NO_MUST_MATCH = MustMatch()
 
@@ -58,7 +59,12 @@ def write_file(file: ImageFile) -> WireImageFile:
 
 def read_file(entry: WireImageFile) -> ImageFile:
     """The inverse of `write_file`."""
-    return ImageFile(path=ImagePath(entry.path), length=entry.length, digests=read_digests(entry.hashes))
+    return _file_of(entry.path, entry.length, tuple([(HASH_NAMES[each.function], each.value) for each in entry.hashes]))
+
+
+@lru_cache(maxsize=KEPT)
+def _file_of(path: str, length: int, digests: tuple[tuple[str, bytes], ...]) -> ImageFile:
+    return ImageFile(path=ImagePath(path), length=length, digests=digests_of(digests))
 
 
 def write_images(images: Mapping[ImagePath, Image]) -> list[WireImage]:

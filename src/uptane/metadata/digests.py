@@ -19,6 +19,15 @@ def _digest(function: str, data: bytes) -> bytes:
     return make(data).digest() if make is not None else hashlib.new(function, data).digest()
 
 
+def check_digest(function: str, digest: bytes) -> None:
+    """Raises FormatError for an unknown function, or a digest of wrong length."""
+    if HASH_FUNCTIONS.get(function) != len(digest):
+        raise FormatError(
+            f"not a hash of a supported function ({', '.join(HASH_FUNCTIONS)}): {function!r}, {len(digest)} bytes",
+            field="hashes",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Digests:
     """One or more digests of the same bytes, sorted by the name of their function (STD-5.2.3.1-5).
@@ -38,11 +47,7 @@ class Digests:
         if len(self.items) > 1 and len({name for name, _ in self.items}) != len(self.items):
             raise FormatError("one hash function is listed twice", field="hashes")
         for name, digest in self.items:
-            if HASH_FUNCTIONS.get(name) != len(digest):
-                raise FormatError(
-                    f"not a hash of a supported function ({', '.join(HASH_FUNCTIONS)}): {name!r}, {len(digest)} bytes",
-                    field="hashes",
-                )
+            check_digest(name, digest)
         if len(self.items) > 1 or type(self.items) is not tuple:
             object.__setattr__(self, "items", tuple(sorted(self.items)))
 
