@@ -2,7 +2,15 @@
 
 from cryptography.hazmat import asn1
 
-from uptane.formats.der_fields import FOREIGN, check_format_version, not_well_formed, read, read_key, refusing, write_key
+from uptane.formats.der_fields import (
+    FOREIGN,
+    check_format_version,
+    not_well_formed,
+    read,
+    read_key,
+    refusing,
+    write_key,
+)
 from uptane.formats.der_objects import (
     FORMAT_VERSION,
     Assembled,
