@@ -202,7 +202,7 @@ def limit_file_size(processes: Sequence[psutil.Process], limit: str) -> None:
 def running(folder: Path, workers: int) -> Iterator[Stack]:
     """The whole stack, which is gone afterwards."""
     with ExitStack() as services:
-        database = services.enter_context(running_postgresql(folder / "pg"))
+        database = services.enter_context(running_postgresql())
         s3 = services.enter_context(running_s3_server(folder / "s3"))
         stack = Stack(
             folder, workers, database, s3.url("images"), {**s3.environment, "UPTANE_STORAGE__UNSAFE_PLAIN_HTTP": "true"}

@@ -33,7 +33,7 @@ def stack(name: str, folder: Path) -> Iterator[tuple[list[str], Mapping[str, str
     if name == "SQLite and a folder":
         yield [], {}
         return
-    with running_postgresql(folder / "pg") as database, running_s3_server(folder / "s3") as server:
+    with running_postgresql() as database, running_s3_server(folder / "s3") as server:
         added = ["--database", database, "--storage", server.url("images")]
         workers = {"UPTANE_LISTEN__WORKERS": "2"}
         yield added, {**server.environment, **workers, "UPTANE_STORAGE__UNSAFE_PLAIN_HTTP": "true"}

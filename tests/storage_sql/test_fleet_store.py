@@ -27,9 +27,9 @@ BRAKE = EcuIdentifier("brake")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """PostgreSQL, once for all."""
-    with running_postgresql(tmp_path_factory.mktemp("postgresql")) as url:
+    with running_postgresql() as url:
         yield url
 
 

