@@ -24,8 +24,8 @@ from raw_sockets import closed_port
 
 from tests.assembly.test_fronts import DEPLOY, header_of, running, told
 from uptane.assembly.http_server import ServerThread
-from uptane.assembly.production import initialise
-from uptane.assembly.serving import System, certificates_of, serving
+from uptane.assembly.production import System, initialise
+from uptane.assembly.serving import certificates_of, serving
 from uptane.assembly.settings import Settings, load_settings, write_settings
 from uptane.assembly.tls_server import TlsServer, listening, server_tls
 from uptane.cli.main import app

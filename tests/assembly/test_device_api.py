@@ -12,8 +12,8 @@ import httpx2
 import pytest
 
 from uptane.assembly.fleet import add_image, add_vehicle
-from uptane.assembly.production import Systems, initialise, open_systems, utc_now
-from uptane.assembly.serving import FirstContacts, RevokedCertificates, System, application, certificates_of
+from uptane.assembly.production import System, Systems, initialise, open_systems, utc_now
+from uptane.assembly.serving import FirstContacts, RevokedCertificates, application, certificates_of
 from uptane.assembly.settings import Settings, load_settings, write_settings
 from uptane.metadata.errors import RetiredVehicleError
 from uptane.metadata.identifiers import VehicleIdentifier

@@ -70,6 +70,50 @@ def test_metadata_that_expires_soon_is_renewed_when_the_timestamp_is_asked_for(t
     run(tmp_path, scenario)
 
 
+YEAR = timedelta(days=365)
+
+
+@pytest.mark.standard("STD-5.3.2.1-16")
+def test_a_root_that_expires_soon_is_renewed_for_whoever_asks_for_the_next_one(tmp_path: Path) -> None:
+    """Also for a vehicle whose manifests are refused: with an expired Root it never asks for a Timestamp."""
+
+    async def scenario(fleet: Workers) -> None:
+        director, before = fleet.systems[0].director, await published(fleet)
+        for after, root in ((timedelta(0), None), (YEAR / 2, None), (2 * YEAR, "2.root.der")):
+            for _ in range(2):
+                raw = await director.metadata_file(CAR, "2.root.der", utc_now() + after)
+                now = await published(fleet)
+                assert raw == (None if root is None else now[root]) and now["1.root.der"] == before["1.root.der"]
+        assert now["2.root.der"] == now["root.der"] != before["root.der"]
+        assert await director.metadata_file(CAR, "3.root.der", utc_now() + 2 * YEAR) is None
+        assert director.metadata_at_hand(CAR, "3.root.der", utc_now() + 2 * YEAR) is None, "it is remembered"
+
+    run(tmp_path, scenario)
+
+
+@pytest.mark.standard("STD-5.3.2.1-16")
+def test_a_root_that_expires_soon_is_renewed_with_a_manifest_where_its_key_is_here(tmp_path: Path) -> None:
+    async def scenario(fleet: Workers) -> None:
+        director, (first, second, *_) = fleet.systems[0].director, fleet.cars[0].manifests
+        late, keys = utc_now() + YEAR, dict(director._keyring)
+        root = director._root
+        assert root is not None
+        for key_id in root.roles[Role.ROOT].key_ids:
+            del director._keyring[key_id]
+        answer = await director.answer_manifest(CAR, None, first, late)
+        assert answer.published is not None and answer.published.root.payload.version == 1
+        signed = (await published(fleet))["timestamp.der"]
+        for _ in range(2):
+            assert await fetched(fleet, Role.TIMESTAMP, YEAR) == signed, "it is not signed again and again"
+        director._keyring |= keys
+        fleet.systems[0].cache.all_changed()
+        answer = await director.answer_manifest(CAR, None, second, late)
+        assert answer.published is not None and answer.published.root.payload.version == 2
+        assert (await published(fleet))["2.root.der"] == answer.published.root.raw
+
+    run(tmp_path, scenario)
+
+
 def test_a_database_that_fails_in_the_one_write_keeps_nothing_of_the_manifest_and_it_may_be_sent_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -116,7 +116,8 @@ def no_metadata_of_the_vehicle(fleet: Path) -> None:
 
 def altered_snapshot(fleet: Path) -> None:
     file = fleet / "data" / "image-repository" / "metadata" / "1.snapshot.der"
-    file.write_bytes(file.read_bytes()[:-1] + b"\x00")
+    raw = file.read_bytes()
+    file.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))  # the last byte of an Ed25519 signature is often 0
 
 
 METADATA, DATABASE = {"Image repository"}, {"database", "Director"}
@@ -168,13 +169,52 @@ def test_a_database_that_takes_no_rows_is_found(fleet: Path) -> None:
         (timedelta(hours=23, minutes=30), METADATA, "Timestamp of the Image repository expires on"),
         (timedelta(days=2), METADATA, "Timestamp of the Image repository expired on"),
         (timedelta(days=80), METADATA | {"certificates"}, "Targets role targets of the Image repository expires on"),
-        (timedelta(days=340), METADATA | {"certificates", "Director"}, "Root of the Image repository expires on"),
+        (timedelta(days=340), METADATA | {"certificates"}, "Root of the Image repository expires on"),
     ],
 )
 def test_what_expires_is_told_before_it_does(fleet: Path, later: timedelta, found: set[str], named: str) -> None:
     said = look(fleet, Surroundings(now=lambda: utc_now() + later))
     assert {name for name, finding in said.items() if not finding.well} == found
     assert said["Image repository"].said.startswith(named)
+
+
+def without(fleet: Path, *names: str) -> None:
+    for name in names:
+        (fleet / "keys" / name).unlink()
+
+
+def test_servers_whose_offline_keys_are_kept_elsewhere_are_well(fleet: Path) -> None:
+    away = ("director-root", "image-repository-root", "image-repository-targets")
+    without(fleet, *away)
+    assert unwell(fleet) == set()
+    assert all(name in look(fleet)["keys"].said for name in away)
+
+
+@pytest.mark.parametrize("verified", [20, 0])
+def test_a_root_of_a_vehicle_that_nobody_here_can_sign_again_is_told_with_the_command(
+    fleet: Path, verified: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of vehicles whose other metadata is not looked at; of those that are out of service, nothing is told."""
+    monkeypatch.setattr(doctoring, "VEHICLES_LOOKED_AT", verified)
+    late = Surroundings(now=lambda: utc_now() + timedelta(days=336))
+    assert look(fleet, late)["Director"].well, "it is signed again when the vehicle reports"
+    key = (fleet / "keys" / "director-root").read_bytes()
+    without(fleet, "director-root")
+    assert look(fleet, Surroundings(now=lambda: utc_now() + timedelta(days=334)))["Director"].well
+    said = look(fleet, late)["Director"]
+    assert not said.well and said.said.startswith("1 of 1 Roots of vehicles expire within 30 days")
+    assert "VIN123" in said.said and "uptane root renew director --key FILE" in said.next_step
+    (fleet / "keys" / "director-root").write_bytes(key)
+    assert look(fleet, late)["Director"].said != said.said, "that file others might read, which is told instead"
+    without(fleet, "director-root")
+    assert main(["vehicle", "retire", "VIN123", "--servers", str(fleet)]) == 0
+    assert look(fleet, late)["Director"].well
+
+
+def test_a_root_key_that_is_kept_elsewhere_is_named_where_the_image_repository_needs_it(fleet: Path) -> None:
+    without(fleet, "image-repository-root")
+    said = look(fleet, Surroundings(now=lambda: utc_now() + timedelta(days=340)))["Image repository"]
+    assert "uptane root renew image-repository --key FILE" in said.next_step
 
 
 def test_an_authority_that_vehicles_would_outlive_is_told(fleet: Path) -> None:

@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,8 +16,13 @@ import pytest
 from certificates import DAY, NOW, URI, VIN, House, ask, der_of, get
 from raw_sockets import closed_port, status_of
 
+from uptane.assembly.device import open_device
+from uptane.assembly.device_package import load_device
 from uptane.assembly.http_server import ServerThread
+from uptane.assembly.serving import System, certificates_of, serving
+from uptane.assembly.settings import load_settings
 from uptane.assembly.tls_server import TlsServer, listening
+from uptane.cli.main import main
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.services.asgi import Answer, Receive, Scope, Send
 from uptane.services.identity import IDENTITY, Identification, Identified, RevokedSerials
@@ -177,3 +182,34 @@ def test_what_a_front_cannot_know_is_judged_behind_it(house: House, front: Calla
         answer = ask(port, tls, get("/"))
         assert status_of(answer) == 403
         assert b"E-IDENTITY" in answer
+
+
+@pytest.mark.parametrize("begin", [caddy, nginx], ids=["caddy", "nginx"])
+def test_a_vehicle_gets_its_certificate_and_its_update_through_a_front(
+    begin: Callable[[House, int], AbstractContextManager[int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The servers are those of `uptane serve`, and the front is the only one who reaches them."""
+    fleet, image = str(tmp_path / "fleet"), tmp_path / "firmware.img"
+    assert main(["init", fleet, "--port", "0"]) == 0
+    monkeypatch.setenv("UPTANE_SERVERS", fleet)
+    monkeypatch.setenv("UPTANE_LISTEN__BEHIND_FRONT", "true")
+    monkeypatch.setenv("UPTANE_LISTEN__TRUSTED_FRONTS", '["127.0.0.1"]')
+    settings = load_settings(tmp_path / "fleet")
+    house = House(tmp_path / "house", authority=certificates_of(settings))
+    image.write_bytes(b"fresh firmware " * 100_000)
+    with listening("127.0.0.1", 0) as backend, ServerThread() as thread, ExitStack() as opened:
+        context = serving(settings, frozenset(System), backend)
+        server = thread.run(context.__aenter__())
+        opened.callback(lambda: thread.run(context.__aexit__(None, None, None)))
+        port = opened.enter_context(begin(house, backend.getsockname()[1]))
+        thread.serve(server)
+        opened.callback(lambda: thread.stop(server.port))
+        at = f"https://localhost:{port}"
+        assert main(["vehicle", "add", VIN, "--package", str(tmp_path / "car"), "--server", at]) == 0
+        device = opened.enter_context(open_device(load_device(tmp_path / "car")))
+        assert device.cycle().nothing_new
+        assert main(["image", "add", str(image), "--release", "2"]) == 0
+        assert main(["assignment", "set", VIN, f"{VIN}-primary", "firmware.img"]) == 0
+        assert device.cycle().installed is not None
+        assert device.cycle().nothing_new
+        assert device.primary.memory.state.installed.path == "firmware.img"

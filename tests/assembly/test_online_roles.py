@@ -13,13 +13,14 @@ from running_servers import new_servers
 
 from uptane.assembly import serving as serving_module
 from uptane.assembly.online_roles import CHECK_SECONDS, OnlineRoles
-from uptane.assembly.production import open_systems, utc_now
+from uptane.assembly.production import System, open_systems, utc_now
 from uptane.assembly.server_certificates import server_certificate
-from uptane.assembly.serving import System, certificates_of, serving
+from uptane.assembly.serving import certificates_of, serving
 from uptane.assembly.tls_server import listening
 from uptane.image_repository.renewal import Outlook, Renewal
 from uptane.image_repository.repository import ImageRepository
 from uptane.metadata.errors import ProvisioningError, StorageError
+from uptane.storage.sql.inventory import SqlInventory
 from uptane.transport.tls import client_tls
 from uptane.verification.own_metadata import verify_own_metadata
 
@@ -134,6 +135,63 @@ def test_after_a_long_stop_a_server_has_signed_again_before_it_answers(tmp_path:
                         own = await verify_own_metadata(systems.image_metadata, settings.profile)
                         assert own is not None and own.timestamp_version == version, which
                 assert own.expires == later + DAY
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_a_server_without_the_directors_root_key_says_at_its_start_who_has_to_sign(
+    tmp_path: Path, away: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = new_servers(tmp_path / "fleet")
+    if away:
+        (tmp_path / "fleet" / "keys" / "director-root").unlink()
+
+    async def story() -> None:
+        with listening("127.0.0.1", 0) as listener:
+            async with serving(settings, frozenset({System.DIRECTOR}), listener):
+                pass
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(story())
+    assert ("uptane root renew director" in caplog.text) == away
+
+
+def test_strangers_who_ask_whether_a_server_is_ready_ask_the_database_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, asked, answers = new_servers(tmp_path / "fleet"), list[bool](), SqlInventory.answers
+
+    async def counted(self: SqlInventory) -> bool:
+        asked.append(await answers(self))
+        return asked[-1]
+
+    monkeypatch.setattr(SqlInventory, "answers", counted)
+    monkeypatch.setattr("uptane.services.health.REMEMBERED_SECONDS", 3600.0)
+    tls = client_tls(authorities=certificates_of(settings) / "authority.pem")
+
+    async def story() -> None:
+        with listening("127.0.0.1", 0) as listener:
+            async with serving(settings, frozenset({System.DIRECTOR}), listener) as server:
+                await server.start()
+                for _ in range(5):
+                    answer = await asyncio.to_thread(ask, server.port, tls, get("/readyz", "Connection: close"))
+                    assert status_of(answer) == 200
+                await server.stop()
+        assert asked == [True]
+
+    asyncio.run(story())
+
+
+def test_a_database_that_has_lost_its_tables_does_not_answer(tmp_path: Path) -> None:
+    settings = new_servers(tmp_path / "fleet")
+
+    async def story() -> None:
+        async with open_systems(settings) as systems:
+            assert await systems.inventory.answers()
+            async with systems.engine.begin() as connection:
+                await connection.exec_driver_sql("ALTER TABLE vehicles RENAME TO others")
+            assert not await systems.inventory.answers()
 
     asyncio.run(story())
 

@@ -23,8 +23,9 @@ from uptane.assembly.device_package import (
     load_secondary,
 )
 from uptane.assembly.http_server import ServerThread
+from uptane.assembly.production import System
 from uptane.assembly.secondary_device import SecondaryDevice, open_secondary
-from uptane.assembly.serving import RevokedCertificates, System, serving
+from uptane.assembly.serving import RevokedCertificates, serving
 from uptane.assembly.settings import load_settings
 from uptane.assembly.tls_server import listening
 from uptane.cli.main import main

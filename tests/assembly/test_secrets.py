@@ -100,6 +100,8 @@ def test_no_program_writes_a_secret_and_nobody_else_can_read_its_files(tmp_path:
         'uptane_manifests_total{outcome="accepted"} 1.0',
         "uptane_certificates_issued_total 1.0",
         'uptane_timestamp_expiry_seconds{repository="image-repository"}',
+        'uptane_root_expiry_seconds{repository="image-repository"}',
+        'uptane_root_expiry_seconds{repository="director"}',
         "uptane_build_info{version=",
     ):
         assert figure in page, page

@@ -30,8 +30,8 @@ from running_servers import (
     watched,
 )
 
-from uptane.assembly.production import utc_now
-from uptane.assembly.serving import System, check_workers
+from uptane.assembly.production import System, utc_now
+from uptane.assembly.serving import check_workers
 from uptane.assembly.settings import Settings
 from uptane.assembly.tls_server import listening
 from uptane.assembly.workers import ATTEMPTS, Workers, WorkerTask

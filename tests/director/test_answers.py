@@ -9,15 +9,25 @@ from links import wait
 from signed import FRESH, PATH, custom
 from world import DIRECTOR, TCU, VIN, image
 
+from uptane.director.check_images import UNSAFE_NO_CATALOG
 from uptane.director.dependencies import read_dependencies
-from uptane.director.director import Answer
+from uptane.director.director import Answer, Director
 from uptane.formats.call_values import to_call
 from uptane.formats.profile import KINDS, Profile
-from uptane.metadata.errors import ImageNotListedError, ReplayedReportError, UnsatisfiableError
-from uptane.metadata.identifiers import EcuIdentifier
-from uptane.metadata.root import Role
+from uptane.metadata.errors import (
+    ImageNotListedError,
+    ProvisioningError,
+    ReplayedReportError,
+    StorageError,
+    UnsatisfiableError,
+)
+from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
+from uptane.metadata.root import Role, Root
 from uptane.metadata.targets import Targets
 from uptane.services.director_app import director_methods
+from uptane.signing.publish import Lifetimes, new_root
+from uptane.storage.memory import MemoryPublished
+from uptane.storage.memory_inventory import MemoryInventory
 
 BCU = EcuIdentifier("BCUdemocar")
 
@@ -113,6 +123,102 @@ def test_a_vehicle_that_was_away_for_months_comes_back_to_fresh_metadata(car: Ve
     wait(car.fleet.images.publish(car.fleet.now))
     car.cycle()
     assert versions(car) == before | {role: before[role] + 1 for role in before if role is not Role.ROOT}
+
+
+@pytest.mark.standard("STD-5.4.4.3-8")
+def test_a_vehicle_that_was_away_for_longer_than_its_root_lives_gets_the_next_one_with_its_manifest(
+    car: Vehicle,
+) -> None:
+    before = versions(car)
+    car.fleet.later(days=400)
+    wait(car.fleet.images.renew_expiring(car.fleet.now))
+    car.cycle()
+    assert versions(car)[Role.ROOT] == before[Role.ROOT] + 1
+    root = car.fleet.profile.format.decode(Root, car.fleet.file(DIRECTOR, Role.ROOT)).payload
+    assert {role: set(root.roles[role].key_ids) for role in Role} == {
+        role: {key.key.key_id for key in keys} for role, keys in car.fleet.director_keys.items()
+    }
+    assert root.expires == car.fleet.now + Lifetimes().root
+    car.cycle()
+    assert versions(car)[Role.ROOT] == before[Role.ROOT] + 1, "once is enough"
+
+
+def test_a_root_that_whoever_writes_to_the_store_has_made_is_not_signed_again_with_the_genuine_key(
+    car: Vehicle,
+) -> None:
+    thief, genuine = car.fleet.new_key(), car.fleet.director_keys[Role.ROOT][0].key.key_id
+    his = Director(
+        profile=car.fleet.profile,
+        inventory=MemoryInventory(),
+        metadata=lambda vin: car.fleet.metadata[vin],
+        root=new_root({role: [*keys, thief] for role, keys in car.fleet.director_keys.items()}),
+        catalog=UNSAFE_NO_CATALOG,
+    )
+    his.add_signers([thief])
+    car.fleet.metadata[VIN]._files = {}
+    wait(his.add_new_vehicle(VIN, car.fleet.now))
+    car.fleet.restart_director()
+    car.fleet.later(days=300)
+    wait(car.fleet.images.renew_expiring(car.fleet.now))
+    car.cycle()
+    assert versions(car)[Role.ROOT] == 1
+    with pytest.raises(StorageError, match="its keys have not signed"):
+        wait(car.fleet.director.renew_root(VIN, car.fleet.now))
+    for name, raw in car.fleet.published(VIN).items():
+        if "root." in name:
+            signatures = car.fleet.profile.format.decode(Root, raw).signatures
+            assert genuine not in {signature.key_id for signature in signatures}, name
+
+
+def test_a_renewed_root_that_a_backup_does_not_have_is_signed_anew_and_the_vehicle_takes_the_one_after_it(
+    car: Vehicle,
+) -> None:
+    backup = car.fleet.published(VIN)
+    car.fleet.later(days=300)
+    wait(car.fleet.images.renew_expiring(car.fleet.now))
+    car.cycle()
+    lost = car.fleet.file(DIRECTOR, Role.ROOT)
+    assert versions(car)[Role.ROOT] == 2
+    car.fleet.metadata[VIN]._files = dict(backup)
+    car.fleet.restart_director()
+    car.fleet.later(hours=1)
+    wait(car.fleet.director.leave_out_versions(VIN, 100, car.fleet.now))
+    car.cycle()
+    assert versions(car)[Role.ROOT] == 2 and car.fleet.file(DIRECTOR, Role.ROOT) != lost
+    car.fleet.later(days=364)
+    wait(car.fleet.images.renew_expiring(car.fleet.now))
+    car.cycle()
+    assert versions(car)[Role.ROOT] == 3
+
+
+def test_where_the_root_key_is_kept_elsewhere_vehicles_are_answered_and_none_can_be_added(car: Vehicle) -> None:
+    root_keys = car.fleet.director_keys.pop(Role.ROOT)
+    director = car.fleet.director = Director(
+        profile=car.fleet.profile,
+        inventory=car.fleet.inventory,
+        metadata=lambda vin: car.fleet.metadata.setdefault(vin, MemoryPublished()),
+        root=None,
+        **car.fleet.director_rules,
+    )
+    director.add_signers(key for keys in car.fleet.director_keys.values() for key in keys)
+    before = versions(car)
+    car.fleet.later(days=300)
+    wait(car.fleet.images.renew_expiring(car.fleet.now))
+    assign(car, PATH, FRESH)
+    car.cycle()
+    assert car.running() == FRESH and versions(car)[Role.ROOT] == before[Role.ROOT]
+    new = VehicleIdentifier("new")
+    with pytest.raises(ProvisioningError, match="Root key of the Director is kept elsewhere"):
+        wait(director.add_new_vehicle(new, car.fleet.now))
+    with pytest.raises(ProvisioningError, match="Root key of the Director is kept elsewhere"):
+        wait(director.change_timeserver_keys([car.fleet.time_key.key], car.fleet.now))
+    assert new not in wait(director.vehicles())
+    with pytest.raises(ProvisioningError, match="keys needed to sign root"):
+        wait(director.renew_root(VIN, car.fleet.now))
+    director.add_signers(root_keys)
+    wait(director.renew_root(VIN, car.fleet.now))
+    car.cycle()
+    assert versions(car)[Role.ROOT] == before[Role.ROOT] + 1 and car.running() == FRESH
 
 
 def test_targets_are_signed_again_before_they_expire_by_an_ordinary_publication_too(car: Vehicle) -> None:

@@ -19,9 +19,11 @@ from uptane.image_repository.renewal import Renewal
 from uptane.image_repository.repository import DEFAULT_LIFETIMES, ImageRepository
 from uptane.metadata.errors import ExpiredMetadataError, ProvisioningError, StorageError, UptaneError
 from uptane.metadata.identifiers import ImagePath, RoleName
-from uptane.metadata.root import Role
+from uptane.metadata.root import Role, Root
+from uptane.metadata.targets import Targets
 from uptane.signing.ports import MetadataStore
 from uptane.signing.publish import new_root
+from uptane.signing.signer import KeySigner
 from uptane.storage.folders import ImageFolder, PublishedFolder
 from uptane.storage.image_catalog import VerifiedImageCatalog
 from uptane.storage.incoming import turn
@@ -101,11 +103,85 @@ def test_after_a_long_stop_what_has_expired_is_signed_again_and_clients_believe_
     asked_by_a_client(fleet, now)
 
 
+def without_root_key(fleet: Fleet) -> ImageRepository:
+    """The Image repository of servers on which the Root key is not."""
+    online = ImageRepository(profile=fleet.profile, metadata=fleet.image_metadata, images=MemoryImages())
+    online.add_signers(key for role, keys in fleet.image_keys.items() if role is not Role.ROOT for key in keys)
+    return online
+
+
 def test_a_root_is_left_to_those_who_keep_its_keys_and_told_in_time(fleet: Fleet) -> None:
     now, root = NOW + LIFE[Role.ROOT] * 2 / 3 + SECOND, fleet.file("imagerepo", "root")
-    renewal = wait(fleet.images.renew_expiring(now))
+    renewal = wait(without_root_key(fleet).renew_expiring(now))
     assert renewal.outlook.elsewhere == {"root": NOW + LIFE[Role.ROOT]}
     assert "root" not in renewal.renewed and fleet.file("imagerepo", "root") == root
+
+
+def test_a_root_whose_key_is_here_is_signed_again_with_the_same_keys_before_it_expires(fleet: Fleet) -> None:
+    before, moment = versions(fleet), NOW + LIFE[Role.ROOT] * 2 / 3
+    assert "root" not in wait(fleet.images.renew_expiring(moment)).renewed
+    renewal = wait(fleet.images.renew_expiring(moment + SECOND))
+    assert renewal.renewed == {"root"} and renewal.outlook.elsewhere == {}
+    assert risen(before, versions(fleet))["root"] == 1
+    published = wait(fleet.images.published()).root.payload
+    assert published.expires == moment + SECOND + LIFE[Role.ROOT]
+    assert {role: set(published.roles[role].key_ids) for role in Role} == {
+        role: {key.key.key_id for key in keys} for role, keys in fleet.image_keys.items()
+    }
+
+
+@pytest.mark.standard("STD-5.4.4.3-8")
+def test_a_client_that_was_away_for_longer_than_a_root_lives_follows_the_renewed_ones(fleet: Fleet) -> None:
+    now = NOW + LIFE[Role.ROOT] + DAY
+    wait(without_root_key(fleet).renew_expiring(now))
+    with pytest.raises(ExpiredMetadataError):
+        asked_by_a_client(fleet, now)
+    wait(fleet.images.renew_expiring(now))
+    asked_by_a_client(fleet, now)
+    wait(fleet.images.renew_expiring(now + LIFE[Role.ROOT]))
+    asked_by_a_client(fleet, now + LIFE[Role.ROOT])
+
+
+def forged(fleet: Fleet) -> KeySigner:
+    """Whoever can write to the store, without a key, puts a history of his own there that names the genuine keys."""
+    thief = fleet.new_key()
+    store = MemoryPublished()
+    his = ImageRepository(profile=fleet.profile, metadata=store, images=MemoryImages())
+    his.add_signers([thief])
+    his.stage_root(new_root({role: [*fleet.image_keys[role], thief] for role in Role}))
+    wait(his.add_image(ImagePath("evil.img"), b"evil"))
+    wait(his.publish(NOW))
+    fleet.image_metadata._files = dict(store._files)
+    return thief
+
+
+@pytest.mark.parametrize("wanted", [frozenset(), frozenset({Role.ROOT, Role.TARGETS})], ids=["in time", "asked for"])
+def test_a_key_signs_again_only_what_it_has_signed_so_that_nobody_gets_his_own_key_into_a_genuine_root(
+    fleet: Fleet, wanted: frozenset[str]
+) -> None:
+    genuine, now = {key.key.key_id for keys in fleet.image_keys.values() for key in keys}, NOW + 300 * DAY
+    forged(fleet)
+    if wanted:
+        with pytest.raises(StorageError, match="its keys have not signed"):
+            wait(fleet.images.renew_expiring(now, wanted))
+    else:
+        outlook = wait(fleet.images.renew_expiring(now)).outlook
+        assert set(outlook.elsewhere) == {"root", "targets"} and not outlook.due
+    decode = fleet.profile.format.decode
+    for name, raw in fleet.published().items():
+        for role, kind in ((Role.ROOT, Root), (Role.TARGETS, Targets)):
+            if f"{role}." in name:
+                signatures = decode(kind, raw).signatures  # type: ignore[type-var]
+                assert not genuine & {signature.key_id for signature in signatures}, name
+
+
+def test_somebody_with_the_root_key_renews_it_at_any_time_and_nobody_else_can(fleet: Fleet) -> None:
+    before, published = versions(fleet), fleet.published()
+    with pytest.raises(ProvisioningError, match="keys needed to sign root"):
+        wait(without_root_key(fleet).renew_expiring(NOW, frozenset({Role.ROOT})))
+    assert fleet.published() == published
+    assert wait(fleet.images.renew_expiring(NOW, frozenset({Role.ROOT}))).renewed == {"root"}
+    assert risen(before, versions(fleet)) == {"root": 1, "timestamp": 1, "snapshot": 1}
 
 
 def test_a_role_whose_key_is_kept_elsewhere_is_told_and_hinders_nobody(fleet: Fleet) -> None:

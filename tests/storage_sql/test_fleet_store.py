@@ -15,11 +15,13 @@ from sqlalchemy import make_url
 
 from uptane.director.ports import Changes, Publication, VehicleRecord
 from uptane.metadata.errors import StorageError
-from uptane.metadata.identifiers import EcuIdentifier
+from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
+from uptane.storage.sql.enrolment import SqlEnrolment
 from uptane.storage.sql.fleet import SqlFleet
 from uptane.storage.sql.inventory import SqlInventory, open_inventory
 from uptane.storage.sql.metadata import SqlPublished
 from uptane.storage.sql.postgresql_fleet import PostgresqlFleet
+from uptane.storage.sql.roots import roots_in_service
 
 Story = Callable[[SqlFleet, SqlInventory], Coroutine[Any, Any, None]]
 NAMES = ("1.a.der", "2.a.der", "a.der", "b.der")
@@ -185,5 +187,28 @@ def test_a_publication_that_builds_on_what_somebody_has_replaced_is_refused(tell
         assert await other.read("a.der") == b"one" and await other.read("1.a.der") is None
         await other.publish([], {"a.der": b"other"})
         await one.publish([], {"a.der": b"one, which has read nothing since"})
+
+    tell(story)
+
+
+@pytest.mark.parametrize("page", [1, 2, 1000])
+def test_the_roots_of_all_vehicles_in_service_are_read_a_page_at_a_time_with_nothing_open_meanwhile(
+    tell: Callable[..., None], page: int
+) -> None:
+    async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
+        bus, scrapped = VehicleIdentifier("Zürich bus"), VehicleIdentifier("scrapped")
+        async with inventory.transaction() as transaction:
+            for vehicle in (bus, scrapped):
+                await transaction.add_vehicle(VehicleRecord(vehicle=vehicle))
+        for vehicle in (CAR, bus, scrapped):
+            files = {"root.der": b"root of %s" % vehicle.encode(), "timestamp.der": b"another"}
+            await SqlPublished(inventory.engine, vehicle).publish([("1.root.der", b"old")], files)
+        await SqlEnrolment(inventory.engine).retire(scrapped, NOW)
+        found = {}
+        async for vehicle, raw in roots_in_service(inventory.engine, "root.der", page):
+            found[vehicle] = raw
+            await SqlPublished(inventory.engine, vehicle).publish([], {"timestamp.der": b"new"})
+        assert found == {bus: "root of Zürich bus".encode(), CAR: b"root of %s" % CAR.encode(), TRUCK: None}
+        assert list(found) == sorted(found)
 
     tell(story)

@@ -16,8 +16,8 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from uptane.assembly.fleet import add_image, add_vehicle
 from uptane.assembly.http_server import ServerThread
-from uptane.assembly.production import Systems, initialise, open_systems, utc_now
-from uptane.assembly.serving import FirstContacts, System, application, certificates_of, serving
+from uptane.assembly.production import System, Systems, initialise, open_systems, utc_now
+from uptane.assembly.serving import FirstContacts, application, certificates_of, serving
 from uptane.assembly.settings import Settings, load_settings, write_settings
 from uptane.assembly.tls_server import listening
 from uptane.metadata.identifiers import VehicleIdentifier

@@ -7,12 +7,11 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from tempfile import TemporaryDirectory
 
-from uptane.assembly.production import IMAGE_REPOSITORY, Systems
-from uptane.assembly.settings import Settings
+from uptane.assembly.production import DIRECTOR, IMAGE_REPOSITORY, Systems
 from uptane.assembly.tls_server import TlsServer, listening
+from uptane.formats.profile import KINDS
 from uptane.metadata.errors import UptaneError
 from uptane.metadata.root import Role
-from uptane.metadata.timestamp import Timestamp
 from uptane.services.device_api import DeviceApi
 from uptane.services.health import health_routes
 from uptane.services.metrics import MULTIPROCESS
@@ -20,12 +19,16 @@ from uptane.services.metrics_page import metrics_routes
 
 
 @contextmanager
-def admin_listening(settings: Settings) -> Iterator[socket.socket | None]:
-    """The socket for operators, where the settings name one. Raises UptaneError where its port is in use."""
-    if not settings.listen.admin:
+def loopback_listening(address: str) -> Iterator[socket.socket | None]:
+    """The socket of an address of the settings, such as `127.0.0.1:9100`; None where it is empty.
+
+    Raises:
+        UptaneError: its port is in use.
+    """
+    if not address:
         yield None
         return
-    host, _, port = settings.listen.admin.rpartition(":")
+    host, _, port = address.rpartition(":")
     with listening(host.strip("[]"), int(port)) as listener:
         yield listener
 
@@ -46,13 +49,20 @@ async def figures(
         yield
         return
 
-    async def expiries() -> Mapping[str, datetime]:
-        profile = systems.settings.profile
-        try:
-            raw = await systems.image_metadata.read(profile.metadata_name(Role.TIMESTAMP)) if publishes else None
-        except UptaneError:
-            raw = None  # the figure of the last time stays
-        return {} if raw is None else {IMAGE_REPOSITORY: profile.format.decode(Timestamp, raw).payload.expires}
+    async def expiries() -> Mapping[tuple[Role, str], datetime]:
+        profile, found = systems.settings.profile, dict[tuple[Role, str], datetime]()
+        first = systems.cache.first_root_expiry()
+        if first is not None:
+            found[Role.ROOT, DIRECTOR] = first
+        for role in (Role.ROOT, Role.TIMESTAMP) if publishes else ():
+            try:
+                raw = await systems.image_metadata.read(profile.metadata_name(role))
+            except UptaneError:
+                continue  # the figure of the last time stays
+            if raw is not None:
+                payload = profile.format.decode(KINDS[role], raw).payload  # type: ignore[type-var]
+                found[role, IMAGE_REPOSITORY] = payload.expires
+        return found
 
     server = TlsServer(DeviceApi([*health_routes(ready), *metrics_routes(expiries)]), listener, tls=None)
     await server.start()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from uptane.assembly.production import open_systems, utc_now
+from uptane.assembly.production import System, open_systems, utc_now
 from uptane.assembly.serving import alone
 from uptane.assembly.settings import Settings
 from uptane.metadata.errors import UptaneError
@@ -35,7 +35,7 @@ async def settle_restored(settings: Settings, skipped: int) -> dict[str, Any]:
     """
     failures: list[UptaneError] = []
     with alone(settings):
-        async with open_systems(settings) as systems:
+        async with open_systems(settings, frozenset({System.DIRECTOR, System.IMAGE_REPOSITORY})) as systems:
             await SqlEnrolment(systems.engine).forget_tokens()
             await systems.image_repository.renew()
             await systems.image_repository.publish(utc_now(), skipped=skipped)

@@ -9,6 +9,7 @@ from uptane.assembly.device_door import Registrations, known_in_the_factory, ope
 from uptane.assembly.device_package import DIRECTOR, IMAGE_REPOSITORY, DeviceSettings
 from uptane.assembly.made_ecus import disk_and_key, provision_from_factory
 from uptane.assembly.vehicle import DEFAULT_LIMITS, new_nonce
+from uptane.metadata.errors import UnknownEcuError, UptaneError
 from uptane.storage.tls_credentials import VehicleCredentials
 from uptane.transport.device_api import (
     DeviceApiClient,
@@ -31,7 +32,7 @@ class Device:
 
     Args:
         primary: made from its memory.
-        registrations: of its Secondaries with the Director.
+        registrations: of its ECUs with the Director.
         port: of the door, 0 for a vehicle without Secondaries.
     """
 
@@ -40,9 +41,17 @@ class Device:
     port: int
 
     def cycle(self) -> CycleResult:
-        """Tells the Director of new Secondaries, and runs an update cycle; errors as `Primary.update_cycle`."""
+        """Tells the Director of new Secondaries, and runs an update cycle; errors as `Primary.update_cycle`.
+
+        A Director that does not know the Primary is told of all ECUs again in the next cycle.
+        """
         self.registrations.tell()
-        return self.primary.update_cycle()
+        try:
+            return self.primary.update_cycle()
+        except UptaneError as error:
+            if error.facts.get("code") == UnknownEcuError.code:
+                self.registrations.forget()
+            raise
 
 
 @contextmanager
@@ -98,7 +107,7 @@ def open_device(
         for ecu, raw in known_in_the_factory(settings).items():
             primary.secondaries.register_new_secondary(ecu, raw)
         with open_door(primary, settings) as port:
-            yield Device(primary, Registrations(primary, settings, director, warn), port)
+            yield Device(primary, Registrations(primary, signer.key, settings, director, warn), port)
 
 
 def _credentials(settings: DeviceSettings) -> Path:

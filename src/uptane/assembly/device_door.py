@@ -7,6 +7,7 @@ from uptane.assembly.device_package import DeviceSettings, Door
 from uptane.assembly.http_server import ServerThread
 from uptane.metadata.errors import FormatError, RetiredVehicleError, UnknownEcuError, UnreachableError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier
+from uptane.metadata.keys import PublicKey
 from uptane.services.arguments import text
 from uptane.services.asgi import host_names
 from uptane.services.primary_app import MAX_REQUEST_BYTES, primary_methods
@@ -55,23 +56,33 @@ def _named_alone(register: Callable[..., object], settings: DeviceSettings) -> C
 
 
 class Registrations:
-    """What the Director has been told of the Secondaries that came to the door.
+    """What the Director has been told of the Primary, when it was made, and of the Secondaries that came to the door.
 
     Args:
-        primary: their Primary.
+        primary, key: the Primary, and its key.
         settings: of it.
         director: who is told.
         warn: is told of a refusal.
     """
 
     def __init__(
-        self, primary: Primary, settings: DeviceSettings, director: DirectorOfDeviceApi, warn: Callable[[str], None]
+        self,
+        primary: Primary,
+        key: PublicKey,
+        settings: DeviceSettings,
+        director: DirectorOfDeviceApi,
+        warn: Callable[[str], None],
     ) -> None:
         self._primary = primary
+        self._key = key
         self._settings = settings
         self._director = director
         self._warn = warn
-        self._told: set[EcuIdentifier] = set()
+        self._told = {settings.ecu}
+
+    def forget(self) -> None:
+        """The Director does not know what it was told: after an older backup, everybody has to register again."""
+        self._told.clear()
 
     def tell(self) -> None:
         """Registers the new ones with the Director; what it refuses is tried again, and keeps nobody else back.
@@ -79,16 +90,17 @@ class Registrations:
         Raises:
             UnreachableError, RetiredVehicleError: the Director does not answer, or does not know this vehicle any more.
         """
-        for ecu, key in self._primary.secondaries.keys().items():
+        hardware_ids = {**self._settings.secondaries, self._settings.ecu: self._settings.hardware_id}
+        for ecu, key in ({self._settings.ecu: self._key} | dict(self._primary.secondaries.keys())).items():
             if ecu in self._told:
                 continue
-            hardware = self._settings.secondaries.get(ecu)
+            hardware = hardware_ids.get(ecu)
             try:
                 self._director.register_ecus(self._settings.ecu, {ecu: (key, hardware)})
             except (UnreachableError, RetiredVehicleError):
                 raise
             except UptaneError as error:
-                self._warn(f"Secondary {ecu} is not registered with the Director: {error}")
+                self._warn(f"ECU {ecu} is not registered with the Director: {error}")
             else:
                 self._told.add(ecu)
 

@@ -35,6 +35,7 @@ class EcuSettings:
         vehicle, ecu, hardware_id: who it is.
         profile: the metadata format.
         verification: how it verifies; a Primary always does all of it.
+        encrypted_images: whether it makes a key to decrypt images with when it is made.
     """
 
     folder: Path
@@ -43,6 +44,7 @@ class EcuSettings:
     hardware_id: HardwareIdentifier | None
     profile: Profile
     verification: VerificationKind = VerificationKind.FULL
+    encrypted_images: bool = False
 
     @property
     def factory(self) -> Path:
@@ -156,6 +158,7 @@ def load_device(folder: Path) -> DeviceSettings:
         profile=_profile(values),
         secondaries={EcuIdentifier(each.take("ecu", str)): each.hardware() for each in secondaries},
         door=None if door is None else _door(door),
+        encrypted_images=values.take("encrypted_images", bool, False),
     )
     for each in (*secondaries, values):
         each.nothing_else()
@@ -184,6 +187,7 @@ def load_secondary(folder: Path) -> SecondarySettings:
         profile=_profile(values),
         verification=VerificationKind(verification),
         poll_seconds=seconds,
+        encrypted_images=values.take("encrypted_images", bool, False),
     )
     values.nothing_else()
     return found
@@ -262,6 +266,7 @@ def _identity(settings: EcuSettings) -> list[str]:
         f"ecu = {_text(settings.ecu)}",
         *_hardware(settings.hardware_id),
         f"format = {_text(settings.profile.name)}",
+        *(["encrypted_images = true"] if settings.encrypted_images else []),
     ]
 
 

@@ -6,17 +6,19 @@ import shutil
 import stat
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from sqlalchemy import insert, select
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from uptane.assembly.production import DIRECTOR, IMAGE_REPOSITORY, TIMESERVER_KEY, storage_of, utc_now
+from uptane.assembly.production import TIMESERVER_KEY, System, is_elsewhere, public_key, storage_of, utc_now
+from uptane.assembly.roots import stored_root
 from uptane.assembly.settings import FILE_NAME, Settings, load_settings
+from uptane.assembly.unsafe_door import warning
 from uptane.formats.profile import PayloadT
-from uptane.metadata.errors import ProvisioningError, StorageError, UptaneError
+from uptane.metadata.errors import ProvisioningError, SettingsError, StorageError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import Role, Root
@@ -29,6 +31,7 @@ from uptane.storage.places import FolderPlace
 from uptane.storage.sql.engine import database_name, open_engine, require_existing, storage_errors
 from uptane.storage.sql.metadata import SqlPublished
 from uptane.storage.sql.revision import check_schema
+from uptane.storage.sql.roots import roots_in_service
 from uptane.storage.sql.schema import REVISION, vehicles
 from uptane.verification.own_metadata import OwnMetadata, Reader, verify_own_metadata
 
@@ -45,7 +48,9 @@ MARGINS: Mapping[str, timedelta] = {
 """How long before its expiry something has to be renewed: as long as somebody may be away, or servers take to sign."""
 
 VEHICLES_LOOKED_AT = 20
-"""A look at the metadata of every vehicle of a large fleet would take longer than anybody waits."""
+"""To verify all metadata of every vehicle of a large fleet would take longer than anybody waits."""
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 CLOCK_TOLERANCE = timedelta(minutes=1)
 
@@ -80,31 +85,37 @@ class Surroundings:
     free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
 
 
-async def examine(folder: Path, machine: Surroundings | None = None) -> list[Finding]:
+async def examine(
+    folder: Path, machine: Surroundings | None = None, which: frozenset[System] = frozenset(System)
+) -> list[Finding]:
     """Looks at everything that servers need; changes nothing, but for a probe of object storage that it removes.
 
     Args:
         folder: with `uptane.toml`, or that file.
         machine: its clock and disk.
+        which: the systems that run on this machine; the keys of others need not be here, and are not looked at.
     """
     try:
         settings = load_settings(folder)
     except UptaneError as error:
         return [_bad("settings", error)]
-    ward = _Ward(settings, machine or Surroundings())
-    checks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
-        ("settings", ward.settings_file),
-        ("database", ward.database),
-        ("storage", ward.storage),
-        ("keys", ward.keys),
-        ("Image repository", ward.image_repository),
-        ("Director", ward.director),
-        ("certificates", ward.certificates),
-        ("clock", ward.clock),
-        ("disk", ward.disk),
+    ward = _Ward(settings, machine or Surroundings(), which)
+    everybody, publishers = frozenset(System), frozenset({System.DIRECTOR, System.IMAGE_REPOSITORY})
+    checks: list[tuple[str, Callable[[], Awaitable[str]], frozenset[System]]] = [
+        ("settings", ward.settings_file, everybody),
+        ("database", ward.database, everybody),
+        ("storage", ward.storage, publishers),
+        ("keys", ward.keys, everybody),
+        ("Image repository", ward.image_repository, publishers),
+        ("Director", ward.director, frozenset({System.DIRECTOR})),
+        ("certificates", ward.certificates, everybody),
+        ("clock", ward.clock, publishers),
+        ("disk", ward.disk, everybody),
     ]
     findings = []
-    for name, check in checks:
+    for name, check, concerned in checks:
+        if not which & concerned:
+            continue
         try:
             findings.append(Finding(check=name, well=True, said=await check()))
         except UptaneError as error:
@@ -122,8 +133,9 @@ def _bad(check: str, error: UptaneError) -> Finding:
 class _Ward:
     """The checks; each gives what is well, and raises what is not."""
 
-    def __init__(self, settings: Settings, machine: Surroundings) -> None:
+    def __init__(self, settings: Settings, machine: Surroundings, which: frozenset[System]) -> None:
         self._settings = settings
+        self._which = which
         self._profile = settings.profile
         self._machine = machine
 
@@ -131,6 +143,12 @@ class _Ward:
         file = self._settings.folder / FILE_NAME
         if file.is_file():
             _require_private(file)
+        if self._settings.listen.unsafe_xmlrpc:
+            raise SettingsError(
+                warning(self._settings.listen.unsafe_xmlrpc),
+                next_step="Take unsafe_xmlrpc out of [listen] wherever vehicles depend on these servers.",
+                field="listen.unsafe_xmlrpc",
+            )
         return f"{self._settings.folder}, format {self._settings.format}"
 
     async def database(self) -> str:
@@ -161,51 +179,84 @@ class _Ward:
         return f"{place.root} can be written to"
 
     async def keys(self) -> str:
-        for system in (DIRECTOR, IMAGE_REPOSITORY):
+        systems = [system for system in (System.DIRECTOR, System.IMAGE_REPOSITORY) if system in self._which]
+        for system in systems:
             self._keys_of(system)
-        self._public(TIMESERVER_KEY)
-        return f"all in {self._folder_of_keys}, readable for their owner only"
+        if System.TIMESERVER in self._which:
+            self._public(TIMESERVER_KEY)
+        elif System.DIRECTOR in self._which:
+            public_key(self._settings, TIMESERVER_KEY)  # new vehicles are told of it
+        strange = sorted(system for system in System if system not in self._which and self._has_private(system))
+        if strange:
+            raise ProvisioningError(
+                f"private keys of {' and '.join(strange)} are in {self._folder_of_keys}, where it does not run",
+                next_step="Move them to the machine where it runs; leave their .pub files.",
+            )
+        away = [f"{system}-{role}" for system in systems for role in Role if self._is_elsewhere(system, role)]
+        but = f" but {', '.join(away)}, which servers can do without," if away else ""
+        return f"all{but} in {self._folder_of_keys}, readable for their owner only"
 
     async def image_repository(self) -> str:
         store = storage_of(self._settings).metadata("metadata")
         own = await self._verified(store, None)
-        self._require_keys_of_root(IMAGE_REPOSITORY, own.root.payload)
+        if System.IMAGE_REPOSITORY in self._which:
+            self._require_keys_of_root(System.IMAGE_REPOSITORY, own.root.payload)
         timestamp = await self._read(store, Timestamp, Role.TIMESTAMP)
         snapshot = await self._read(store, Snapshot, Role.SNAPSHOT)
         ends = [("Root", "Root", own.root.payload.expires)]
         ends += [(f"Targets role {name}", "Targets", each.payload.expires) for name, each in own.targets.items()]
         ends += [("Snapshot", "Snapshot", snapshot.expires), ("Timestamp", "Timestamp", timestamp.expires)]
         for what, kind, expires in ends:
-            self._require_time_left(f"{what} of the Image repository", kind, expires, _renewal(kind))
+            remedy = self._renewal_of_root(System.IMAGE_REPOSITORY) if kind == "Root" else _renewal(kind)
+            self._require_time_left(f"{what} of the Image repository", kind, expires, remedy)
         first, _, when = min(ends, key=lambda end: end[2])
-        return f"verified, and signed with these keys; {first} expires first, on {when:%Y-%m-%d at %H:%M}"
+        signed = ", and signed with these keys" if System.IMAGE_REPOSITORY in self._which else ""
+        return f"verified{signed}; {first} expires first, on {when:%Y-%m-%d at %H:%M}"
 
     async def director(self) -> str:
         async def look(engine: AsyncEngine) -> str:
             await check_schema(engine)
-            with storage_errors(database_name(engine)):
-                async with engine.connect() as connection:
-                    query = select(vehicles.c.vehicle).order_by(vehicles.c.vehicle).limit(VEHICLES_LOOKED_AT)
-                    names = (await connection.execute(query)).scalars().all()
-            for name in names:
-                vehicle = VehicleIdentifier(name)
-                own = await self._verified(SqlPublished(engine, vehicle), vehicle)
-                self._require_keys_of_root(DIRECTOR, own.root.payload)
-                # Snapshot and Timestamp of a vehicle are signed when it reports, and expire while it is parked.
-                self._require_time_left(f"Root of vehicle {name}", "Root", own.root.payload.expires, _renewal("Root"))
-            return f"the metadata of the first {len(names)} vehicles is verified, and signed with these keys"
+            key = (
+                None
+                if self._is_elsewhere(System.DIRECTOR, Role.ROOT)
+                else self._public(f"{System.DIRECTOR}-{Role.ROOT}")
+            )
+            count = soon = 0
+            margin, first, first_soon = MARGINS["Root"], _NEVER, (_NEVER, "")
+            async for vehicle, raw in roots_in_service(engine, self._profile.metadata_name(Role.ROOT)):
+                if count < VEHICLES_LOOKED_AT or raw is None:
+                    root = (await self._verified(SqlPublished(engine, vehicle), vehicle)).root.payload
+                    self._require_keys_of_root(System.DIRECTOR, root)
+                else:
+                    root = stored_root(self._profile, vehicle, raw)
+                count, first = count + 1, min(first, root.expires)
+                # What has its key here is signed when the vehicle reports, and may expire while it is parked.
+                signed_here = key is not None and key.key_id in root.roles[Role.ROOT].key_ids
+                if not signed_here and root.expires - self._machine.now() < margin:
+                    soon, first_soon = soon + 1, min(first_soon, (root.expires, vehicle))
+            if soon:
+                raise UptaneError(
+                    f"{soon} of {count} Roots of vehicles expire within {margin.days} days or have expired, the first, "
+                    f"of vehicle {first_soon[1]}, on {first_soon[0]:%Y-%m-%d at %H:%M} UTC, and their key is not here",
+                    next_step=self._renewal_of_root(System.DIRECTOR),
+                )
+            verified = min(count, VEHICLES_LOOKED_AT)
+            said = f"the metadata of the first {verified} vehicles is verified, and signed with these keys"
+            return f"{said}; of all {count}, the first Root expires on {first:%Y-%m-%d}" if count else said
 
         return await self._on_database(look)
 
     async def certificates(self) -> str:
         folder = self._settings.place(self._settings.certificates.folder)
-        _require_private(folder / AUTHORITY)
         authority = _certificate(folder / (AUTHORITY + CERTIFICATE))
-        if load_private_key(folder / AUTHORITY).public_key() != authority.public_key():
-            raise StorageError(
-                f"{AUTHORITY + CERTIFICATE} in {folder} is not the certificate of the key beside it",
-                next_step="Restore the folder from a backup.",
-            )
+        issues = System.DIRECTOR in self._which or (folder / AUTHORITY).exists()
+        if issues:
+            _require_private(folder / AUTHORITY)
+            if load_private_key(folder / AUTHORITY).public_key() != authority.public_key():
+                raise StorageError(
+                    f"{AUTHORITY + CERTIFICATE} in {folder} is not the certificate of the key beside it",
+                    next_step="Restore the folder from a backup.",
+                )
         lifetime = timedelta(days=self._settings.certificates.vehicle_days)
         self._require_left(
             "the authority's certificate",
@@ -213,11 +264,14 @@ class _Ward:
             lifetime,
             "Make a new authority, and bring its certificate to the vehicles.",
         )
-        if not (folder / (SERVER + CERTIFICATE)).exists():
+        if not (folder / (SERVER + CERTIFICATE)).exists() and self._settings.listen.behind_front:
+            return "the authority is in order; a front has the server's certificate"
+        if not (folder / (SERVER + CERTIFICATE)).exists() and issues:
             return "the authority is in order; the server's certificate is made at the first start"
         _require_private(folder / SERVER)
         server = _certificate(folder / (SERVER + CERTIFICATE)).not_valid_after_utc
-        self._require_time_left("the server's certificate", "certificate", server, "Start the servers anew.")
+        remedy = "Start the servers anew." if issues else "Bring a new one from the machine that has the authority."
+        self._require_time_left("the server's certificate", "certificate", server, remedy)
         return f"authority and server are in order; that of the server is valid until {server:%Y-%m-%d}"
 
     async def clock(self) -> str:
@@ -259,10 +313,23 @@ class _Ward:
         _require_private(file)
         return PublicKey.of(load_private_key(file).public_key(), self._profile.format.key_id_rule)
 
-    def _keys_of(self, system: str) -> Mapping[Role, PublicKey]:
-        return {role: self._public(f"{system}-{role}") for role in Role}
+    def _keys_of(self, system: System) -> Mapping[Role, PublicKey]:
+        here = (role for role in Role if not self._is_elsewhere(system, role))
+        return {role: self._public(f"{system}-{role}") for role in here}
 
-    def _require_keys_of_root(self, system: str, root: Root) -> None:
+    def _is_elsewhere(self, system: System, role: Role) -> bool:
+        return is_elsewhere(self._settings, system, role)
+
+    def _renewal_of_root(self, system: System) -> str:
+        if system is System.DIRECTOR or self._is_elsewhere(system, Role.ROOT):
+            return f"Run: uptane root renew {system} --key FILE, where FILE is its Root key."
+        return "See that a server runs, which has its key and signs it again."
+
+    def _has_private(self, system: System) -> bool:
+        names = [TIMESERVER_KEY] if system is System.TIMESERVER else [f"{system}-{role}" for role in Role]
+        return any((self._folder_of_keys / name).exists() for name in names)
+
+    def _require_keys_of_root(self, system: System, root: Root) -> None:
         for role, key in self._keys_of(system).items():
             if key.key_id not in root.roles[role].key_ids:
                 raise ProvisioningError(
@@ -325,4 +392,4 @@ def _certificate(file: Path) -> x509.Certificate:
 def _renewal(kind: str) -> str:
     if kind in ("Snapshot", "Timestamp"):
         return "Publish: see that a server runs, or add an image."
-    return f"Sign {kind} again."
+    return f"Sign {kind} again, where its key is; servers that have it do so."

@@ -1,24 +1,46 @@
 """The server's side of a vehicle's factory: what is published now, as the files of a new vehicle."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from uptane.assembly.device_package import DIRECTOR, IMAGE_REPOSITORY, DeviceSettings, SecondarySettings
 from uptane.assembly.production import Systems
 from uptane.metadata.errors import ProvisioningError
 from uptane.metadata.identifiers import RepositoryName
+from uptane.metadata.keys import PublicKey
 from uptane.metadata.repository_map import MappedRepository, RepositoryKind, RepositoryMap
 from uptane.metadata.root import Role
+from uptane.storage.certificate_authority import authority_certificate
 from uptane.vehicle.memory import VerificationKind
 
 FACTORY_IMAGE = b"the image that this ECU was made with\n"
 
 
-async def factory_files(systems: Systems, settings: DeviceSettings) -> dict[str, bytes]:
-    """Every file of `factory/`, by its name there."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServersOfFactory:
+    """What ECUs are told of the servers.
+
+    Args:
+        authority: the certificate of the authority that issues to vehicles and servers, PEM.
+        timeserver_key: verifies attestations of the time.
+    """
+
+    authority: bytes
+    timeserver_key: PublicKey
+
+    @classmethod
+    def of(cls, systems: Systems) -> "ServersOfFactory":
+        """Reads it; ProvisioningError or StorageError where something is missing or damaged."""
+        folder = systems.settings.place(systems.settings.certificates.folder)
+        return cls(authority=authority_certificate(folder), timeserver_key=systems.timeserver_key)
+
+
+async def factory_files(systems: Systems, settings: DeviceSettings, servers: ServersOfFactory) -> dict[str, bytes]:
+    """Every file of `factory/` that all ECUs have, by its name there."""
     codec = settings.profile.format
     files = {
         "map": codec.encode_map(map_of(settings.server)),
-        "timeserver-key": codec.encode_key(systems.timeserver.key),
+        "timeserver-key": codec.encode_key(servers.timeserver_key),
         "image": FACTORY_IMAGE,
     }
     readers = {DIRECTOR: systems.director_metadata(settings.vehicle), IMAGE_REPOSITORY: systems.image_metadata}

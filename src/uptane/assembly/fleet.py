@@ -9,20 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from uptane.assembly.device_package import DOOR_PORT, DeviceSettings, Door
+from uptane.assembly.factory_files import ServersOfFactory
 from uptane.assembly.new_vehicles import NewSecondary, folder_of, require_no_vehicle, write_package
 from uptane.assembly.production import Systems, utc_now
 from uptane.image_repository.release import NewImage
 from uptane.metadata.delegations import TARGETS_ROLE
-from uptane.metadata.errors import FormatError, ImageNotListedError, ProvisioningError, SpoofingError
+from uptane.metadata.errors import FormatError, ImageNotListedError, SpoofingError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
-from uptane.metadata.root import Role
 from uptane.metadata.targets import Custom, Image, MustMatch
-from uptane.storage.image_catalog import VerifiedImageCatalog
 from uptane.storage.incoming import image_file
 from uptane.storage.key_files import load_public_key
 from uptane.storage.sql.enrolment import SqlEnrolment
-from uptane.verification.trusted import Held
 
 TOKEN_LIFETIME = timedelta(days=1)
 """How long a first contact may wait."""
@@ -42,6 +40,8 @@ async def add_vehicle(
     secondaries: Sequence[NewSecondary] = (),
     keys: Mapping[str, Path] | None = None,
     door_port: int = DOOR_PORT,
+    encrypted_images: Sequence[str] = (),
+    skipped: int = 0,
 ) -> dict[str, Any]:
     """Registers a vehicle and writes the files that its ECUs are made from.
 
@@ -54,21 +54,25 @@ async def add_vehicle(
         keys: by ECU, the files of public keys that are known already: these ECUs are registered at once, and nobody
             else can register in their place. The others register by themselves.
         door_port: where the Primary lets its Secondaries in.
+        encrypted_images: the ECUs that make a key to decrypt images with when they are made.
+        skipped: how many versions of metadata are left out, where the vehicle has seen some that these servers lost.
 
     Raises:
         AlreadyRegisteredError: the vehicle exists.
         SettingsError: the folder holds one.
-        FormatError: one ECU is named twice, or a key is that of no ECU of the vehicle.
+        FormatError: one ECU is named twice, or an ECU that the vehicle does not have.
         SpoofingError: a key, or the identifier of its ECU, is in use. Nothing was registered.
         StorageError: a file holds no public key.
+        ProvisioningError: the Timeserver's public key, or a key of the Director, is missing. Nothing was registered.
     """
     listen = systems.settings.listen
     named = [EcuIdentifier(ecu), *(each.ecu for each in secondaries)]
     known = {EcuIdentifier(name): load_public_key(file) for name, file in (keys or {}).items()}
-    if len(set(named)) != len(named) or not known.keys() <= set(named):
+    decrypting = set(map(EcuIdentifier, encrypted_images))
+    if len(set(named)) != len(named) or not known.keys() | decrypting <= set(named):
         raise FormatError(
             f"the ECUs of {vin} and their keys do not belong together",
-            next_step="Name each ECU once, and keys of these ECUs only.",
+            next_step="Name each ECU once, and keys and encrypted images of these ECUs only.",
             field="secondary",
         )
     device = DeviceSettings(
@@ -80,10 +84,14 @@ async def add_vehicle(
         profile=systems.settings.profile,
         secondaries={each.ecu: each.hardware_id for each in secondaries},
         door=Door(port=door_port) if secondaries else None,
+        encrypted_images=named[0] in decrypting,
     )
     require_no_vehicle(device.folder)
     await _require_new(systems, known)
+    told = ServersOfFactory.of(systems)
     await systems.director.add_new_vehicle(device.vehicle, utc_now())
+    if skipped:
+        await systems.director.leave_out_versions(device.vehicle, skipped, utc_now())
     hardware_ids = {device.ecu: device.hardware_id, **device.secondaries}
     for name, key in known.items():
         await systems.director.register_ecu(
@@ -94,7 +102,7 @@ async def add_vehicle(
             hardware_id=hardware_ids[name],
         )
     token = (await new_token(systems, vin))["token"]
-    await write_package(systems, device, secondaries, known, token)
+    await write_package(systems, device, secondaries, known, told, token, decrypting)
     folders = {str(each.ecu): str(folder_of(device, each)) for each in secondaries}
     return {"vehicle": vin, "ecu": ecu, "package": str(device.folder), "secondaries": folders}
 
@@ -132,6 +140,8 @@ async def add_images(
     release: int | None,
     hardware: tuple[str, ...],
     done: Callable[[int], None] = lambda count: None,
+    *,
+    list_only: bool = False,
 ) -> dict[str, Any]:
     """Stores images, lists them in the top-level Targets role and publishes them as one release.
 
@@ -142,6 +152,7 @@ async def add_images(
         files: by the names of the images.
         release, hardware: what is said of each.
         done: is told of bytes that were handed to the store, also from a thread.
+        list_only: nothing is stored, so that nobody can download these images in plain; ECUs get them encrypted.
     """
     await systems.images.tidy(utc_now() - UNFINISHED_KEPT)
     ids = tuple(HardwareIdentifier(each) for each in hardware) or None
@@ -149,7 +160,8 @@ async def add_images(
     new: list[NewImage] = []
     for name, path in files.items():
         file, chunks = await asyncio.to_thread(image_file, path, ImagePath(name))
-        new.append(NewImage(image=Image(file=file, custom=custom), chunks=partial(_counted, chunks, done)))
+        stored = None if list_only else partial(_counted, chunks, done)
+        new.append(NewImage(image=Image(file=file, custom=custom), chunks=stored))
     published = await systems.image_repository.release(new, utc_now())
     said = [
         {"name": str(file.path), "length": file.length} | {name: digest.hex() for name, digest in file.digests.items}
@@ -173,26 +185,22 @@ async def set_assignment(systems: Systems, vin: str, ecu: str, image: str) -> di
         RetiredVehicleError: the vehicle was taken out of service.
         UnknownVehicleError, UnknownEcuError, HardwareMismatchError: as `Director.assign`.
     """
-    director, vehicle, path = systems.director, VehicleIdentifier(vin), ImagePath(image)
+    vehicle, name = VehicleIdentifier(vin), EcuIdentifier(ecu)
+    await systems.director.assign(vehicle, name, await listed_image(systems, vehicle, name, image))
+    return {"vehicle": vin, "ecu": ecu, "image": image, "encrypted": False}
+
+
+async def listed_image(systems: Systems, vehicle: VehicleIdentifier, ecu: EcuIdentifier, image: str) -> Image:
+    """What the Image repository lists under a name, where the vehicle is in service; errors as `set_assignment`."""
+    path = ImagePath(image)
     await SqlEnrolment(systems.engine).require_in_service(vehicle)
-    hardware = {record.ecu: record.hardware_id for record in await director.ecus(vehicle)}.get(EcuIdentifier(ecu))
-    catalog = await _catalog(systems)
-    listed = await catalog.look_up({path: None if hardware is None else frozenset({hardware})}, utc_now())
+    hardware = {record.ecu: record.hardware_id for record in await systems.director.ecus(vehicle)}.get(ecu)
+    listed = await systems.catalog().look_up({path: None if hardware is None else frozenset({hardware})}, utc_now())
     if path not in listed:
         raise ImageNotListedError(
             f"the Image repository lists no {image}", next_step="Add it with: uptane image add FILE.", image=path
         )
-    await director.assign(vehicle, EcuIdentifier(ecu), listed[path])
-    return {"vehicle": vin, "ecu": ecu, "image": image}
-
-
-async def _catalog(systems: Systems) -> VerifiedImageCatalog:
-    """What the Image repository lists, verified as a vehicle would."""
-    profile, metadata = systems.settings.profile, systems.image_metadata
-    first = await metadata.read(profile.metadata_name(Role.ROOT, 1))
-    if first is None:
-        raise ProvisioningError(f"the Image repository in {systems.settings.storage.url} has published nothing")
-    return VerifiedImageCatalog(published=metadata, profile=profile, held=Held(root=first))
+    return listed[path]
 
 
 async def new_token(systems: Systems, vin: str) -> dict[str, Any]:
@@ -236,6 +244,7 @@ async def show_vehicle(systems: Systems, vin: str) -> dict[str, Any]:
             "ecu": str(ecu.ecu),
             "primary": ecu.is_primary,
             "hardware": None if ecu.hardware_id is None else str(ecu.hardware_id),
+            "encryption_key": ecu.encryption_key is not None,
             "runs": str(installed[ecu.ecu].path) if ecu.ecu in installed else None,
             "shall_have": assigned.get(ecu.ecu),
         }

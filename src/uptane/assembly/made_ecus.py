@@ -4,12 +4,14 @@ from datetime import UTC, datetime
 
 from uptane.assembly.device_package import DIRECTOR, IMAGE_REPOSITORY, EcuSettings
 from uptane.assembly.vehicle import EcuFolder, new_nonce
+from uptane.encryption.keys import DecryptionKey
 from uptane.metadata.digests import Digests
 from uptane.metadata.errors import ProvisioningError
 from uptane.metadata.identifiers import ImagePath
 from uptane.metadata.root import Role
 from uptane.metadata.targets import ImageFile
 from uptane.signing.signer import KeySigner
+from uptane.storage.decryption_key_files import DecryptionKeyFolder
 from uptane.storage.image_slots import ImageSlotFolder
 from uptane.storage.key_files import KeyFolder
 from uptane.vehicle.installation_states import RUNNING
@@ -19,6 +21,7 @@ from uptane.vehicle.provisioning import Provisioning, provision
 
 FACTORY_IMAGE = ImagePath("factory.img")
 ECU_KEY = "ecu"
+DECRYPTION_KEY = "decryption"
 
 
 def disk_and_key(settings: EcuSettings) -> tuple[EcuFolder, KeySigner]:
@@ -29,8 +32,18 @@ def disk_and_key(settings: EcuSettings) -> tuple[EcuFolder, KeySigner]:
     return disk, KeySigner(key, settings.profile.format.key_id_rule)
 
 
+def decryption_key(settings: EcuSettings) -> DecryptionKey | None:
+    """The key with which an ECU reads encrypted images, made when it is missing; None for an ECU that gets none.
+
+    Its public part in `keys/decryption.pub` is for the Director.
+    """
+    if not settings.encrypted_images:
+        return None
+    return DecryptionKeyFolder(settings.folder / "keys").load_or_generate(DECRYPTION_KEY)
+
+
 def provision_from_factory(settings: EcuSettings, store: EcuStore, slots: ImageSlotFolder) -> None:
-    """Fills an empty memory, all or nothing (STD-5.4.1).
+    """Fills an empty memory, all or nothing (STD-5.4.1); makes the key that decrypts its images, where it has one.
 
     Raises:
         ProvisioningError, FormatError: a file of the factory is missing or damaged.
@@ -75,5 +88,6 @@ def provision_from_factory(settings: EcuSettings, store: EcuStore, slots: ImageS
             nonce=new_nonce(),
             installed=ImageFile(path=FACTORY_IMAGE, length=len(image), digests=Digests.of(image, ("sha256", "sha512"))),
             verification=settings.verification,
+            decryption_key=decryption_key(settings),
         ),
     )

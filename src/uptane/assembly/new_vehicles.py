@@ -1,6 +1,6 @@
 """What a new vehicle consists of, and the folders that its ECUs are made from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +13,11 @@ from uptane.assembly.device_package import (
     write_device,
     write_secondary,
 )
-from uptane.assembly.factory_files import factory_files, files_of_secondary
-from uptane.assembly.production import Systems, utc_now
+from uptane.assembly.factory_files import ServersOfFactory, factory_files, files_of_secondary
+from uptane.assembly.production import Systems
 from uptane.metadata.errors import FormatError, SettingsError
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier
 from uptane.metadata.keys import PublicKey
-from uptane.storage.certificate_authority import CertificateAuthority
 from uptane.vehicle.memory import VerificationKind
 
 
@@ -73,28 +72,29 @@ async def write_package(
     device: DeviceSettings,
     secondaries: Sequence[NewSecondary],
     known: Mapping[EcuIdentifier, PublicKey],
+    servers: ServersOfFactory,
     token: str,
+    decrypting: Collection[EcuIdentifier] = (),
 ) -> None:
     """Writes what the ECUs are made from.
 
     Args:
-        systems: the servers, which know the vehicle.
+        systems: over their stores, where the vehicle is on record.
         device: the Primary.
         secondaries: the others.
         known: public keys that nobody else can register in the place of.
+        servers: what the ECUs are told of the servers.
         token: for the first contact.
+        decrypting: the Secondaries that make a key to decrypt images with.
     """
-    authority = CertificateAuthority.in_folder(
-        systems.settings.place(systems.settings.certificates.folder), now=utc_now()
-    )
-    made = await factory_files(systems, device)
+    made = await factory_files(systems, device, servers)
     encode = device.profile.format.encode_key
     keys = {
         str(device.secondary_key_file(ecu).relative_to(device.factory)): encode(key)
         for ecu, key in known.items()
         if ecu in device.secondaries
     }
-    write_device(device, {"token": token.encode(), "authority.pem": authority.certificate} | keys | made)
+    write_device(device, {"token": token.encode(), "authority.pem": servers.authority} | keys | made)
     for each in secondaries:
         settings = SecondarySettings(
             folder=folder_of(device, each),
@@ -104,5 +104,6 @@ async def write_package(
             hardware_id=each.hardware_id,
             profile=device.profile,
             verification=each.verification,
+            encrypted_images=each.ecu in decrypting,
         )
         write_secondary(settings, files_of_secondary(made, settings))

@@ -2,11 +2,12 @@
 
 import hashlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from enum import StrEnum
+from functools import cached_property, partial
+from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -17,7 +18,7 @@ from uptane.director.vehicle_cache import VehicleCache
 from uptane.image_repository.repository import ImageRepository
 from uptane.metadata.errors import ProvisioningError
 from uptane.metadata.identifiers import VehicleIdentifier
-from uptane.metadata.keys import KeyIdRule
+from uptane.metadata.keys import KeyIdRule, PublicKey
 from uptane.metadata.root import Role, Root
 from uptane.services.metrics import SIGNATURES
 from uptane.signing.publish import new_root
@@ -26,7 +27,7 @@ from uptane.storage.certificate_authority import CertificateAuthority
 from uptane.storage.folders import ImageFolder, PublishedFolder
 from uptane.storage.image_catalog import VerifiedImageCatalog
 from uptane.storage.incoming import turn
-from uptane.storage.key_files import KeyFolder
+from uptane.storage.key_files import PUBLIC, KeyFolder
 from uptane.storage.object_images import ImageObjects
 from uptane.storage.objects import PublishedObjects
 from uptane.storage.places import Place, open_place
@@ -37,39 +38,113 @@ from uptane.storage.sql.metadata import SqlPublished
 from uptane.timeserver.timeserver import Timeserver
 from uptane.verification.trusted import Held
 
-DIRECTOR, IMAGE_REPOSITORY = "director", "image-repository"
+
+class System(StrEnum):
+    """The systems, each of which can run in a process of its own."""
+
+    DIRECTOR = "director"
+    IMAGE_REPOSITORY = "image-repository"
+    TIMESERVER = "timeserver"
+
+
+DIRECTOR, IMAGE_REPOSITORY = System.DIRECTOR.value, System.IMAGE_REPOSITORY.value
 TIMESERVER_KEY = "timeserver"
 
 LISTED_FOR = timedelta(seconds=1)
 """How long the Director believes an entry of the Image repository that it has verified."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Systems:
     """The three systems, over their stores.
 
+    Each system is made when it is first asked for, and its private keys are read then: where it runs alone, or a
+    command needs it alone, no others have to be here.
+
     Args:
-        settings: what they were made from.
+        settings: what they are made from.
         inventory: the Director's database.
-        engine: of that database.
-        cache: what the Director remembers of vehicles, while it is told of changes by others.
-        contacts: when vehicles were last heard of.
-        director, image_repository, timeserver: the systems.
-        image_metadata, images: what the Image repository publishes.
-        place: where that is, and the images that the Director hosts.
+        fleet: reads of that database that concern many records.
+        first_root: the Image repository's first Root; None where neither it nor the Director runs here.
     """
 
-    settings: Settings
-    inventory: SqlInventory
-    engine: AsyncEngine
-    cache: VehicleCache
-    contacts: SqlContacts
-    director: Director
-    image_repository: ImageRepository
-    timeserver: Timeserver
-    image_metadata: PublishedFolder | PublishedObjects
-    images: ImageFolder | ImageObjects
-    place: Place
+    def __init__(
+        self, settings: Settings, inventory: SqlInventory, fleet: SqlFleet, first_root: bytes | None = None
+    ) -> None:
+        self.settings = settings
+        self.inventory = inventory
+        self.engine: AsyncEngine = inventory.engine
+        """Of the Director's database."""
+        self.cache = VehicleCache()
+        """What the Director remembers of vehicles, while it is told of changes by others."""
+        self.contacts = SqlContacts(self.engine)
+        """When vehicles were last heard of."""
+        self.place = storage_of(settings)
+        """Where the Image repository publishes, and the images that the Director hosts."""
+        self.image_metadata, self.images = _published(self.place)
+        self._fleet = fleet
+        self._first_root = first_root
+
+    def require(self, which: frozenset[System]) -> None:
+        """Makes these systems; raises ProvisioningError where a key of one is missing."""
+        made: dict[System, Callable[[], object]] = {
+            System.DIRECTOR: lambda: self.director,
+            System.IMAGE_REPOSITORY: lambda: self.image_repository,
+            System.TIMESERVER: lambda: self.timeserver,
+        }
+        for system in sorted(which):
+            made[system]()
+
+    @cached_property
+    def director(self) -> Director:
+        """The Director; ProvisioningError where a key of it is missing."""
+        keys = signers_at_hand(self.settings, DIRECTOR)
+        director = Director(
+            profile=self.settings.profile,
+            inventory=self.inventory,
+            metadata=self.director_metadata,
+            root=root_of(keys) if Role.ROOT in keys else None,
+            catalog=self.catalog(believed_for=LISTED_FOR),
+            encryption=ImageEncryption(hosted=self.hosted_images, random_bytes=secrets.token_bytes),
+            fleet=self._fleet,
+            cache=self.cache,
+        )
+        director.add_signers(keys.values())
+        return director
+
+    @cached_property
+    def image_repository(self) -> ImageRepository:
+        """The Image repository; ProvisioningError where the key of Snapshot or Timestamp is missing."""
+        repository = _image_repository(self.settings, self.place)
+        repository.add_signers(signers_at_hand(self.settings, IMAGE_REPOSITORY).values())
+        return repository
+
+    @cached_property
+    def timeserver(self) -> Timeserver:
+        """The Timeserver; ProvisioningError where its key is missing."""
+        return Timeserver(self.settings.profile, signer(self.settings, TIMESERVER_KEY))
+
+    @property
+    def timeserver_key(self) -> PublicKey:
+        """What verifies the Timeserver's attestations; ProvisioningError where it is missing."""
+        return public_key(self.settings, TIMESERVER_KEY)
+
+    def catalog(self, *, believed_for: timedelta = timedelta(0)) -> VerifiedImageCatalog:
+        """What the Image repository lists, verified as a vehicle would.
+
+        Args:
+            believed_for: how long an entry that was verified is believed.
+
+        Raises:
+            ProvisioningError: it has published nothing.
+        """
+        if self._first_root is None:
+            raise nothing_published(self.settings)
+        return VerifiedImageCatalog(
+            published=self.image_metadata,
+            profile=self.settings.profile,
+            held=Held(root=self._first_root),
+            believed_for=believed_for,
+        )
 
     def director_metadata(self, vehicle: VehicleIdentifier) -> SqlPublished:
         """What the Director publishes for a vehicle."""
@@ -105,14 +180,27 @@ def utc_now() -> datetime:
 
 def signer(settings: Settings, name: str) -> KeySigner:
     """A key of the settings' folder; ProvisioningError where it is missing."""
-    keys = KeyFolder(settings.place(settings.keys.folder))
-    if keys.public(name) is None:
-        raise ProvisioningError(
-            f"the key {name} is not in {settings.place(settings.keys.folder)}",
-            next_step="Restore it from a backup, or make new servers with: uptane init FOLDER.",
-            name=name,
-        )
-    return _CountedSigner(keys.load_or_generate(name), settings.profile.format.key_id_rule, name)
+    folder = settings.place(settings.keys.folder)
+    if not (folder / name).exists():
+        raise _missing(name, folder)
+    return _CountedSigner(KeyFolder(folder).load_or_generate(name), settings.profile.format.key_id_rule, name)
+
+
+def public_key(settings: Settings, name: str) -> PublicKey:
+    """The public part of a key, which may be all that is here of it; ProvisioningError where that is missing too."""
+    folder = settings.place(settings.keys.folder)
+    key = KeyFolder(folder).public(name)
+    if key is None:
+        raise _missing(name + PUBLIC, folder)
+    return key
+
+
+def _missing(name: str, folder: Path) -> ProvisioningError:
+    return ProvisioningError(
+        f"the key {name} is not in {folder}",
+        next_step="Restore it from a backup, bring it from where it is, or make new servers with: uptane init FOLDER.",
+        name=name,
+    )
 
 
 class _CountedSigner(KeySigner):
@@ -140,15 +228,26 @@ def signers_of(settings: Settings, system: str) -> dict[Role, KeySigner]:
     return {role: signer(settings, f"{system}-{role}") for role in Role}
 
 
+OFFLINE: Mapping[str, frozenset[Role]] = {
+    DIRECTOR: frozenset({Role.ROOT}),
+    IMAGE_REPOSITORY: frozenset({Role.ROOT, Role.TARGETS}),
+}
+"""The roles whose keys may be kept elsewhere, in each repository: what they sign, servers do not need every day."""
+
+
+def is_elsewhere(settings: Settings, system: str, role: Role) -> bool:
+    """Whether somebody has taken the key of that role away, which may be."""
+    return role in OFFLINE[system] and not (settings.place(settings.keys.folder) / f"{system}-{role}").exists()
+
+
 def signers_at_hand(settings: Settings, system: str) -> dict[Role, KeySigner]:
-    """The keys of Snapshot and Timestamp, and those of Root and Targets where nobody has taken them away.
+    """The keys of a repository's roles, but for those that nobody needs and somebody has taken away.
 
     Raises:
-        ProvisioningError: the key of Snapshot or Timestamp is missing.
+        ProvisioningError: another one is missing.
     """
-    folder = settings.place(settings.keys.folder)
-    kept = (role for role in (Role.ROOT, Role.TARGETS) if (folder / f"{system}-{role}").exists())
-    return {role: signer(settings, f"{system}-{role}") for role in (*kept, Role.SNAPSHOT, Role.TIMESTAMP)}
+    at_hand = (role for role in Role if not is_elsewhere(settings, system, role))
+    return {role: signer(settings, f"{system}-{role}") for role in at_hand}
 
 
 def root_of(signers: dict[Role, KeySigner]) -> Root:
@@ -157,8 +256,12 @@ def root_of(signers: dict[Role, KeySigner]) -> Root:
 
 
 @asynccontextmanager
-async def open_systems(settings: Settings) -> AsyncIterator[Systems]:
+async def open_systems(settings: Settings, which: frozenset[System] | None = None) -> AsyncIterator[Systems]:
     """The systems over their stores, which exist.
+
+    Args:
+        settings: what they are made from.
+        which: those that run here: their keys are read at once. For a command that asks for what it needs, None.
 
     Raises:
         StorageError: a store cannot be opened, or is of another revision.
@@ -167,7 +270,10 @@ async def open_systems(settings: Settings) -> AsyncIterator[Systems]:
     inventory = await open_existing_inventory(settings.database_url)
     try:
         async with _fleet(inventory) as fleet:
-            yield await _systems(settings, inventory, fleet)
+            first = None if which == frozenset({System.TIMESERVER}) else await _first_root(settings)
+            systems = Systems(settings, inventory, fleet, first)
+            systems.require(which or frozenset())
+            yield systems
     finally:
         await inventory.dispose()
 
@@ -183,52 +289,31 @@ async def _fleet(inventory: SqlInventory) -> AsyncIterator[SqlFleet]:
         yield fleet
 
 
-def _image_repository(
-    settings: Settings, place: Place
-) -> tuple[ImageRepository, PublishedFolder | PublishedObjects, ImageFolder | ImageObjects]:
+def _published(place: Place) -> tuple[PublishedFolder | PublishedObjects, ImageFolder | ImageObjects]:
+    """The metadata and the images of the Image repository."""
+    return place.metadata("metadata"), place.images("targets")
+
+
+def _image_repository(settings: Settings, place: Place) -> ImageRepository:
     """The Image repository over its stores; of several processes that publish at the same time, one does."""
-    metadata, images = place.metadata("metadata"), place.images("targets")
+    metadata, images = _published(place)
     taken = metadata.turn if isinstance(metadata, PublishedObjects) else partial(turn, metadata.root.parent)
-    return ImageRepository(profile=settings.profile, metadata=metadata, images=images, turn=taken), metadata, images
+    return ImageRepository(profile=settings.profile, metadata=metadata, images=images, turn=taken)
 
 
-async def _systems(settings: Settings, inventory: SqlInventory, fleet: SqlFleet) -> Systems:
-    profile = settings.profile
-    place = storage_of(settings)
-    repository, metadata, images = _image_repository(settings, place)
-    repository.add_signers(signers_at_hand(settings, IMAGE_REPOSITORY).values())
-    first = await metadata.read(profile.metadata_name(Role.ROOT, 1))
+async def _first_root(settings: Settings) -> bytes:
+    metadata, _ = _published(storage_of(settings))
+    first = await metadata.read(settings.profile.metadata_name(Role.ROOT, 1))
     if first is None:
-        raise ProvisioningError(
-            f"the Image repository in {settings.storage.url} has published nothing",
-            next_step="Make servers with: uptane init FOLDER.",
-        )
-    keys, engine, cache = signers_of(settings, DIRECTOR), inventory.engine, VehicleCache()
-    director = Director(
-        profile=profile,
-        inventory=inventory,
-        metadata=lambda vehicle: SqlPublished(engine, vehicle),
-        root=root_of(keys),
-        catalog=VerifiedImageCatalog(
-            published=metadata, profile=profile, held=Held(root=first), believed_for=LISTED_FOR
-        ),
-        encryption=ImageEncryption(hosted=partial(hosted_images, place), random_bytes=secrets.token_bytes),
-        fleet=fleet,
-        cache=cache,
-    )
-    director.add_signers(keys.values())
-    return Systems(
-        settings=settings,
-        inventory=inventory,
-        engine=engine,
-        cache=cache,
-        contacts=SqlContacts(engine),
-        director=director,
-        image_repository=repository,
-        timeserver=Timeserver(profile, signer(settings, TIMESERVER_KEY)),
-        image_metadata=metadata,
-        images=images,
-        place=place,
+        raise nothing_published(settings)
+    return first
+
+
+def nothing_published(settings: Settings) -> ProvisioningError:
+    """The error for an Image repository that is empty."""
+    return ProvisioningError(
+        f"the Image repository in {settings.storage.url} has published nothing",
+        next_step="Make servers with: uptane init FOLDER.",
     )
 
 
@@ -241,7 +326,8 @@ async def initialise(settings: Settings) -> None:
     CertificateAuthority.in_folder(settings.place(settings.certificates.folder), now=utc_now())
     inventory = await open_inventory(settings.database_url)
     await inventory.dispose()
-    repository, metadata, _ = _image_repository(settings, storage_of(settings))
+    place = storage_of(settings)
+    repository, (metadata, _) = _image_repository(settings, place), _published(place)
     keys = signers_of(settings, IMAGE_REPOSITORY)
     repository.add_signers(keys.values())
     if await metadata.read(settings.profile.metadata_name(Role.ROOT, 1)) is None:

@@ -7,21 +7,22 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 
 from starlette.routing import BaseRoute
 
-from uptane.assembly.admin import admin_listening, figures, shared_figures
+from uptane.assembly.admin import figures, loopback_listening, shared_figures
 from uptane.assembly.logs import server_log, start_logging
 from uptane.assembly.online_roles import OnlineRoles
-from uptane.assembly.production import Systems, open_systems, utc_now
+from uptane.assembly.production import System, Systems, is_elsewhere, open_systems, utc_now
 from uptane.assembly.server_certificates import keep_loading, keep_making, server_certificate
 from uptane.assembly.settings import Settings
 from uptane.assembly.tls_server import TlsServer, listening, server_tls
+from uptane.assembly.unsafe_door import door_address, open_door, warn_of_door
 from uptane.assembly.workers import Workers, WorkerTask
 from uptane.metadata.errors import SettingsError, SpoofingError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
+from uptane.metadata.root import Role
 from uptane.metadata.vehicle_certificate import read_vehicle_certificate
 from uptane.services.device_api import (
     AtOnce,
@@ -32,14 +33,14 @@ from uptane.services.device_api import (
     repository_routes,
     timeserver_routes,
 )
-from uptane.services.health import health_routes
+from uptane.services.health import Remembered, health_routes
 from uptane.services.hosted_images import HOSTED, hosted_image_routes
 from uptane.services.identity import Identification, Identified, Identity
 from uptane.services.metrics_page import RouteNames
 from uptane.services.object_files import ObjectFiles
 from uptane.services.observed import Observed
 from uptane.storage.atomic_files import Folder
-from uptane.storage.certificate_authority import CertificateAuthority, ServerFiles
+from uptane.storage.certificate_authority import CertificateAuthority, ServerFiles, authority_certificate
 from uptane.storage.sql.changes import keep_telling
 from uptane.storage.sql.enrolment import SqlEnrolment, retired_vehicle
 
@@ -49,14 +50,6 @@ REVOCATION_SECONDS = 10.0
 Ready = Callable[[], Awaitable[bool]]
 
 _log = logging.getLogger(__name__)
-
-
-class System(StrEnum):
-    """The systems, each of which can run in a process of its own."""
-
-    DIRECTOR = "director"
-    IMAGE_REPOSITORY = "image-repository"
-    TIMESERVER = "timeserver"
 
 
 class RevokedCertificates:
@@ -125,13 +118,13 @@ class FirstContacts:
         return certificate.decode()
 
 
-def application(systems: Systems, which: frozenset[System], contacts: FirstContacts, ready: Ready) -> DeviceApi:
+def application(systems: Systems, which: frozenset[System], contacts: FirstContacts | None, ready: Ready) -> DeviceApi:
     """The device API of some of the systems, with `/healthz` and `/readyz`; `Identified` goes before it.
 
     Args:
         systems: over their stores.
         which: those that run here.
-        contacts: issues certificates.
+        contacts: issues certificates; None where the Director does not run.
         ready: whether requests can be answered.
     """
     settings = systems.settings
@@ -142,7 +135,8 @@ def application(systems: Systems, which: frozenset[System], contacts: FirstConta
         at_once = AtOnce(common, systems.director)
         routes += hosted_image_routes(lambda vehicle: ObjectFiles(HOSTED, systems.hosted_images(vehicle).open))
         routes += director_routes(common, systems.director)
-        routes += first_contact_routes(contacts.answer)
+        if contacts is not None:
+            routes += first_contact_routes(contacts.answer)
     if System.IMAGE_REPOSITORY in which:
         routes += repository_routes(common, systems.image_metadata, ObjectFiles("repo/targets/", systems.images.open))
     if System.TIMESERVER in which:
@@ -157,6 +151,7 @@ async def serving(
     listener: socket.socket,
     files: ServerFiles | None = None,
     admin: socket.socket | None = None,
+    door: socket.socket | None = None,
 ) -> AsyncIterator[TlsServer]:
     """A server that is ready to start, over stores that are open while the context is.
 
@@ -168,26 +163,29 @@ async def serving(
         listener: where vehicles connect.
         files: the server's certificate and key; made where none are given.
         admin: where operators ask for figures, if anywhere.
+        door: where ECUs of the walkthrough call the Director, if anywhere.
     """
-    async with open_systems(settings) as systems:
+    async with open_systems(settings, which) as systems:
         enrolment = SqlEnrolment(systems.engine)
         revoked = RevokedCertificates(enrolment)
         await revoked.read()
-        authority = CertificateAuthority.in_folder(certificates_of(settings), now=utc_now())
-        contacts = FirstContacts(authority, enrolment, timedelta(days=settings.certificates.vehicle_days))
+        folder, contacts = certificates_of(settings), None
+        if System.DIRECTOR in which:
+            authority = CertificateAuthority.in_folder(folder, now=utc_now())
+            contacts = FirstContacts(authority, enrolment, timedelta(days=settings.certificates.vehicle_days))
         signs = System.IMAGE_REPOSITORY in which
-        online = OnlineRoles(systems.image_repository, utc_now)
-        if signs:
+        if System.DIRECTOR in which and is_elsewhere(settings, System.DIRECTOR, Role.ROOT):
+            _log.warning(
+                "the Director's Root key is not here: sign Roots again in time with: uptane root renew director"
+            )
+        online = OnlineRoles(systems.image_repository, utc_now) if signs else None
+        if online is not None:
             await online.renew()
 
+        database_answers = Remembered(systems.inventory.answers)
+
         async def ready() -> bool:
-            if signs and not online.are_fresh():
-                return False
-            try:
-                await systems.director.vehicles_exist()
-            except UptaneError:
-                return False
-            return True
+            return (online is None or online.are_fresh()) and await database_answers()
 
         identification = Identification(revocations=revoked, now=utc_now, fronts=settings.listen.trusted_fronts)
         api = application(systems, which, contacts, ready)
@@ -200,13 +198,14 @@ async def serving(
         ]
         tls: ssl.SSLContext | None = None
         if not settings.listen.behind_front:
-            files = files or server_certificate(certificates_of(settings), settings.listen.names)
-            tls = server_tls(certificate=files.certificate, key=files.key, client_authorities=authority.certificate)
+            files = files or server_certificate(folder, settings.listen.names)
+            authorities = authority_certificate(folder)
+            tls = server_tls(certificate=files.certificate, key=files.key, client_authorities=authorities)
             tasks.append(asyncio.create_task(keep_loading(tls, files)))
-        if signs:
+        if online is not None:
             tasks.append(asyncio.create_task(online.keep()))
         try:
-            async with figures(systems, signs, ready, admin):
+            async with figures(systems, signs, ready, admin), open_door(systems, door):
                 yield TlsServer(app, listener, tls=tls)
         finally:
             for task in tasks:
@@ -227,7 +226,7 @@ async def serve(settings: Settings, which: frozenset[System], say: Callable[[str
     """Serves until SIGTERM or SIGINT, in this process or in several that it starts.
 
     Raises:
-        SettingsError: several workers of the Director over SQLite.
+        SettingsError: several workers of the Director over SQLite, or with an XML-RPC door.
         WorkersError: workers end before they answer.
         UptaneError: the port is in use, another process serves this folder, or a store cannot be opened.
     """
@@ -236,7 +235,8 @@ async def serve(settings: Settings, which: frozenset[System], say: Callable[[str
     with (
         alone(settings),
         listening(settings.listen.host, settings.listen.port) as listener,
-        admin_listening(settings) as admin,
+        loopback_listening(settings.listen.admin) as admin,
+        loopback_listening(door_address(settings, which)) as door,
     ):
         alone_here = settings.listen.workers == 1
         files = server_certificate(certificates_of(settings), settings.listen.names)
@@ -244,9 +244,10 @@ async def serve(settings: Settings, which: frozenset[System], say: Callable[[str
         where = f"{', '.join(sorted(which))}: {scheme}://{settings.listen.host}:{listener.getsockname()[1]}"
         making = asyncio.create_task(keep_making(certificates_of(settings), settings.listen.names))
         try:
-            async with serving(settings, which, listener, files, admin if alone_here else None) as server:
+            async with serving(settings, which, listener, files, admin if alone_here else None, door) as server:
                 if alone_here:
                     say(where)
+                    warn_of_door(door, say)
                     await server.run()
                     return
             # What is wrong with stores and keys was told by this process, once.
@@ -265,13 +266,23 @@ async def serve(settings: Settings, which: frozenset[System], say: Callable[[str
 
 
 def check_workers(settings: Settings, which: frozenset[System]) -> None:
-    """Raises SettingsError where several processes would write to one SQLite file; the other systems only read it."""
+    """Raises SettingsError where several processes cannot share what the settings ask for.
+
+    The Director writes to its inventory, which cannot be one SQLite file then; the other systems only read it. An
+    XML-RPC door belongs to one process.
+    """
     workers, database = settings.listen.workers, settings.database_url
     if workers > 1 and System.DIRECTOR in which and "://" not in database:
         raise SettingsError(
             f"{workers} workers of the Director cannot share the SQLite file {database}",
             next_step="Keep the inventory in PostgreSQL (url of [database]), or let one worker serve.",
             field="listen.workers",
+        )
+    if workers > 1 and door_address(settings, which):
+        raise SettingsError(
+            f"{workers} workers of the Director cannot share the XML-RPC door of listen.unsafe_xmlrpc",
+            next_step="Take unsafe_xmlrpc out of [listen], or let one worker serve.",
+            field="listen.unsafe_xmlrpc",
         )
 
 

@@ -101,6 +101,9 @@ class Listen(_Section):
         poll_seconds: how long a vehicle is asked to wait before its next cycle, on average.
         admin: a loopback address and port, such as `127.0.0.1:9100`, for `/metrics`, `/healthz` and `/readyz` in plain
             HTTP; where it is empty, nobody does.
+        unsafe_xmlrpc: a loopback address and port for the XML-RPC door of the walkthrough. It asks nobody who he is:
+            whoever can connect to it registers ECUs and hands in manifests for any vehicle. Where it is empty, there is
+            no such door.
         trusted_fronts: networks whose proxies end TLS and name the vehicle in a header.
         behind_front: whether such a front on the same machine is the only client: plain HTTP on a loopback address.
     """
@@ -111,6 +114,7 @@ class Listen(_Section):
     workers: int = Field(default=1, ge=1, le=64)
     poll_seconds: int = Field(default=DEFAULT_POLL_SECONDS, ge=MIN_POLL_SECONDS, le=MAX_POLL_SECONDS)
     admin: Annotated[str, AfterValidator(_loopback)] = ""
+    unsafe_xmlrpc: Annotated[str, AfterValidator(_loopback)] = ""
     trusted_fronts: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
     behind_front: bool = False
 
@@ -256,7 +260,7 @@ url = "{database}"                # a file for SQLite, or postgresql://USER:PASS
 url = "{storage}"                 # what the Image repository publishes: a folder, or s3://BUCKET/PREFIX
 
 [keys]
-folder = "keys"                   # the online keys; move root keys away once vehicles have been made
+folder = "keys"                   # the online keys; those of Root may be kept elsewhere (docs/operations/servers.md)
 
 [certificates]
 folder = "certificates"           # the built-in certificate authority

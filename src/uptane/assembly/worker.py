@@ -11,7 +11,8 @@ import msgspec
 
 from uptane.assembly.event_loop import run
 from uptane.assembly.logs import start_logging
-from uptane.assembly.serving import System, serving
+from uptane.assembly.production import System
+from uptane.assembly.serving import serving
 from uptane.assembly.settings import Settings
 from uptane.assembly.workers import READY, WorkerTask
 from uptane.metadata.errors import UptaneError

@@ -20,8 +20,10 @@ def vehicle_add(
     hardware: Text = "",
     secondary: Annotated[tuple[str, ...], Optional] = (),
     ecu_key: Annotated[tuple[str, ...], Optional] = (),
+    encrypted_images: Annotated[tuple[str, ...], Optional] = (),
     door_port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8444,
     server: Text = "",
+    skip: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
     servers: Servers = Path(),
     json_output: AsJson = False,
 ) -> None:
@@ -36,8 +38,11 @@ def vehicle_add(
             given several times.
         ecu_key: the public key of an ECU that is known already, as ECU=FILE: it is registered at once, and no other
             key in its place; can be given several times.
+        encrypted_images: an ECU that shall get encrypted images: it makes a key to decrypt them with at its first
+            start; can be given several times.
         door_port: where the Primary lets its Secondaries in, on its own machine.
         server: the URL by which the Primary reaches the servers; that of the settings where none is given.
+        skip: how many versions of metadata are left out, for a vehicle that is newer than a backup that was restored.
         servers: the folder of `uptane init`.
         json_output: print one JSON object.
     """
@@ -58,10 +63,15 @@ def vehicle_add(
             secondaries=others,
             keys=keys,
             door_port=door_port,
+            encrypted_images=encrypted_images,
+            skipped=skip,
         ),
     )
     next_steps = [f"uptane vehicle run {package}"]
     next_steps += [f"uptane vehicle secondary run {package}/secondaries/{each.ecu}" for each in others]
+    for name in encrypted_images:
+        folder = said["secondaries"].get(name, package)
+        next_steps.append(f"uptane vehicle encryption-key {vin} {name} {folder}/keys/decryption.pub")
     tell(said, "\n  ".join([f"Vehicle {vin} is registered. Next:", *next_steps]), json_output)
 
 
@@ -70,6 +80,7 @@ def image_add(
     name: Annotated[tuple[str, ...], Optional] = (),
     release: int | None = None,
     hardware: Annotated[tuple[str, ...], Optional] = (),
+    list_only: Annotated[bool, Optional] = False,
     servers: Servers = Path(),
     json_output: AsJson = False,
 ) -> None:
@@ -83,6 +94,8 @@ def image_add(
             given.
         release: their release counter, which never falls.
         hardware: the hardware they are for; any where none is given.
+        list_only: do not store the images, so that nobody can download them in plain: for `uptane assignment set
+            --encrypted --file`.
         servers: the folder of `uptane init`.
         json_output: print one JSON object.
     """
@@ -99,27 +112,10 @@ def image_add(
         )
     chosen = dict(zip(names, files, strict=True))
     with progress(f"Storing {len(files)} images", sum(file.stat().st_size for file in files)) as done:
-        said = run(servers, lambda systems: add_images(systems, chosen, release, hardware, done))
-    lines = [
-        f"{each['name']} is published: {each['length']} bytes, sha256 {each['sha256']}." for each in said["images"]
-    ]
+        said = run(servers, lambda systems: add_images(systems, chosen, release, hardware, done, list_only=list_only))
+    how = "is listed, and not stored" if list_only else "is published"
+    lines = [f"{each['name']} {how}: {each['length']} bytes, sha256 {each['sha256']}." for each in said["images"]]
     tell(said, "\n".join(lines), json_output)
-
-
-def assignment_set(vin: str, ecu: str, image: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:
-    """Give an ECU an image, which it learns in its next cycle.
-
-    Args:
-        vin: the vehicle's identifier.
-        ecu: the ECU's.
-        image: the image's name in metadata.
-        servers: the folder of `uptane init`.
-        json_output: print one JSON object.
-    """
-    from uptane.assembly.fleet import set_assignment
-
-    said = run(servers, lambda systems: set_assignment(systems, vin, ecu, image))
-    tell(said, f"{ecu} of {vin} shall have {image}.", json_output)
 
 
 def vehicle_token(vin: str, *, servers: Servers = Path(), json_output: AsJson = False) -> None:

@@ -74,7 +74,11 @@ before the servers end.""",
 app.command(
     "uptane.cli.doctor:doctor",
     name="doctor",
-    help=_help("Check that production servers can do their work, and say what to do.", "uptane doctor"),
+    help=_help(
+        "Check that production servers can do their work, and say what to do.",
+        "uptane doctor",
+        "uptane doctor director",
+    ),
     group=SERVERS,
 )
 database = _group("db", "The Director's database.", SERVERS)
@@ -95,6 +99,19 @@ database.command(
 )
 app.command(database)
 
+root = _group("root", "The Roots of the repositories.", SERVERS)
+root.command(
+    "uptane.cli.roots:renew",
+    name="renew",
+    help=_help(
+        """Sign Roots that expire soon again, with the same keys, and publish them.
+
+Servers do so by themselves where the Root keys are in their folder of keys. With a key that is kept elsewhere:""",
+        "uptane root renew director --key offline/director-root",
+    ),
+)
+app.command(root)
+
 vehicle = _group("vehicle", "Vehicles: register and revoke them, and run them as programs.", VEHICLES)
 vehicle.command(
     "uptane.cli.fleet:vehicle_add",
@@ -113,6 +130,16 @@ vehicle.command(
     name="show",
     help=_help(
         "Show a vehicle: its ECUs, what they run and shall have, and the newest alerts.", "uptane vehicle show VIN123"
+    ),
+)
+vehicle.command(
+    "uptane.cli.assignments:encryption_key",
+    name="encryption-key",
+    help=_help(
+        """Put on record what images are encrypted for so that an ECU can read them.
+
+The ECU makes its key at its first start where it was added with --encrypted-images, and keeps the private part.""",
+        "uptane vehicle encryption-key VIN123 VIN123-primary car/keys/decryption.pub",
     ),
 )
 vehicle.command(
@@ -179,11 +206,14 @@ app.command(image)
 
 assignment = _group("assignment", "What ECUs shall have.", VEHICLES)
 assignment.command(
-    "uptane.cli.fleet:assignment_set",
+    "uptane.cli.assignments:assignment_set",
     name="set",
     help=_help(
-        "Give an ECU an image, which it learns in its next cycle.",
+        """Give an ECU an image, which it learns in its next cycle.
+
+With --encrypted, only that ECU can read it. An image that nobody shall read in plain is added with --list-only.""",
         "uptane assignment set VIN123 VIN123-primary firmware.img",
+        "uptane assignment set VIN123 VIN123-primary secret.img --encrypted --file secret.img",
     ),
 )
 assignment.command(

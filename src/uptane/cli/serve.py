@@ -22,7 +22,8 @@ def serve(
         log_format: of the log on standard error: json, text, or auto, which is text at a terminal and else JSON.
     """
     from uptane.assembly.event_loop import run
-    from uptane.assembly.serving import System, serve
+    from uptane.assembly.production import System
+    from uptane.assembly.serving import serve
     from uptane.assembly.settings import load_settings
 
     which = frozenset(map(System, systems)) or frozenset(System)

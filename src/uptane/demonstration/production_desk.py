@@ -12,13 +12,14 @@ from uptane.assembly.new_vehicles import NewSecondary
 from uptane.assembly.production import (
     DIRECTOR,
     IMAGE_REPOSITORY,
+    System,
     Systems,
     hosted_images,
     initialise,
     open_systems,
 )
 from uptane.assembly.servers import RunningDirector
-from uptane.assembly.serving import System, serving
+from uptane.assembly.serving import serving
 from uptane.assembly.tls_server import TlsServer, listening
 from uptane.demonstration.console import command, say
 from uptane.demonstration.desk import Desk, now

@@ -13,7 +13,7 @@ from uptane.director.deciding import PlanRules, VehicleView
 from uptane.director.dependencies import Dependency
 from uptane.director.encrypting import ImageEncryption, assign_encrypted
 from uptane.director.inquiries import Inquiries, require_ecu, unknown_vehicle
-from uptane.director.issuing import Issued, Occasion, Plan, issue, plan_issue
+from uptane.director.issuing import Issued, Occasion, Plan, issue, plan_issue, root_at_hand
 from uptane.director.manifest_intake import take_in_manifest
 from uptane.director.manifest_policy import DEFAULT_POLICY, ManifestPolicy
 from uptane.director.planning import assignment_of
@@ -48,7 +48,8 @@ class Director(Inquiries):
         profile: format and names of the metadata and manifests.
         inventory: the inventory database.
         metadata: gives the store of a vehicle's metadata.
-        root: the keys and thresholds of the roles, as a draft.
+        root: the keys and thresholds of the roles, as a draft; None where Root's key is kept elsewhere: no vehicle can
+            be added then, and Roots are signed by whoever has it.
         catalog: what the Image repository lists: nothing else is directed.
         dependencies: what images require and conflict with; see `dependencies.read_dependencies`.
         lifetimes: until when new metadata is valid.
@@ -65,7 +66,7 @@ class Director(Inquiries):
         profile: Profile,
         inventory: InventoryDatabase,
         metadata: Callable[[VehicleIdentifier], MetadataStore],
-        root: Root,
+        root: Root | None,
         catalog: ImageCatalog | UnsafeNoCatalog,
         dependencies: Iterable[Dependency] = (),
         lifetimes: Lifetimes = DEFAULT_LIFETIMES,
@@ -103,7 +104,11 @@ class Director(Inquiries):
         self._keyring |= {signer.key.key_id: signer for signer in signers}
 
     async def add_new_vehicle(self, vehicle: VehicleIdentifier, now: datetime) -> None:
-        """Registers a vehicle and publishes its first, empty metadata; AlreadyRegisteredError if it exists."""
+        """Registers a vehicle and publishes its first, empty metadata.
+
+        Raises AlreadyRegisteredError if it exists, ProvisioningError where a key of the four roles is not at hand.
+        """
+        self._publisher(vehicle).require_keys(root_at_hand(self._root), *Role)
         await register_vehicle(self._inventory, vehicle)
         async with self._changed(vehicle):
             await self._issue(vehicle, now)
@@ -297,16 +302,15 @@ class Director(Inquiries):
     async def leave_out_versions(self, vehicle: VehicleIdentifier, skipped: int, now: datetime) -> Published:
         """Publishes what the vehicle was directed under versions that it cannot have seen, as after an older backup.
 
-        Args:
-            vehicle: whose metadata rises.
-            skipped: how many versions are left out; not fewer than were published after the backup.
-            now: UTC.
-
-        Raises:
-            UptaneError: as `issuing.issue`.
+        So many are left out: not fewer than were published after the backup. Errors as `issuing.issue`.
         """
         async with self._changed(vehicle):
             return (await self._issue(vehicle, now, occasion=Occasion.RESTORED, skipped=skipped)).published
+
+    async def renew_root(self, vehicle: VehicleIdentifier, now: datetime) -> Published:
+        """Publishes the vehicle's next Root, which names the keys of the present one; errors as `issuing.issue`."""
+        async with self._changed(vehicle):
+            return (await self._issue(vehicle, now, occasion=Occasion.OLD_ROOT)).published
 
     async def change_keys(self, root: Root, now: datetime) -> None:
         """Publishes a new Root for every vehicle, signed by its own and the present root keys.
@@ -316,7 +320,7 @@ class Director(Inquiries):
         Raises:
             UptaneError: the first of the failures; every other vehicle has got its new Root.
         """
-        self._root = root = keeping_timeserver_keys(root, self._root)
+        self._root = root = root if self._root is None else keeping_timeserver_keys(root, self._root)
         failures: list[UptaneError] = []
         for vehicle in await self.vehicles():
             async with self._changed(vehicle):
@@ -343,7 +347,7 @@ class Director(Inquiries):
         """
         if self._profile.unsafe_root_through_snapshot:
             raise FormatError(f"in {self._profile.name} Root has no place for the Timeserver's keys", field="root")
-        await self.change_keys(with_timeserver_keys(self._root, keys), now)
+        await self.change_keys(with_timeserver_keys(root_at_hand(self._root), keys), now)
 
     async def _issue(
         self,

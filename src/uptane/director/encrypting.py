@@ -166,7 +166,7 @@ def _keys(records: Sequence[EcuRecord], ecus: Sequence[EcuIdentifier]) -> Mappin
         if key is None:
             raise ProvisioningError(
                 f"ECU {ecu} has no encryption key on record, so no image can be encrypted for it",
-                next_step="Give the Director the key first: set_encryption_key.",
+                next_step="Put its key on record first: uptane vehicle encryption-key VIN ECU FILE.",
                 ecu=ecu,
             )
         keys[ecu] = key

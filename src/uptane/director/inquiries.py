@@ -39,10 +39,6 @@ class Inquiries:
         async with self._inventory.transaction() as transaction:
             return await transaction.vehicles()
 
-    async def vehicles_exist(self) -> bool:
-        """Whether there is any vehicle; StorageError when the inventory does not answer."""
-        return bool(await self.vehicles())
-
     async def vehicle(self, vehicle: VehicleIdentifier) -> VehicleRecord:
         """The record of a vehicle; UnknownVehicleError."""
         async with self._inventory.transaction() as transaction:

@@ -10,12 +10,14 @@ from uptane.director.deciding import Decision, PlanRules, VehicleView, decide
 from uptane.director.ports import Alert, InventoryDatabase
 from uptane.formats.timeserver_keys import keeping_timeserver_keys
 from uptane.metadata.delegations import TARGETS_ROLE
-from uptane.metadata.errors import UnknownVehicleError, UptaneError
+from uptane.metadata.envelope import Envelope
+from uptane.metadata.errors import ProvisioningError, StorageError, UnknownVehicleError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
-from uptane.metadata.root import Root
+from uptane.metadata.root import Role, Root
 from uptane.metadata.targets import DirectedImages, Targets
-from uptane.signing.publish import Draft, Lifetimes, Published, Publisher, due_at
+from uptane.signing.publish import Draft, Lifetimes, Published, Publisher, at_hand, due_at
 from uptane.verification.own_metadata import OwnMetadata, verify_own_metadata
+from uptane.verification.threshold import signed_by_all
 
 
 class Occasion(Enum):
@@ -24,6 +26,7 @@ class Occasion(Enum):
     PUBLICATION = "somebody wants it: Snapshot and Timestamp rise in any case, and a plan that is refused is an error"
     RESTORED = "an older backup was restored: versions that the vehicle may have seen are left out, and no plan is made"
     NEW_ROOT = "Root names other keys: they reach the vehicle even where the plan is refused"
+    OLD_ROOT = "somebody wants the next Root, with the keys of the present one; no plan is made"
     MANIFEST = "a manifest came: metadata rises where it says something new or expires soon"
 
 
@@ -49,7 +52,7 @@ async def issue(
     now: datetime,
     *,
     rules: PlanRules,
-    first_root: Root,
+    first_root: Root | None,
     root: Root | None = None,
     occasion: Occasion = Occasion.PUBLICATION,
     skipped: int = 0,
@@ -57,7 +60,8 @@ async def issue(
     """Publishes what the vehicle's ECUs are assigned (STD-5.3.2.1-16).
 
     Targets gets a new version when what it says has changed, with a new Root, and when less than a third of its life is
-    left; Snapshot and Timestamp rise with every publication.
+    left, and so does Root, with the same keys, where these are at hand. Snapshot and Timestamp rise with every
+    publication.
 
     Args:
         inventory: knows the vehicle and what its ECUs are assigned.
@@ -65,7 +69,7 @@ async def issue(
         vehicle: the vehicle.
         now: UTC; expiry times are counted from it.
         rules: what the plan has to keep to.
-        first_root: the Root of a vehicle that has none yet.
+        first_root: the Root of a vehicle that has none yet, where it can be signed.
         root: a new Root; it names the Timeserver's keys of the one before it where it names none.
         occasion: why.
         skipped: how many versions are left out, as `Draft` says.
@@ -123,7 +127,7 @@ async def plan_issue(
     now: datetime,
     *,
     rules: PlanRules,
-    first_root: Root,
+    first_root: Root | None,
     root: Root | None = None,
     occasion: Occasion = Occasion.PUBLICATION,
     skipped: int = 0,
@@ -142,9 +146,14 @@ async def plan_issue(
     elif root is not None:
         # What a vehicle's ECUs were told stays true although this Director may have been restarted without knowing it.
         root = keeping_timeserver_keys(root, before.root.payload)
+    elif occasion is Occasion.OLD_ROOT:
+        _require_signed_here(before.root, publisher)
+        root = before.root.payload
+    elif due_at(before.root.payload.expires, publisher.lifetimes.root) < now and _signs_again(before.root, publisher):
+        root = before.root.payload
     withheld: UptaneError | None = None
     standing = None if before is None else before.targets.get(TARGETS_ROLE)
-    if occasion in (Occasion.NEW_ROOT, Occasion.RESTORED) and standing is not None:
+    if occasion in (Occasion.NEW_ROOT, Occasion.OLD_ROOT, Occasion.RESTORED) and standing is not None:
         # New keys wait for nobody: no plan is made, and the Image repository is not asked.
         decision = Decision(targets=standing.payload)
     else:
@@ -175,12 +184,43 @@ def withholding(vehicle: VehicleIdentifier, why: UptaneError, now: datetime) -> 
     return Alert(vehicle=vehicle, time=now, code=why.code, text=text)
 
 
-def lasts_until(own: OwnMetadata, lifetimes: Lifetimes) -> datetime | None:
+def lasts_until(own: OwnMetadata, publisher: Publisher) -> datetime | None:
     """Until when a request for metadata finds nothing to renew; None before the first publication."""
-    targets = own.targets.get(TARGETS_ROLE)
+    targets, lifetimes = own.targets.get(TARGETS_ROLE), publisher.lifetimes
     if own.expires is None or targets is None:
         return None
-    return min(due_at(own.expires, lifetimes.timestamp), due_at(targets.payload.expires, lifetimes.targets))
+    due = min(due_at(own.expires, lifetimes.timestamp), due_at(targets.payload.expires, lifetimes.targets))
+    root_due = due_at(own.root.payload.expires, lifetimes.root)
+    return root_due if root_due < due and _signs_again(own.root, publisher) else due
+
+
+def root_at_hand(root: Root | None) -> Root:
+    """The first Root of vehicles; ProvisioningError where its key is kept elsewhere."""
+    if root is None:
+        raise ProvisioningError(
+            "the Root key of the Director is kept elsewhere: no vehicle can be added, and no key be changed",
+            next_step="Put it back among the keys for that one command, and take it away again.",
+        )
+    return root
+
+
+def _signs_again(root: Envelope[Root], publisher: Publisher) -> bool:
+    """Whether the next Root can be signed here: by keys that have signed this one.
+
+    Whoever can write to the store can put a history of his own there, whose first Root names the genuine keys too.
+    """
+    signers = at_hand(root.payload.roles[Role.ROOT], publisher.keyring)
+    return bool(signers) and signed_by_all(root, signers)
+
+
+def _require_signed_here(root: Envelope[Root], publisher: Publisher) -> None:
+    publisher.require_keys(root.payload, Role.ROOT)
+    if not _signs_again(root, publisher):
+        raise StorageError(
+            f"the Root of vehicle {publisher.vehicle} is not signed again, as its keys have not signed the present one",
+            next_step="Undo the attack, or restore it from a backup.",
+            vehicle=publisher.vehicle,
+        )
 
 
 def _ages(before: Published | None, lifetimes: Lifetimes, now: datetime) -> bool:

@@ -120,17 +120,20 @@ class QuickAnswers:
         """Signs what has to be signed before a vehicle fetches its Timestamp; what cannot be is logged."""
         for _ in range(ATTEMPTS):
             known = await self.known(vehicle)
-            if known is None or (known.settled_until is not None and now < known.settled_until):
+            if known is None or known.is_settled(now):
                 return
             if await self._follow(known, None, now) is not None:
                 return
 
     async def file(self, vehicle: VehicleIdentifier, name: str, now: datetime) -> bytes | None:
-        """A published file; for the Timestamp, what has to be signed is signed first."""
+        """A published file; for the Timestamp and for the next Root, what has to be signed is signed first."""
         try:
             if name == self._timestamp:
                 await self.settle(vehicle, now)
             known = await self.known(vehicle)
+            if known is not None and name == known.missing and not known.is_settled(now):
+                await self.settle(vehicle, now)
+                known = await self.known(vehicle)
         except UptaneError:
             log.exception("what is published for vehicle %s is served as it is, and cannot be built on", vehicle)
             known = None
@@ -244,7 +247,7 @@ class QuickAnswers:
                     directed = _with_new(changes.directed, state, plan)
                     changes = replace(changes, directed=directed)
                     state = _applied(state, Changes(directed=directed))
-                    until = (lasts_until(own, publisher.lifetimes) if own is not None else None) or until
+                    until = (lasts_until(own, publisher) if own is not None else None) or until
                 changes = replace(changes, publication=written.publication(known.files))
             except UptaneError as error:
                 failure, own, published = error, known.own, None

@@ -50,6 +50,10 @@ class Known:
         """Which vehicle it is."""
         return self.state.record.vehicle
 
+    def is_settled(self, now: datetime) -> bool:
+        """Whether nothing has to be signed at that time, as far as is known."""
+        return self.settled_until is not None and now < self.settled_until
+
 
 def files_of(own: OwnMetadata, profile: Profile) -> dict[str, bytes]:
     """The newest files of each role, by their plain and by their versioned names."""
@@ -100,6 +104,10 @@ class VehicleCache:
     def last(self, vehicle: VehicleIdentifier) -> Known | None:
         """What was known last of a vehicle: current, or to be compared with what is read."""
         return self._known.get(vehicle)
+
+    def first_root_expiry(self) -> datetime | None:
+        """When the first Root of the vehicles that are known expires; None where there are none."""
+        return min((known.own.root.payload.expires for known in self._known.values() if known.own), default=None)
 
     @contextmanager
     def reading(self, vehicle: VehicleIdentifier) -> Iterator[None]:
@@ -155,13 +163,14 @@ class VehicleCache:
         Args:
             vehicle: whose.
             name: of the file.
-            timestamp: the name of the Timestamp, which is not at hand where something may have to be signed.
+            timestamp: the name of the Timestamp, which is not at hand where something may have to be signed; nor is
+                whether there is a next Root.
             now: UTC.
         """
         known = self.current(vehicle)
         if known is None:
             return AtHand.UNKNOWN
-        if name == timestamp and (known.settled_until is None or now >= known.settled_until):
+        if name in (timestamp, known.missing) and not known.is_settled(now):
             return AtHand.UNKNOWN
         raw = known.files.get(name)
         return None if raw is None and name == known.missing else AtHand.UNKNOWN if raw is None else raw

@@ -17,11 +17,12 @@ class NewImage:
 
     Args:
         image: its name, length and hashes, and what is said of it.
-        chunks: opens its bytes, in pieces.
+        chunks: opens its bytes, in pieces; None for an image that is listed and not stored, as nobody may download it
+            in plain (AMB-15).
     """
 
     image: Image
-    chunks: Callable[[], Iterable[bytes]]
+    chunks: Callable[[], Iterable[bytes]] | None
 
 
 def content_of(contents: Contents, role: RoleName) -> Targets:

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from uptane.metadata.errors import ProvisioningError
-from uptane.metadata.root import Role
-from uptane.signing.publish import Draft, Keyring, Lifetimes, Published, Publisher, due_at
+from uptane.metadata.envelope import Envelope
+from uptane.metadata.errors import ProvisioningError, StorageError
+from uptane.metadata.root import Role, RoleKeys, Root
+from uptane.metadata.targets import Targets
+from uptane.signing.publish import Draft, Keyring, Lifetimes, Published, Publisher, at_hand, due_at
 from uptane.verification.own_metadata import OwnMetadata, verify_own_metadata
+from uptane.verification.threshold import signed_by_all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,10 @@ class Renewal:
 
 
 def outlook_of(own: OwnMetadata, lifetimes: Lifetimes, keyring: Keyring, now: datetime) -> Outlook:
-    """Which roles are due; Root always is for people, who keep its keys elsewhere.
+    """Which roles are due. Keys sign again only what they have signed; all else is for others, as without these keys.
+
+    Whoever can write to the store can put a history of his own there, whose first Root names the genuine keys too: it
+    verifies, and with a new signature by the genuine keys, clients would believe it.
 
     Raises:
         ProvisioningError: nothing is published yet.
@@ -53,13 +59,12 @@ def outlook_of(own: OwnMetadata, lifetimes: Lifetimes, keyring: Keyring, now: da
     here: dict[str, tuple[datetime, timedelta]] = {
         Role.TIMESTAMP: (own.expires, min(lifetimes.timestamp, lifetimes.snapshot))
     }
-    elsewhere: dict[str, tuple[datetime, timedelta]] = {Role.ROOT: (own.root.payload.expires, lifetimes.root)}
-    published = Published.of(own)
-    for name, envelope in own.targets.items():
-        keys = published.keys_for(name)
-        if keys is not None:
-            at_hand = sum(key_id in keyring for key_id in keys.key_ids) >= keys.threshold
-            (here if at_hand else elsewhere)[name] = envelope.payload.expires, lifetimes.targets
+    elsewhere: dict[str, tuple[datetime, timedelta]] = {}
+    for name, (envelope, keys) in _resigned(own).items():
+        role = envelope.payload.expires, lifetimes.root if name == Role.ROOT else lifetimes.targets
+        signers = at_hand(keys, keyring)
+        signs_here = signers and (due_at(*role) >= now or signed_by_all(envelope, signers))
+        (here if signs_here else elsewhere)[name] = role
     return Outlook(
         expires=own.expires,
         due=frozenset(name for name, role in here.items() if due_at(*role) < now),
@@ -68,27 +73,50 @@ def outlook_of(own: OwnMetadata, lifetimes: Lifetimes, keyring: Keyring, now: da
     )
 
 
+def _resigned(own: OwnMetadata) -> dict[str, tuple[Envelope[Root] | Envelope[Targets], RoleKeys]]:
+    """Root and the Targets roles that somebody signs, with their keys."""
+    published = Published.of(own)
+    found: dict[str, tuple[Envelope[Root] | Envelope[Targets], RoleKeys]] = {
+        Role.ROOT: (own.root, own.root.payload.roles[Role.ROOT])
+    }
+    for name, envelope in own.targets.items():
+        keys = published.keys_for(name)
+        if keys is not None:
+            found[name] = envelope, keys
+    return found
+
+
 async def look(publisher: Publisher, now: datetime) -> Outlook:
     """The outlook of what is published; raises what `verify_own_metadata` and `outlook_of` do."""
     return outlook_of(await _own(publisher), publisher.lifetimes, publisher.keyring, now)
 
 
-async def renew(publisher: Publisher, now: datetime) -> Renewal:
-    """Signs again what is due and nothing else; Snapshot and Timestamp rise with it. The caller keeps others away.
+async def renew(publisher: Publisher, now: datetime, also: frozenset[str] = frozenset()) -> Renewal:
+    """Signs again what is due, and `also` these roles; Snapshot and Timestamp rise too. The caller keeps others away.
 
-    A new Timestamp always has a new Snapshot, though an old one may be good: the Snapshot's file keeps its version
-    number taken, and so tells where somebody puts an older Timestamp back (docs/decisions/0022).
+    The next Root names the keys of the one before it. A new Timestamp always has a new Snapshot, though an old one may
+    be good: the Snapshot's file keeps its version number taken, and so tells where somebody puts an older Timestamp
+    back (docs/decisions/0022).
 
     Raises:
         ProvisioningError: nothing is published yet, or a key is not at hand.
-        StorageError: what is published was altered, or a file could not be written; readers see what was published
-            before.
+        StorageError: what is published was altered, keys at hand have not signed one of these roles before, or a file
+            could not be written. Readers see what was published before.
     """
     own = await _own(publisher)
-    due = outlook_of(own, publisher.lifetimes, publisher.keyring, now).due
+    for name, (envelope, keys) in _resigned(own).items():
+        signers = at_hand(keys, publisher.keyring)
+        if name in also and signers and not signed_by_all(envelope, signers):
+            raise StorageError(
+                f"{name} of the Image repository is not signed again, as its keys have not signed the present one",
+                next_step="Undo the attack, or restore the published files from a backup.",
+                role=name,
+            )
+    due = outlook_of(own, publisher.lifetimes, publisher.keyring, now).due | also
     if due:
         again = {name: envelope.payload for name, envelope in own.targets.items() if name in due}
-        await publisher.publish(Published.of(own), Draft(targets=again), now)
+        root = own.root.payload if Role.ROOT in due else None
+        await publisher.publish(Published.of(own), Draft(root=root, targets=again), now)
     return Renewal(outlook=await look(publisher, now), renewed=due)
 
 

@@ -264,7 +264,8 @@ class ImageRepository:
         """
         async with self._lock:
             with_images(self._profile, await self._contents(), role, images)
-        await self._images.add_all([(new.image.file, new.chunks()) for new in images])
+        stored = [(new.image.file, new.chunks) for new in images if new.chunks is not None]
+        await self._images.add_all([(file, chunks()) for file, chunks in stored])
         async with self._lock, self._turn():
             waiting = dict(self._pending)
             self._pending[role] = with_images(self._profile, await self._contents(), role, images)
@@ -273,11 +274,11 @@ class ImageRepository:
             except BaseException:
                 self._pending = waiting
                 raise
-            await self._images.name_plainly([new.image.file for new in images])
+            await self._images.name_plainly([file for file, _ in stored])
             return published
 
-    async def renew_expiring(self, now: datetime) -> Renewal:
-        """Signs again, as they are, the roles that have expired or soon will; what was added here still waits.
+    async def renew_expiring(self, now: datetime, also: frozenset[str] = frozenset()) -> Renewal:
+        """Signs again, as they are, roles that have expired or soon will, and `also` these; what was added still waits.
 
         Of several processes that do so at the same time, one publishes; the others find nothing left to do, or are
         told that somebody else is at it.
@@ -287,10 +288,10 @@ class ImageRepository:
             StorageError: as `publish` does, or somebody else publishes at this moment.
         """
         outlook = await look(self._publisher(), now)
-        if not outlook.due:
+        if not outlook.due | also:
             return Renewal(outlook=outlook)
         async with self._lock, self._turn():
-            return await renew(self._publisher(), now)
+            return await renew(self._publisher(), now, also)
 
     async def receive(self, upload: Upload, now: datetime) -> Receipt:
         """Publishes what a supplier made and signed himself, with a new Snapshot and Timestamp (STD-5.3.1-4, -5).

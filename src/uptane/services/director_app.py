@@ -13,8 +13,17 @@ MAX_MANIFEST_BYTES = 2_000_000
 """Bytes of a request: a manifest of 1,000 ECUs."""
 
 
+async def any_vehicle(vehicle: VehicleIdentifier) -> None:
+    """Admits every vehicle."""
+
+
 def director_methods(
-    director: Director, profile: Profile, clock: Callable[[], datetime], *, answers: bool = True
+    director: Director,
+    profile: Profile,
+    clock: Callable[[], datetime],
+    *,
+    answers: bool = True,
+    admit: Callable[[VehicleIdentifier], Awaitable[None]] = any_vehicle,
 ) -> Mapping[str, Callable[..., Awaitable[object]]]:
     """The methods that ECUs call; what an intruder would like to call is not among them.
 
@@ -24,11 +33,13 @@ def director_methods(
         clock: the server's time, UTC.
         answers: a manifest is answered with new metadata where there is need for it (5.3.2.1); without, it is taken in
             and the operator publishes.
+        admit: raises where a vehicle may not call, before anything else is looked at.
     """
 
     async def submit_vehicle_manifest(vin: object, primary_ecu_serial: object, manifest: object) -> None:
         """Hands in a vehicle version manifest."""
         vehicle, primary = VehicleIdentifier(text(vin, "VIN")), EcuIdentifier(text(primary_ecu_serial, "ECU serial"))
+        await admit(vehicle)
         raw = from_call(manifest, "manifest", as_struct=profile.structs_in_calls)
         handle = director.answer_manifest if answers else director.receive_manifest
         await handle(vehicle, primary, raw, clock())
@@ -37,8 +48,10 @@ def director_methods(
         ecu_serial: object, ecu_public_key: object, vin: object, is_primary: object = False
     ) -> None:
         """Registers an ECU and its public key."""
+        vehicle = VehicleIdentifier(text(vin, "VIN"))
+        await admit(vehicle)
         await director.register_ecu(
-            vehicle=VehicleIdentifier(text(vin, "VIN")),
+            vehicle=vehicle,
             ecu=EcuIdentifier(text(ecu_serial, "ECU serial")),
             key=profile.format.decode_key(
                 from_call(ecu_public_key, "public key", as_struct=profile.key_structs_in_calls)

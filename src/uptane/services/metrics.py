@@ -34,6 +34,12 @@ EXPIRY = Gauge(
     ("repository",),
     multiprocess_mode="mostrecent",
 )
+ROOT_EXPIRY = Gauge(
+    "uptane_root_expiry_seconds",
+    "When the Root of the Image repository expires, or the first Root of the vehicles that a worker remembers.",
+    ("repository",),
+    multiprocess_mode="mostrecent",
+)
 BUILD = Gauge("uptane_build_info", "Always 1; the label tells the version.", ("version",), multiprocess_mode="max")
 BUILD.labels(__version__).set(1)
 

@@ -10,11 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from uptane.services.metrics import EXPIRY, MULTIPROCESS, OTHER
+from uptane.metadata.root import Role
+from uptane.services.metrics import EXPIRY, MULTIPROCESS, OTHER, ROOT_EXPIRY
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-Expiries = Callable[[], Awaitable[Mapping[str, datetime]]]
+Expiries = Callable[[], Awaitable[Mapping[tuple[Role, str], datetime]]]
+
+GAUGES = {Role.ROOT: ROOT_EXPIRY, Role.TIMESTAMP: EXPIRY}
 
 
 class RouteNames:
@@ -43,12 +46,12 @@ def metrics_routes(expiries: Expiries) -> list[Route]:
     """`/metrics`, for Prometheus.
 
     Args:
-        expiries: when the published Timestamp of each repository expires; asked whenever Prometheus asks.
+        expiries: when the published roles in GAUGES of each repository expire; asked whenever Prometheus asks.
     """
 
     async def metrics(request: Request) -> Response:
-        for repository, moment in (await expiries()).items():
-            EXPIRY.labels(repository).set(moment.timestamp())
+        for (role, repository), moment in (await expiries()).items():
+            GAUGES[role].labels(repository).set(moment.timestamp())
         return Response(exposition(), headers={"content-type": CONTENT_TYPE})
 
     return [Route("/metrics", metrics, methods=["GET"])]

@@ -11,6 +11,7 @@ from uptane.metadata.digests import Digests
 from uptane.metadata.envelope import Envelope
 from uptane.metadata.errors import ProvisioningError, StorageError
 from uptane.metadata.identifiers import KeyId, RoleName, VehicleIdentifier
+from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import NOT_PUBLISHED_YET, Role, RoleKeys, Root
 from uptane.metadata.snapshot import MetadataFile, Snapshot
 from uptane.metadata.targets import Targets
@@ -41,6 +42,12 @@ def due_at(expires: datetime, life: timedelta) -> datetime:
         life: how long a new one of it is valid.
     """
     return expires - life / 3
+
+
+def at_hand(keys: RoleKeys, keyring: Keyring) -> tuple[PublicKey, ...]:
+    """Those of a role's keys that are at hand, where they are enough to sign; else none."""
+    found = tuple([keyring[key_id].key for key_id in keys.key_ids if key_id in keyring])
+    return found if len(found) >= keys.threshold else ()
 
 
 class ReadBack(Protocol):

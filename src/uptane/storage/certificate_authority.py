@@ -217,6 +217,21 @@ class CertificateAuthority:
         )
 
 
+def authority_certificate(folder: Path) -> bytes:
+    """The certificate of the authority in a folder, PEM; its private key need not be there.
+
+    Raises:
+        StorageError: there is none, or it is damaged.
+    """
+    path, raw, there = folder / (AUTHORITY + CERTIFICATE), None, Folder.existing(folder)
+    if there is not None:
+        with there:
+            raw = there.read(path.name)
+    if raw is None:
+        raise damaged(path, "does not exist", "Bring it from the machine that has the authority.")
+    return _loaded(raw, path).public_bytes(serialization.Encoding.PEM)
+
+
 _RESTORE = "Restore it from a backup, or remove the whole folder and give all servers and vehicles new certificates."
 
 
@@ -258,13 +273,18 @@ def _certified(key: object) -> CertifiedKey:
 
 
 def _own_certificate(raw: bytes, key: PrivateKey, path: Path) -> x509.Certificate:
+    certificate = _loaded(raw, path)
+    if certificate.public_key() != key.public_key():
+        raise damaged(path, f"is not the certificate of the key {AUTHORITY} beside it", _RESTORE)
+    return certificate
+
+
+def _loaded(raw: bytes, path: Path) -> x509.Certificate:
     try:
         certificate = x509.load_pem_x509_certificate(raw)
-        theirs = certificate.public_key()
+        certificate.public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
         raise damaged(path, "holds no certificate that can be read", _RESTORE) from error
-    if theirs != key.public_key():
-        raise damaged(path, f"is not the certificate of the key {AUTHORITY} beside it", _RESTORE)
     return certificate
 
 

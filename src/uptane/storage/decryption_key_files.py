@@ -69,12 +69,36 @@ class DecryptionKeyFolder:
             return None
         with folder:
             raw, path = folder.read(single(name) + PUBLIC), folder.path / (name + PUBLIC)
-        if raw is None:
-            return None
-        try:
-            return EncryptionKey.of(serialization.load_pem_public_key(raw))  # type: ignore[arg-type]
-        except (ValueError, UnsupportedAlgorithm, FormatError) as error:
-            raise damaged(path, "holds no key that images can be encrypted for") from error
+        return None if raw is None else _public(raw, path)
+
+
+def load_encryption_key(path: Path) -> EncryptionKey:
+    """The public key in a PEM file, such as `decryption.pub`, that images are encrypted for.
+
+    Raises:
+        StorageError: there is none, it cannot be read, it is a key of another use, or a private one, which its ECU
+            keeps to itself.
+    """
+    raw, folder = None, Folder.existing(path.parent)
+    if folder is not None:
+        with folder:
+            raw = folder.read(single(path.name))
+    if raw is None:
+        raise damaged(path, "does not exist", "Name the file of a public key, in PEM.")
+    if b"PRIVATE KEY" in raw:
+        raise damaged(
+            path, "holds a private key, which its ECU alone shall have", f"Name its public key, {path}{PUBLIC}."
+        )
+    return _public(raw, path, "Name the public key that the ECU decrypts with, in PEM: X25519.")
+
+
+def _public(
+    raw: bytes, path: Path, next_step: str = "Remove the file to have it made from the private key again."
+) -> EncryptionKey:
+    try:
+        return EncryptionKey.of(serialization.load_pem_public_key(raw))  # type: ignore[arg-type]
+    except (ValueError, UnsupportedAlgorithm, FormatError) as error:
+        raise damaged(path, "holds no key that images can be encrypted for", next_step) from error
 
 
 def _keep_public(folder: Folder, name: str, key: DecryptionKey) -> None:

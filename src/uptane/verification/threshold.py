@@ -1,6 +1,6 @@
 """The one place where signatures are counted: by distinct key material, with the scheme of the key."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hmac import compare_digest
 
 from uptane.formats.profile import Payload, Profile
@@ -53,6 +53,12 @@ def valid_signatures(
         if key_id in offered and key.material not in good and key.verify(offered[key_id].value, envelope.message):
             good.add(key.material)
             yield offered[key_id]
+
+
+def signed_by_all(envelope: Envelope[Payload], keys: Iterable[PublicKey]) -> bool:
+    """Whether every one of these keys has signed."""
+    offered = {signature.key_id: signature.value for signature in envelope.signatures}
+    return all(key.key_id in offered and key.verify(offered[key.key_id], envelope.message) for key in keys)
 
 
 def check_report_signature(

@@ -108,6 +108,16 @@ class SqlInventory:
         """What it stands on."""
         return self._engine
 
+    async def answers(self) -> bool:
+        """Whether the database answers a question about its tables, however large they are."""
+        try:
+            with storage_errors(self._database):
+                async with self._engine.connect() as connection:
+                    await connection.execute(select(vehicles.c.vehicle).limit(1))
+        except StorageError:
+            return False
+        return True
+
     async def dispose(self) -> None:
         """Closes the connections."""
         await self._engine.dispose()
