@@ -132,11 +132,7 @@ def write_digests(digests: Digests) -> list[WireDigest]:
 
 def read_digests(entries: list[WireDigest]) -> Digests:
     """The inverse of `write_digests`."""
-    return digests_of(tuple([(HASH_NAMES[entry.function], entry.value) for entry in entries]))
-
-
-def digests_of(items: tuple[tuple[str, bytes], ...]) -> Digests:
-    """The hashes, which must stand in the order of their functions."""
+    items = tuple([(HASH_NAMES[entry.function], entry.value) for entry in entries])
     if len(items) > 1:
         check_order([name for name, _ in items], "hashes")
     return Digests(items)

@@ -7,10 +7,9 @@ from typing import Final
 from cryptography.hazmat import asn1
 
 from uptane.formats.der_fields import (
-    HASH_NAMES,
     check_order,
-    digests_of,
     optional_list,
+    read_digests,
     read_extensions,
     read_optional_list,
     refusing,
@@ -59,12 +58,13 @@ def write_file(file: ImageFile) -> WireImageFile:
 
 def read_file(entry: WireImageFile) -> ImageFile:
     """The inverse of `write_file`."""
-    return _file_of(entry.path, entry.length, tuple([(HASH_NAMES[each.function], each.value) for each in entry.hashes]))
+    return ImageFile(path=ImagePath(entry.path), length=entry.length, digests=read_digests(entry.hashes))
 
 
 @lru_cache(maxsize=KEPT)
-def _file_of(path: str, length: int, digests: tuple[tuple[str, bytes], ...]) -> ImageFile:
-    return ImageFile(path=ImagePath(path), length=length, digests=digests_of(digests))
+def read_encoded_file(raw: bytes) -> ImageFile:
+    """Name, length and hashes of an image, from its DER."""
+    return read_file(asn1.decode_der(WireImageFile, raw))
 
 
 def write_images(images: Mapping[ImagePath, Image]) -> list[WireImage]:
