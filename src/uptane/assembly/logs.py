@@ -65,7 +65,7 @@ def start_logging(form: LogFormat = "auto", level: LogLevel = "info", stream: Te
 def server_log() -> FilteringBoundLogger:
     """The log for what servers themselves have to say; a silent one where `start_logging` was not called."""
     log: FilteringBoundLogger = (
-        structlog.get_logger()
+        structlog.get_logger().bind()
         if structlog.is_configured()
         else structlog.wrap_logger(
             structlog.ReturnLogger(), wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)

@@ -2,11 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from uptane.director.ports import EcuRecord, ImageCatalog
 from uptane.metadata.errors import ImageNotListedError
-from uptane.metadata.targets import Image, Targets
-from uptane.verification.match_images import EcuFacts, check_hardware, check_match, hardware_of
+from uptane.metadata.identifiers import HardwareIdentifier
+from uptane.metadata.targets import Image, Targets, images_with_ecus
+from uptane.verification.match_images import (
+    EcuFacts,
+    check_directed_hardware,
+    check_hardware,
+    check_match,
+    directed_hardware,
+)
 
 
 class UnsafeNoCatalog:
@@ -26,7 +34,7 @@ def check_fits(image: Image, ecus: Sequence[EcuRecord]) -> None:
     An ECU whose hardware is not on record may get any.
     """
     for ecu in ecus:
-        check_hardware(image, ecu.ecu, EcuFacts(hardware_id=ecu.hardware_id))
+        check_hardware(image, ecu.ecu, _facts(ecu.hardware_id))
 
 
 async def check_images(
@@ -40,15 +48,15 @@ async def check_images(
         RepositoryMismatchError: it lists another length, other hashes or other must-match data.
         SecurityError, UnreachableError: what the Image repository publishes does not verify, or is not there.
     """
-    records = {ecu.ecu: ecu for ecu in ecus}
-    images = dict(targets.images)
-    for image in images.values():
-        check_fits(image, [records[ecu] for ecu in image.custom.ecus])
-    if isinstance(catalog, UnsafeNoCatalog) or not targets.images:
+    facts = {ecu.ecu: _facts(ecu.hardware_id) for ecu in ecus}
+    images = list(images_with_ecus(targets.images))
+    for _, image, named in images:
+        for ecu, said in named.items():
+            check_directed_hardware(image, said, ecu, facts[ecu])
+    if isinstance(catalog, UnsafeNoCatalog) or not images:
         return
-    facts = {ecu.ecu: EcuFacts(hardware_id=ecu.hardware_id) for ecu in ecus}
-    listed = await catalog.look_up({path: hardware_of(image, facts) for path, image in images.items()}, now)
-    for path, image in images.items():
+    listed = await catalog.look_up({path: directed_hardware(named, facts) for path, _, named in images}, now)
+    for path, image, _ in images:
         if path not in listed:
             raise ImageNotListedError(
                 f"the Image repository lists no image {path} for this hardware, so it is not directed",
@@ -56,3 +64,8 @@ async def check_images(
                 image=path,
             )
         check_match(image, listed[path])
+
+
+@lru_cache(maxsize=1024)
+def _facts(hardware: HardwareIdentifier | None) -> EcuFacts:
+    return EcuFacts(hardware_id=hardware)

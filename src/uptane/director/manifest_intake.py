@@ -190,7 +190,7 @@ def known_ecu(ecu: EcuRecord, earlier: Sequence[StoredReport] = ()) -> KnownEcu:
         is_primary=ecu.is_primary,
         counter=ecu.report_counter,
         report=ecu.report,
-        earlier=tuple(each.report for each in earlier),
+        earlier=tuple([each.report for each in earlier]),
     )
 
 

@@ -81,11 +81,11 @@ class ManifestPolicy:
                 raise MissingReportError(text, vehicle=vehicle, missing=checked.missing)
             alerts.append(Alert(vehicle=vehicle, time=now, code=MissingReportError.code, text=text))
         aside: set[EcuIdentifier] = set()
+        latest, earliest = now + self.tolerance, now - self.oldest
         for report in (*(fresh.envelope for fresh in checked.fresh), *repeated):
-            finding = self._about_time(report.payload, now)
-            if finding is None:
+            if earliest <= report.payload.time <= latest:
                 continue
-            consequence, error = finding
+            consequence, error = self._about_time(report.payload, now)
             own = report.payload.ecu == checked.manifest.primary
             if consequence is Consequence.DROP or (own and consequence is Consequence.SET_ASIDE):
                 raise error
@@ -93,21 +93,20 @@ class ManifestPolicy:
                 aside.add(report.payload.ecu)
             alerts.append(Alert(vehicle=vehicle, time=now, code=error.code, text=error.what))
         alerts += [_alert(vehicle, now, what, ecus) for what, ecus in _set_aside(checked)]
-        believed = replace(
-            checked,
-            fresh=tuple(fresh for fresh in checked.fresh if fresh.envelope.payload.ecu not in aside),
-            repeated=tuple(ecu for ecu in checked.repeated if ecu not in aside),
-            refused=(*checked.refused, *sorted(aside)),
-        )
-        return Judged(manifest=believed, alerts=tuple(alerts))
+        if aside:
+            checked = replace(
+                checked,
+                fresh=tuple(fresh for fresh in checked.fresh if fresh.envelope.payload.ecu not in aside),
+                repeated=tuple(ecu for ecu in checked.repeated if ecu not in aside),
+                refused=(*checked.refused, *sorted(aside)),
+            )
+        return Judged(manifest=checked, alerts=tuple(alerts))
 
-    def _about_time(self, report: EcuVersionReport, now: datetime) -> tuple[Consequence, SecurityError] | None:
-        if report.time > now + self.tolerance:
+    def _about_time(self, report: EcuVersionReport, now: datetime) -> tuple[Consequence, SecurityError]:
+        if report.time > now:
             consequence, what = self.ahead, "which has not come yet"
-        elif report.time < now - self.oldest:
-            consequence, what = self.outdated, "which is long past"
         else:
-            return None
+            consequence, what = self.outdated, "which is long past"
         error = BadTimeAttestationError(
             f"the version report of {report.ecu} is of {report.time:%Y-%m-%dT%H:%M:%SZ}, {what}",
             next_step="Look at the ECU's time, the Timeserver's key and this server's clock.",

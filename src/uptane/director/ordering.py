@@ -16,7 +16,7 @@ def derived_order(
     ECUs whose images require each other have the same number. Empty where no image of the plan requires another one,
     and where somebody has given numbers himself.
     """
-    if any(each.install_order is not None for each in assignments):
+    if not rules or any(each.install_order is not None for each in assignments):
         return {}
     first = _required(rules, assignments, {ecu.ecu: ecu for ecu in ecus})
     if not any(first.values()):

@@ -164,7 +164,7 @@ class QuickAnswers:
 
     async def _load(self, vehicle: VehicleIdentifier) -> Known | None:
         last = self.cache.last(vehicle)
-        own = None if last is None else last.own
+        own, held = (None, None) if last is None else (last.own, last.files)
         for _ in range(ATTEMPTS):
             with self.cache.reading(vehicle):
                 state = await self._fleet.read(
@@ -172,11 +172,11 @@ class QuickAnswers:
                 )
                 if state is None:
                     return None
-                if own is None or not self._is_published(own, state.files):
-                    own = await self._verified(vehicle, state)
+                if own is None or not self._is_published(own, held, state.files):
+                    own, held = await self._verified(vehicle, state), None
                     if (b"" if own is None else own.timestamp) != state.files.get(self._timestamp, b""):
                         continue  # somebody has published in between
-                known = self._known_of(replace(state, files={}), own)
+                known = self._known_of(replace(state, files={}), own, held)
                 self.cache.keep(known)
                 return known
         raise StorageError(
@@ -190,9 +190,9 @@ class QuickAnswers:
         root, snapshot = own.root.payload.version + 1, own.snapshot_version + 1
         return self._profile.metadata_name(Role.ROOT, root), self._profile.metadata_name(Role.SNAPSHOT, snapshot)
 
-    def _is_published(self, own: OwnMetadata, files: Mapping[str, bytes]) -> bool:
+    def _is_published(self, own: OwnMetadata, held: Mapping[str, bytes] | None, files: Mapping[str, bytes]) -> bool:
         """Whether the files are byte for byte those that were verified, or made, here: that check is enough then."""
-        held = files_of(own, self._profile)
+        held = files_of(own, self._profile) if held is None else held
         return all(files.get(name) == held.get(name) for name in (*self._plain, *self._next_names(own)))
 
     async def _verified(self, vehicle: VehicleIdentifier, state: VehicleState) -> OwnMetadata | None:
@@ -215,14 +215,18 @@ class QuickAnswers:
         return tuple(guessed)
 
     def _known_of(
-        self, state: VehicleState, own: OwnMetadata | None, settled: tuple[datetime, datetime] | None = None
+        self,
+        state: VehicleState,
+        own: OwnMetadata | None,
+        files: Mapping[str, bytes] | None = None,
+        settled: tuple[datetime, datetime] | None = None,
     ) -> Known:
         if own is None:
             return Known(state=state, own=None)
         return Known(
             state=state,
             own=own,
-            files=files_of(own, self._profile),
+            files=files_of(own, self._profile) if files is None else files,
             missing=self._profile.metadata_name(Role.ROOT, own.root.payload.version + 1),
             settled=settled,
         )
@@ -270,7 +274,7 @@ class QuickAnswers:
                     self.cache.changed(vehicle)
                     return None
                 state = replace(state, revision=known.state.revision + 1)
-            self.cache.keep(self._known_of(state, own, (now, until)))
+            self.cache.keep(self._known_of(state, own, settled=(now, until)))
         await self._tell(vehicle, taken, withheld, now)
         if failure is not None:
             raise failure

@@ -28,11 +28,15 @@ from uptane.metadata.root import MAX_KEYS, RoleKeys
 T = TypeVar("T")
 
 _HASHES = dict(WireHash.__members__)
+HASH_NAMES = {member: name for name, member in _HASHES.items()}
+"""The hash functions; asking a member for its name takes longer."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 
 
-_FOREIGN = (ValueError, OverflowError, RecursionError)
+FOREIGN = (ValueError, OverflowError, RecursionError)
+"""What the codec and conversions raise."""
 
 
 class refusing:
@@ -47,12 +51,17 @@ class refusing:
         """Nothing to prepare."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if error is not None and isinstance(error, _FOREIGN):
-            raise FormatError(
-                f"not a well-formed {self._what} in DER: {error}",
-                field="der",
-                next_step="Check that sender and receiver use the same format.",
-            ) from error
+        if error is not None and isinstance(error, FOREIGN):
+            raise not_well_formed(self._what, error) from error
+
+
+def not_well_formed(what: str, error: BaseException) -> FormatError:
+    """The error for something that is not what it should be in DER."""
+    return FormatError(
+        f"not a well-formed {what} in DER: {error}",
+        field="der",
+        next_step="Check that sender and receiver use the same format.",
+    )
 
 
 def read(kind: type[T], raw: bytes, what: str) -> T:
@@ -123,7 +132,7 @@ def write_digests(digests: Digests) -> list[WireDigest]:
 
 def read_digests(entries: list[WireDigest]) -> Digests:
     """The inverse of `write_digests`."""
-    items = tuple([(entry.function.name, entry.value) for entry in entries])
+    items = tuple([(HASH_NAMES[entry.function], entry.value) for entry in entries])
     if len(items) > 1:
         check_order([name for name, _ in items], "hashes")
     return Digests(items)

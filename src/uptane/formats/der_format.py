@@ -2,7 +2,15 @@
 
 from cryptography.hazmat import asn1
 
-from uptane.formats.der_fields import check_format_version, read, read_key, refusing, write_key
+from uptane.formats.der_fields import (
+    FOREIGN,
+    check_format_version,
+    not_well_formed,
+    read,
+    read_key,
+    refusing,
+    write_key,
+)
 from uptane.formats.der_objects import (
     FORMAT_VERSION,
     Assembled,
@@ -98,25 +106,19 @@ class DerFormat:
 
     def decode(self, kind: type[PayloadT], raw: bytes) -> Envelope[PayloadT]:
         """A signed object of that kind; see `Format.decode`."""
-        outline = read(Outline, raw, "signed object")
-        check_format_version(outline.format_version)
-        expected, offered = _OF_KIND[kind], _kind_of(outline.signed)
-        if offered is not expected:
-            raise FormatError(f"a {offered.__name__} where a {expected.__name__} was expected", field="type")
+        try:
+            signed = asn1.decode_der(_OF_KIND[kind], raw)
+        except FOREIGN as error:
+            raise _refusal(kind, raw, error) from error
+        check_format_version(signed.format_version)
         with refusing(f"signed {kind.__name__}"):
-            signed = asn1.decode_der(expected, raw)
             payload = _read_payload(signed)
             signatures = read_signatures(signed.signatures)
         if not isinstance(payload, kind):
             raise FormatError(
                 f"{type(payload).__name__} metadata where {kind.__name__} metadata was expected", field="type"
             )
-        return Envelope(
-            payload=payload,
-            message=asn1.encode_der(outline.signed),
-            signatures=signatures,
-            raw=raw,
-        )
+        return Envelope(payload=payload, message=_message_in(raw), signatures=signatures, raw=raw)
 
     def encode_key(self, key: PublicKey) -> bytes:
         """Format version and public key."""
@@ -139,6 +141,34 @@ class DerFormat:
         check_format_version(file.format_version)
         with refusing("repository map"):
             return read_map(file.map)
+
+
+def _message_in(raw: bytes) -> bytes:
+    """The exact bytes of the payload of a signed object that was decoded: in DER, lengths have one form only."""
+    _, version = _content_at(raw, 0)
+    _, start = _content_at(raw, version)
+    start += 1  # the one byte of the format version
+    length, content = _content_at(raw, start)
+    return raw[start : content + length]
+
+
+def _content_at(raw: bytes, tag: int) -> tuple[int, int]:
+    """How long the content of a TLV is, and where it begins."""
+    first = raw[tag + 1]
+    if first < 0x80:
+        return first, tag + 2
+    content = tag + 2 + (first & 0x7F)
+    return int.from_bytes(raw[tag + 2 : content]), content
+
+
+def _refusal(kind: type[Payload], raw: bytes, why: Exception) -> FormatError:
+    """What is wrong with a signed object that cannot be decoded: its version, its kind, or its structure."""
+    outline = read(Outline, raw, "signed object")
+    check_format_version(outline.format_version)
+    expected, offered = _OF_KIND[kind], _kind_of(outline.signed)
+    if offered is not expected:
+        return FormatError(f"a {offered.__name__} where a {expected.__name__} was expected", field="type")
+    return not_well_formed(f"signed {kind.__name__}", why)
 
 
 def _kind_of(signed: asn1.TLV) -> type[SignedObject]:

@@ -46,7 +46,7 @@ from uptane.metadata.targets import (
 )
 
 KEPT: Final = 4096
-"""Encoded files, and custom data, that are kept."""
+"""Files, encoded files, and custom data, that are kept: the same few images go to one vehicle after the other."""
 
 _NO_MUST_MATCH = MustMatch()
 
@@ -59,6 +59,12 @@ def write_file(file: ImageFile) -> WireImageFile:
 def read_file(entry: WireImageFile) -> ImageFile:
     """The inverse of `write_file`."""
     return ImageFile(path=ImagePath(entry.path), length=entry.length, digests=read_digests(entry.hashes))
+
+
+@lru_cache(maxsize=KEPT)
+def read_encoded_file(raw: bytes) -> ImageFile:
+    """Name, length and hashes of an image, from its DER."""
+    return read_file(asn1.decode_der(WireImageFile, raw))
 
 
 def write_images(images: Mapping[ImagePath, Image]) -> list[WireImage]:

@@ -5,12 +5,12 @@ from typing import Annotated
 from cryptography.hazmat import asn1
 
 from uptane.formats.der_schema import (
+    ReceivedReport,
     WireAttestation,
     WireHashSignature,
     WireKey,
     WireManifest,
     WireMap,
-    WireReport,
     WireRole,
     WireSignature,
 )
@@ -33,7 +33,7 @@ class SignedReport:
     """SignedEcuVersionReport."""
 
     format_version: int
-    signed: Annotated[WireReport, asn1.Implicit(1)]
+    signed: Annotated[ReceivedReport, asn1.Implicit(1)]
     signatures: list[WireHashSignature]
 
 

@@ -12,9 +12,10 @@ from uptane.formats.der_fields import (
     write_extensions,
     write_time,
 )
-from uptane.formats.der_images import read_file, write_file
+from uptane.formats.der_images import read_encoded_file, write_file
 from uptane.formats.der_objects import Outline
 from uptane.formats.der_schema import (
+    ReceivedReport,
     WireAttestation,
     WireManifest,
     WireMap,
@@ -47,11 +48,11 @@ def write_report(report: EcuVersionReport) -> WireReport:
     )
 
 
-def read_report(entry: WireReport) -> EcuVersionReport:
+def read_report(entry: ReceivedReport) -> EcuVersionReport:
     """The inverse of `write_report`."""
     report = EcuVersionReport(
         ecu=EcuIdentifier(entry.ecu),
-        installed=read_file(entry.installed),
+        installed=read_encoded_file(asn1.encode_der(entry.installed)),
         attacks_detected=entry.attacks_detected,
         time=read_time(entry.time),
         previous_time=read_time(entry.previous_time),

@@ -316,6 +316,20 @@ class WireReport:
 
 
 @asn1.sequence
+class ReceivedReport:
+    """EcuVersionReport, whose image is read apart: the same few are reported again and again."""
+
+    ecu: str
+    installed: asn1.TLV
+    attacks_detected: str
+    time: int
+    previous_time: int
+    counter: int
+    nonce: int
+    extensions: WireExtensions
+
+
+@asn1.sequence
 class WireManifest:
     """VehicleVersionManifest; each report is a whole SignedEcuVersionReport, kept byte for byte."""
 

@@ -1,11 +1,13 @@
 """The signatures of signed objects in DER: over the payload, or over its hash."""
 
-from uptane.formats.der_fields import read_key_id, write_key_id
+from uptane.formats.der_fields import HASH_NAMES, read_key_id, write_key_id
 from uptane.formats.der_schema import WireHash, WireHashSignature, WireScheme, WireSignature
-from uptane.metadata.digests import Digests
+from uptane.metadata.digests import check_digest
 from uptane.metadata.envelope import MAX_SIGNATURES, Signature, check_signatures
 from uptane.metadata.errors import FormatError
 from uptane.metadata.keys import Scheme
+
+_METHODS = {member: Scheme[name].value for name, member in WireScheme.__members__.items()}
 
 
 def write_signature(signature: Signature) -> WireSignature:
@@ -23,7 +25,7 @@ def write_hash_signature(signature: Signature) -> WireHashSignature:
             "a signature of a report or manifest needs a known method, a hash function and the hash",
             field="signatures",
         )
-    Digests(((function, digest),))
+    check_digest(function, digest)
     return WireHashSignature(
         keyid=write_key_id(signature.key_id),
         value=signature.value,
@@ -37,19 +39,19 @@ def read_signatures(entries: list[WireSignature] | list[WireHashSignature]) -> t
     """The inverse of both."""
     if len(entries) > MAX_SIGNATURES:
         raise FormatError(f"{len(entries)} signatures, more than {MAX_SIGNATURES}", field="signatures")
-    return check_signatures(tuple(_read_signature(entry) for entry in entries))
+    return check_signatures(tuple([_read_signature(entry) for entry in entries]))
 
 
 def _read_signature(entry: WireSignature | WireHashSignature) -> Signature:
     key_id = read_key_id(entry.keyid)
     if isinstance(entry, WireSignature):
         return Signature(key_id=key_id, value=entry.value)
-    function = entry.function.name
-    Digests(((function, entry.digest),))
+    function = HASH_NAMES[entry.function]
+    check_digest(function, entry.digest)
     return Signature(
         key_id=key_id,
         value=entry.value,
-        method=Scheme[entry.method.name].value,
+        method=_METHODS[entry.method],
         hash_function=function,
         digest=entry.digest,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from uptane.metadata.envelope import Envelope, Signature
@@ -178,8 +179,7 @@ class Profile:
 
     def metadata_name(self, role: str, version: int | None = None) -> str:
         """The name under which a file is stored: `VERSION.ROLE.EXT`, or `ROLE.EXT` (STD-5.2.7-1, -2)."""
-        plain = f"{role}.{self.format.extension}"
-        return plain if version is None else f"{version}.{plain}"
+        return _metadata_name(role, version, self.format.extension)
 
     def requested_metadata(self, role: str, version: int | None = None) -> str:
         """The name that a client asks for."""
@@ -192,6 +192,13 @@ class Profile:
     def stored(self) -> "Profile":
         """How a repository reads back what it published: there every file has its version in its name."""
         return replace(self, unsafe_plain_names=False, unsafe_root_through_snapshot=False)
+
+
+# The same few dozen names are asked for again and again.
+@lru_cache(maxsize=1024)
+def _metadata_name(role: str, version: int | None, extension: str) -> str:
+    plain = f"{role}.{extension}"
+    return plain if version is None else f"{version}.{plain}"
 
 
 KINDS: dict[Role, type[Root] | type[Timestamp] | type[Snapshot] | type[Targets]] = {

@@ -14,9 +14,19 @@ HASH_FUNCTIONS: Mapping[str, int] = {"sha256": 32, "sha384": 48, "sha512": 64}
 _MAKERS = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
 
 
-def _digest(function: str, data: bytes) -> bytes:
+def digest_of(function: str, data: bytes) -> bytes:
+    """The digest of some bytes; ValueError for a function that this Python does not know."""
     make = _MAKERS.get(function)
     return make(data).digest() if make is not None else hashlib.new(function, data).digest()
+
+
+def check_digest(function: str, digest: bytes) -> None:
+    """Raises FormatError for an unknown function, or a digest of wrong length."""
+    if HASH_FUNCTIONS.get(function) != len(digest):
+        raise FormatError(
+            f"not a hash of a supported function ({', '.join(HASH_FUNCTIONS)}): {function!r}, {len(digest)} bytes",
+            field="hashes",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +48,18 @@ class Digests:
         if len(self.items) > 1 and len({name for name, _ in self.items}) != len(self.items):
             raise FormatError("one hash function is listed twice", field="hashes")
         for name, digest in self.items:
-            if HASH_FUNCTIONS.get(name) != len(digest):
-                raise FormatError(
-                    f"not a hash of a supported function ({', '.join(HASH_FUNCTIONS)}): {name!r}, {len(digest)} bytes",
-                    field="hashes",
-                )
+            check_digest(name, digest)
         if len(self.items) > 1 or type(self.items) is not tuple:
             object.__setattr__(self, "items", tuple(sorted(self.items)))
 
     @classmethod
     def of(cls, data: bytes, functions: Iterable[str] = ("sha256",)) -> "Digests":
         """The digests of `data` by each of `functions`."""
-        return cls(tuple([(name, _digest(name, data)) for name in functions]))
+        return cls(tuple([(name, digest_of(name, data)) for name in functions]))
 
     def matches(self, data: bytes) -> bool:
         """Whether every digest is that of `data`."""
-        return all(_digest(name, data) == digest for name, digest in self.items)
+        return all(digest_of(name, data) == digest for name, digest in self.items)
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         return iter(self.items)

@@ -76,8 +76,10 @@ class VerifiedImageCatalog:
         since = self._believed_since
         if since is None or not timedelta(0) <= now - since < self._believed_for:
             self._believed, self._believed_since = {}, None
-        elif all(each in self._believed for each in asked.items()):
-            return {path: self._believed[path, hardware] for path, hardware in asked.items()}
+        else:
+            believed = {each[0]: self._believed[each] for each in asked.items() if each in self._believed}
+            if len(believed) == len(asked):
+                return believed
         listed = await self._look_up(asked, now)
         self._believed |= {each: listed[each[0]] for each in asked.items() if each[0] in listed}
         self._believed_since = now if self._believed_since is None else self._believed_since

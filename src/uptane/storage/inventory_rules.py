@@ -24,9 +24,15 @@ def storable_ecu(record: EcuRecord) -> EcuRecord:
 
 def storable_report(stored: StoredReport) -> StoredReport:
     """The report with its time in UTC; raises StorageError for what no database can keep."""
+    check_report(stored)
+    return replace(stored, received=_utc(stored.received) or stored.received)
+
+
+def check_report(stored: StoredReport) -> None:
+    """Raises StorageError for what no database can keep."""
     _check_counter("report counter", stored.counter)
     _check_text("attack description", "attacks detected", stored.attacks_detected)
-    return replace(stored, received=_utc(stored.received) or stored.received)
+    _check_zone(stored.received)
 
 
 def storable_alert(alert: Alert) -> Alert:
@@ -124,13 +130,17 @@ def _check_counter(field: str, counter: int) -> None:
 
 
 def _check_text(what: str, field: str, text: str) -> None:
-    if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
+    if "\0" in text or (not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)):
         raise StorageError(f"an {what} holds characters that cannot be stored", field=field)
 
 
 def _utc(time: datetime | None) -> datetime | None:
     if time is None:
         return None
+    _check_zone(time)
+    return time.astimezone(UTC)
+
+
+def _check_zone(time: datetime) -> None:
     if time.tzinfo is None:
         raise StorageError(f"a time without a time zone cannot be stored: {time.isoformat()}", field="time")
-    return time.astimezone(UTC)

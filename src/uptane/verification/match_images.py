@@ -11,7 +11,7 @@ from uptane.metadata.errors import (
     RepositoryMismatchError,
 )
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, PathPattern, RepositoryName
-from uptane.metadata.targets import Image, ImageFile
+from uptane.metadata.targets import EcuAssignment, Image, ImageFile
 
 MAX_ENCRYPTION_OVERHEAD = 4096
 """Bytes by which an encrypted form may be longer than its image: a tag or padding, of whatever method."""
@@ -34,6 +34,9 @@ class EcuFacts:
     is_self: bool = False
     image_patterns: tuple[PathPattern, ...] = ()
     installed: ImageFile | None = None
+
+
+_UNKNOWN = EcuFacts()
 
 
 def check_match(director: Image, other: Image, repository: RepositoryName | None = None) -> None:
@@ -103,6 +106,13 @@ def check_hardware(image: Image, ecu: EcuIdentifier, facts: EcuFacts) -> None:
 
     An image for some hardware only is refused as well by an ECU that does not know its own.
     """
+    check_directed_hardware(image, image.custom.ecus.get(ecu), ecu, facts)
+
+
+def check_directed_hardware(
+    image: Image, assignment: EcuAssignment | None, ecu: EcuIdentifier, facts: EcuFacts
+) -> None:
+    """`check_hardware` of an image where what the Director says of the ECU is at hand beside it."""
     if facts.hardware_id is None:
         meant_for = image.custom.must_match.hardware_ids
         if facts.is_self and meant_for is not None:
@@ -114,7 +124,6 @@ def check_hardware(image: Image, ecu: EcuIdentifier, facts: EcuFacts) -> None:
                 offered=meant_for,
             )
         return
-    assignment = image.custom.ecus.get(ecu)
     stated = None if assignment is None or assignment.hardware_id is None else (assignment.hardware_id,)
     for meant_for in (image.custom.must_match.hardware_ids, stated):
         if meant_for is not None and facts.hardware_id not in meant_for:
@@ -145,5 +154,12 @@ def hardware_of(image: Image, ecus: Mapping[EcuIdentifier, EcuFacts]) -> frozens
 
     What is not known of an ECU here is taken from the Director, as a Primary does for its Secondaries.
     """
-    known = (ecus.get(ecu, EcuFacts()).hardware_id or said.hardware_id for ecu, said in image.custom.ecus.items())
-    return frozenset(hardware for hardware in known if hardware is not None) or None
+    return directed_hardware(image.custom.ecus, ecus)
+
+
+def directed_hardware(
+    said: Mapping[EcuIdentifier, EcuAssignment], ecus: Mapping[EcuIdentifier, EcuFacts]
+) -> frozenset[HardwareIdentifier] | None:
+    """`hardware_of` an image where what the Director says of its ECUs is at hand."""
+    known = [ecus.get(ecu, _UNKNOWN).hardware_id or entry.hardware_id for ecu, entry in said.items()]
+    return frozenset([hardware for hardware in known if hardware is not None]) or None

@@ -1,10 +1,10 @@
 """The one place where signatures are counted: by distinct key material, with the scheme of the key."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from hmac import compare_digest
 
 from uptane.formats.profile import Payload, Profile
+from uptane.metadata.digests import digest_of
 from uptane.metadata.envelope import Envelope, Signature
 from uptane.metadata.errors import BadSignatureError
 from uptane.metadata.identifiers import KeyId
@@ -76,7 +76,7 @@ def check_report_signature(
             continue
         if entry.key_id != key.key_id or entry.method != key.scheme or entry.hash_function not in REPORT_HASHES:
             continue
-        digest = hashlib.new(entry.hash_function, envelope.message).digest()
+        digest = digest_of(entry.hash_function, envelope.message)
         if entry.digest is not None and compare_digest(digest, entry.digest) and key.verify(entry.value, digest):
             return
     raise BadSignatureError(

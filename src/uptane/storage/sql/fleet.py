@@ -163,12 +163,18 @@ def state_of(
     Args:
         vehicle: which one.
         found: the rows.
-        last: what was known of it before; what an ECU is made of is not checked again where the row says the same.
+        last: what was known of it before; what a row says again is taken from there, and not checked again.
 
     Raises:
         FormatError: a damaged row.
     """
-    before = {} if last is None else {str(ecu.ecu): ecu for ecu in last.ecus}
+    before: dict[str, EcuRecord] = {}
+    assigned_before: dict[str, Assignment] = {}
+    directed_before: dict[tuple[str, int], Directed] = {}
+    if last is not None:
+        before = {ecu.ecu: ecu for ecu in last.ecus}
+        assigned_before = {each.ecu: each for each in last.assignments}
+        directed_before = {(each.ecu, each.number): each for each in last.directed}
     record, revision, files = None, 0, dict[str, bytes]()
     ecus_, assigned, may = list[EcuRecord](), list[Assignment](), list[Directed]()
     for row in found:
@@ -176,22 +182,9 @@ def state_of(
         if kind == ECU:
             ecus_.append(_ecu(vehicle, row, before.get(row[1])))
         elif kind == ASSIGNMENT:
-            assigned.append(
-                Assignment(
-                    vehicle=vehicle,
-                    ecu=EcuIdentifier(row[1]),
-                    path=ImagePath(row[2]),
-                    image=row[7],
-                    install_order=row[10],
-                    encrypted=row[9],
-                )
-            )
+            assigned.append(_assignment(vehicle, row, assigned_before.get(row[1])))
         elif kind == DIRECTED:
-            may.append(
-                Directed(
-                    vehicle=vehicle, ecu=EcuIdentifier(row[1]), number=row[10], path=ImagePath(row[2]), image=row[7]
-                )
-            )
+            may.append(_directed(vehicle, row, directed_before.get((row[1], row[10]))))
         elif kind == FILE:
             files[row[2]] = row[7]
         else:
@@ -209,7 +202,10 @@ def state_of(
 
 def _ecu(vehicle: VehicleIdentifier, row: Sequence[Any], before: EcuRecord | None) -> EcuRecord:
     if before is not None and _made_of(before) == (*row[2:7], row[8], row[9], row[12], row[13]):
-        return replace(before, report=row[7], report_counter=row[10], report_received=_utc(row[14]))
+        received = _utc(row[14])
+        if (before.report, before.report_counter, before.report_received) == (row[7], row[10], received):
+            return before
+        return replace(before, report=row[7], report_counter=row[10], report_received=received)
     named = dict(zip(_PLACES, row[1:], strict=True)) | {
         "vehicle": vehicle,
         "hardware_id": row[2],
@@ -223,6 +219,20 @@ def _ecu(vehicle: VehicleIdentifier, row: Sequence[Any], before: EcuRecord | Non
         "retired": None,
     }
     return rows.ecu_record(named)
+
+
+def _assignment(vehicle: VehicleIdentifier, row: Sequence[Any], before: Assignment | None) -> Assignment:
+    said = (row[2], row[7], row[10], row[9])
+    if before is not None and (before.path, before.image, before.install_order, before.encrypted) == said:
+        return before
+    ecu, path = before.ecu if before is not None else EcuIdentifier(row[1]), ImagePath(row[2])
+    return Assignment(vehicle=vehicle, ecu=ecu, path=path, image=row[7], install_order=row[10], encrypted=row[9])
+
+
+def _directed(vehicle: VehicleIdentifier, row: Sequence[Any], before: Directed | None) -> Directed:
+    if before is not None and (before.path, before.image) == (row[2], row[7]):
+        return before
+    return Directed(vehicle=vehicle, ecu=EcuIdentifier(row[1]), number=row[10], path=ImagePath(row[2]), image=row[7])
 
 
 def _made_of(ecu: EcuRecord) -> tuple[Any, ...]:

@@ -3,12 +3,13 @@
 The driver is used by itself here, as what SQLAlchemy does around each statement costs more than the statement.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import msgspec
 import psycopg
+from psycopg.pq import Format
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -18,12 +19,15 @@ from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.storage import inventory_rules as rules
 from uptane.storage.sql.engine import VANISHED, WAIT_SECONDS
 from uptane.storage.sql.fleet import SqlFleet, reading
+from uptane.storage.sql.postgresql_statements import Statement, StatementConnection, text_array
 from uptane.storage.sql.vehicle_revisions import CHANNEL
 
 CONNECTIONS = 4
 """Connections of a process: a write waits for the disk meanwhile, and few waiters keep the disk busy."""
 
-_COMMIT = f"""
+_COMMIT = Statement.of(
+    "commit_vehicle",
+    f"""
 WITH said AS (
   SELECT name, decode(data, 'base64') AS data, decode(old, 'base64') AS old
   FROM json_to_recordset(%(said)s::json -> 'mutable') AS m(name text, data text, old text)
@@ -63,7 +67,15 @@ WITH said AS (
   ON CONFLICT (vehicle, name) DO UPDATE SET data = excluded.data
 )
 SELECT CASE WHEN %(tell)s::boolean THEN pg_notify('{CHANNEL}', revision || ' ' || vehicle) IS NULL END FROM held
-"""  # noqa: S608 - of constants
+""",  # noqa: S608 - of constants
+    vehicle=Format.BINARY,
+    revision=Format.TEXT,
+    counter=Format.TEXT,
+    manifest=Format.BINARY,
+    received=Format.TEXT,
+    said=Format.BINARY,
+    tell=Format.TEXT,
+)
 
 ResultT = TypeVar("ResultT")
 
@@ -80,13 +92,15 @@ class PostgresqlFleet(SqlFleet):
         super().__init__(engine)
         self._pool = AsyncConnectionPool(
             connection_url(engine),
+            connection_class=StatementConnection,
             kwargs={**VANISHED, "autocommit": True, "options": f"-c lock_timeout={round(wait_seconds * 1000)}"},
             min_size=0,
             max_size=CONNECTIONS,
             timeout=wait_seconds,
             open=False,
         )
-        self._read = str(reading(postgresql=True).compile(dialect=engine.dialect))
+        text = str(reading(postgresql=True).compile(dialect=engine.dialect))
+        self._read = Statement.of("read_vehicle", text, vehicle=Format.BINARY, names=Format.BINARY)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["PostgresqlFleet"]:
@@ -101,19 +115,19 @@ class PostgresqlFleet(SqlFleet):
         self, vehicle: VehicleIdentifier, names: Collection[str], last: VehicleState | None = None
     ) -> VehicleState | None:
         """See `FleetStore.read`."""
-        found = await self._rows(self._read, {"vehicle": str(vehicle), "names": list(names)})
+        found = await self._rows(self._read, (vehicle.encode(), text_array(names)))
         return self._state(vehicle, found, last)
 
     async def commit(self, vehicle: VehicleIdentifier, revision: int, changes: Changes) -> bool:
         """See `FleetStore.commit`."""
         try:
-            return bool(await self._rows(_COMMIT, {"vehicle": str(vehicle), "revision": revision, **_values(changes)}))
+            return bool(await self._rows(_COMMIT, (vehicle.encode(), b"%d" % revision, *_values(changes))))
         except StorageError as error:
             if isinstance(error.__cause__, psycopg.IntegrityError):
                 return await super().commit(vehicle, revision, changes)  # which says what is wrong
             raise
 
-    async def _rows(self, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    async def _rows(self, statement: Statement, values: Sequence[bytes | None]) -> list[tuple[Any, ...]]:
         """Runs one statement, which is a transaction of its own.
 
         A connection that broke while it was idle is no failure of the database, so others are tried. Neither statement
@@ -121,14 +135,16 @@ class PostgresqlFleet(SqlFleet):
         """
         with self._border():
             for _ in range(CONNECTIONS):
-                async with self._pool.connection() as connection:
-                    try:
-                        return await (await connection.execute(statement, values, binary=True)).fetchall()
-                    except psycopg.OperationalError:
-                        if not connection.broken:
-                            raise
+                connection = await self._pool.getconn()
+                try:
+                    return await connection.rows(statement, values)
+                except psycopg.OperationalError:
+                    if not connection.broken:
+                        raise
+                finally:
+                    await self._pool.putconn(connection)
             async with self._pool.connection() as connection:
-                return await (await connection.execute(statement, values, binary=True)).fetchall()
+                return await connection.rows(statement, values)
 
     @contextmanager
     def _border(self) -> Iterator[None]:
@@ -148,15 +164,15 @@ def connection_url(engine: AsyncEngine) -> str:
     return engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def _values(changes: Changes) -> dict[str, Any]:
-    """The parameters: rows as one JSON text, as the driver needs longer for arrays. Bytes are base64 in it."""
+def _values(changes: Changes) -> tuple[bytes | None, ...]:
+    """The parameters from the counter on: rows as one JSON text, as arrays take longer. Bytes are base64 in it."""
     record, publication = changes.record, changes.publication
     for _, stored in changes.reports:
-        rules.storable_report(stored)
+        rules.check_report(stored)
     rows = {
         "reports": [
             {
-                "ecu": ecu.ecu,
+                "ecu": str(ecu.ecu),
                 "counter": stored.counter,
                 "report": stored.report,
                 "received": stored.received,
@@ -164,9 +180,9 @@ def _values(changes: Changes) -> dict[str, Any]:
             }
             for ecu, stored in changes.reports
         ],
-        "changed": list(changes.directed),
+        "changed": [str(ecu) for ecu in changes.directed],
         "may": [
-            {"ecu": each.ecu, "number": each.number, "path": each.path, "image": each.image}
+            {"ecu": str(each.ecu), "number": each.number, "path": str(each.path), "image": each.image}
             for images in changes.directed.values()
             for each in images
         ],
@@ -178,10 +194,10 @@ def _values(changes: Changes) -> dict[str, Any]:
         else [],
         "files": [{"name": name, "data": data} for name, data in publication.files] if publication is not None else [],
     }
-    return {
-        "counter": None if record is None else record.manifest_counter,
-        "manifest": None if record is None else record.manifest,
-        "received": None if record is None else record.manifest_received,
-        "said": msgspec.json.encode(rows, enc_hook=str).decode(),
-        "tell": publication is not None,
-    }
+    return (
+        None if record is None else b"%d" % record.manifest_counter,
+        None if record is None else record.manifest,
+        None if record is None or record.manifest_received is None else record.manifest_received.isoformat().encode(),
+        msgspec.json.encode(rows, enc_hook=str),
+        b"f" if publication is None else b"t",
+    )
