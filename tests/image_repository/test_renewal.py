@@ -256,7 +256,10 @@ def test_without_the_key_of_the_timestamp_or_without_a_root_nothing_is_signed(fl
     before = fleet.published()
     keyless = ImageRepository(profile=fleet.profile, metadata=fleet.image_metadata, images=MemoryImages())
     empty = ImageRepository(profile=fleet.profile, metadata=MemoryPublished(), images=MemoryImages())
-    for repository in (keyless, empty):
+    begun, first = MemoryPublished(), fleet.profile.metadata_name(Role.ROOT, 1)
+    begun._files[first] = before[first]
+    root_only = ImageRepository(profile=fleet.profile, metadata=begun, images=MemoryImages())
+    for repository in (keyless, empty, root_only):
         with pytest.raises(ProvisioningError):
             wait(repository.renew_expiring(NOW + DAY))
     assert fleet.published() == before
