@@ -88,6 +88,18 @@ def test_one_delegator_names_a_role_once(fleet: Fleet) -> None:
     assert SUPPLIER in caught.value.what
 
 
+def test_a_role_of_others_is_not_delegated_to_with_other_keys(fleet: Fleet) -> None:
+    """What its owner signed would be refused by every client that comes this way."""
+    fleet.grant(SUPPLIER, "supplier/*")
+    owners = fleet.grant(DEEPER, "supplier/*", delegator=SUPPLIER)
+    for published in (False, True):
+        if published:
+            wait(fleet.images.publish(fleet.now))
+        with pytest.raises(UptaneError, match=f"another role delegates to {DEEPER} with other keys"):
+            fleet.grant(DEEPER, "deeper/*")
+    wait(fleet.images.delegate(delegation(DEEPER, owners, paths=["deeper/*"]), [owners[0].key]))
+
+
 @pytest.mark.standard("STD-5.2.3.2-4")
 def test_a_delegation_whose_key_is_not_given_is_refused(fleet: Fleet) -> None:
     with pytest.raises(FormatError):

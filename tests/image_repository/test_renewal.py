@@ -231,11 +231,35 @@ def test_an_older_timestamp_that_somebody_put_back_is_not_built_on(fleet: Fleet)
     assert fleet.published() == attacked
 
 
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_whole_older_set_that_somebody_put_back_is_not_signed_again_by_who_has_seen_a_newer_one(
+    fleet: Fleet, empty: bool
+) -> None:
+    """Nothing newer is beside it, so that it verifies: clients would take it for fresh."""
+    old = {} if empty else fleet.published()
+    wait(fleet.images.renew_expiring(NOW + DAY))
+    renewed = fleet.published()
+    fleet.image_metadata._files.clear()
+    fleet.image_metadata._files.update(old)
+    if not empty:
+        assert wait(verify_own_metadata(fleet.image_metadata, fleet.profile)) is not None
+    for attempt in (fleet.images.renew_expiring(NOW + 2 * DAY), fleet.images.publish(NOW + 2 * DAY)):
+        with pytest.raises((StorageError, ProvisioningError)) as refusal:
+            wait(attempt)
+        assert empty or refusal.value.facts["code"] == "E-ROLLBACK-META"
+    assert fleet.published() == old
+    fleet.image_metadata._files.update(renewed)
+    wait(fleet.images.renew_expiring(NOW + 2 * DAY))
+
+
 def test_without_the_key_of_the_timestamp_or_without_a_root_nothing_is_signed(fleet: Fleet) -> None:
     before = fleet.published()
     keyless = ImageRepository(profile=fleet.profile, metadata=fleet.image_metadata, images=MemoryImages())
     empty = ImageRepository(profile=fleet.profile, metadata=MemoryPublished(), images=MemoryImages())
-    for repository in (keyless, empty):
+    begun, first = MemoryPublished(), fleet.profile.metadata_name(Role.ROOT, 1)
+    begun._files[first] = before[first]
+    root_only = ImageRepository(profile=fleet.profile, metadata=begun, images=MemoryImages())
+    for repository in (keyless, empty, root_only):
         with pytest.raises(ProvisioningError):
             wait(repository.renew_expiring(NOW + DAY))
     assert fleet.published() == before

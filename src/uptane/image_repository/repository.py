@@ -9,6 +9,7 @@ from datetime import datetime
 from uptane.formats.profile import Profile
 from uptane.image_repository.bases import Bases
 from uptane.image_repository.delegating import with_delegation, with_role_keys, without_role
+from uptane.image_repository.newest import Newest
 from uptane.image_repository.overtaken import again_if_overtaken
 from uptane.image_repository.ports import ImageStore, Turn, WaitingMetadata
 from uptane.image_repository.release import NewImage, check_may_list, content_of, with_images
@@ -19,7 +20,7 @@ from uptane.image_repository.uploads import (
     Receipt,
     Upload,
     UploadLimits,
-    check_counter,
+    check_history,
     check_signed_enough,
     check_upload,
     named_keys,
@@ -34,7 +35,6 @@ from uptane.metadata.targets import NO_CUSTOM, Custom, Image, ImageFile, Targets
 from uptane.signing.ports import MetadataStore
 from uptane.signing.publish import Draft, Lifetimes, Published, Publisher
 from uptane.signing.signer import Signer
-from uptane.verification.own_metadata import verify_own_metadata
 from uptane.verification.threshold import valid_signatures
 from uptane.verification.verify_image import check_bytes
 
@@ -79,6 +79,7 @@ class ImageRepository:
         self._keyring: dict[KeyId, Signer] = {}
         self._pending: dict[RoleName, Targets] = {}
         self._bases = Bases()
+        self._newest = Newest()
         self._root: Root | None = None
         self._lock = asyncio.Lock()
 
@@ -296,7 +297,10 @@ class ImageRepository:
         if not outlook.due | also:
             return Renewal(outlook=outlook)
         async with self._lock, self._turn():
-            return await renew(self._publisher(), now, also)
+            await self._load()
+            renewal = await renew(self._publisher(), now, also)
+            await self._load()
+            return renewal
 
     @again_if_overtaken
     async def receive(self, upload: Upload, now: datetime) -> Receipt:
@@ -319,7 +323,7 @@ class ImageRepository:
             self._publisher().require_keys(before.root.payload, Role.SNAPSHOT, Role.TIMESTAMP)
             checked = check_upload(self._profile, before.targets, upload, now, self._upload_limits)
             self._check_not_changed_here(checked.role, before)
-            await self._check_history(checked)
+            await check_history(self._profile, self._metadata, checked)
             envelope = with_signatures(self._profile, checked, await self._waiting_for(checked))
             signed = len(tuple(valid_signatures(envelope, checked.keys, checked.role_keys)))
             needed = checked.role_keys.threshold
@@ -360,16 +364,6 @@ class ImageRepository:
     def _waiting_name(self, checked: CheckedUpload, key_id: KeyId) -> str:
         return f"{key_id}.{self._profile.metadata_name(checked.role)}"
 
-    async def _check_history(self, checked: CheckedUpload) -> None:
-        """No release counter below one that the role's present keys signed: others' thieves may have raised theirs."""
-        for version in range(checked.envelope.payload.version - 1 if checked.changed else 0, 0, -1):
-            raw = await self._metadata.read(self._profile.metadata_name(checked.role, version))
-            earlier = None if raw is None else self._profile.format.decode(Targets, raw)
-            if earlier is None or not any(valid_signatures(earlier, checked.keys, checked.role_keys)):
-                continue
-            for path, image in checked.changed.items():
-                check_counter(path, image.custom, earlier.payload.images.get(path))
-
     def _publisher(self) -> Publisher:
         return Publisher(store=self._metadata, profile=self._profile, keyring=self._keyring, lifetimes=self._lifetimes)
 
@@ -389,7 +383,7 @@ class ImageRepository:
     @again_if_overtaken
     async def _load(self) -> Published | None:
         """What is published, verified; StorageError when somebody altered it."""
-        own = await verify_own_metadata(self._metadata, self._profile)
+        own = await self._newest.read(self._metadata, self._profile)
         return None if own is None else Published.of(own)
 
     async def _contents(self) -> Mapping[RoleName, Targets]:

@@ -24,6 +24,7 @@ from uptane.metadata.identifiers import ImagePath, KeyId, RepositoryName, RoleNa
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import RoleKeys
 from uptane.metadata.targets import Custom, Image, ImageFile, Targets
+from uptane.signing.ports import MetadataStore
 from uptane.signing.publish import Published
 from uptane.verification.limits import DEFAULT_LIMITS
 from uptane.verification.threshold import check_threshold, valid_signatures
@@ -226,6 +227,21 @@ def signed_with(profile: Profile, envelope: Envelope[Targets], signatures: tuple
 def check_signed_enough(checked: CheckedUpload, envelope: Envelope[Targets]) -> None:
     """Raises BadSignatureError unless it is signed as the role that delegates to it asks for."""
     check_threshold(envelope, checked.keys, checked.role_keys, repository=_UPLOAD, role=checked.role)
+
+
+async def check_history(profile: Profile, published: MetadataStore, checked: CheckedUpload) -> None:
+    """No release counter below one that the role's present keys signed: others' thieves may have raised theirs.
+
+    Raises:
+        ImageRollbackError: as `check_counter` does.
+    """
+    for version in range(checked.envelope.payload.version - 1 if checked.changed else 0, 0, -1):
+        raw = await published.read(profile.metadata_name(checked.role, version))
+        earlier = None if raw is None else profile.format.decode(Targets, raw)
+        if earlier is None or not any(valid_signatures(earlier, checked.keys, checked.role_keys)):
+            continue
+        for path, image in checked.changed.items():
+            check_counter(path, image.custom, earlier.payload.images.get(path))
 
 
 def check_release(contents: Contents, role: RoleName, path: ImagePath, custom: Custom) -> None:
