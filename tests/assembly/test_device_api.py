@@ -5,18 +5,21 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from sql_stories import alter
 
 from uptane.assembly.fleet import add_image, add_vehicle
 from uptane.assembly.production import System, Systems, initialise, open_systems, utc_now
-from uptane.assembly.serving import FirstContacts, RevokedCertificates, application, certificates_of
+from uptane.assembly.serving import FirstContacts, RevokedCertificates, application, certificates_of, unending
 from uptane.assembly.settings import Settings, load_settings, write_settings
 from uptane.metadata.errors import RetiredVehicleError
 from uptane.metadata.identifiers import VehicleIdentifier
+from uptane.services.device_api import BODIES_OF_A_VEHICLE
 from uptane.services.identity import IDENTITY, Identity
 from uptane.services.problems import CONTENT_TYPE, problem
 from uptane.storage.certificate_authority import CertificateAuthority
@@ -40,7 +43,12 @@ class Fleet:
         return True
 
     async def ask(
-        self, who: str | None, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+        self,
+        who: str | None,
+        method: str,
+        path: str,
+        body: bytes | AsyncIterator[bytes] = b"",
+        headers: Mapping[str, str] | None = None,
     ) -> httpx2.Response:
         """One request of a vehicle, or of a client without a certificate."""
 
@@ -207,10 +215,51 @@ def test_a_retired_vehicle_is_told_so_whatever_certificate_it_shows_and_its_reco
             answer = problem(refused.value)
             assert (answer.status, json.loads(answer.body)["code"]) == (410, "E-RETIRED")
             assert not await revoked.is_revoked(shown[other])
+            with pytest.raises(RetiredVehicleError):
+                await fleet.enrolment.add_token(vehicle, "another", utc_now() + timedelta(days=1))
             token = (tmp_path / MINE / "factory" / "token").read_text()
             assert not await fleet.enrolment.redeem(vehicle, token, utc_now(), "new", utc_now())
             assert (await fleet.systems.director.vehicle(vehicle)).vehicle == vehicle
             assert await fleet.systems.director_metadata(vehicle).read("targets.der") == metadata
+
+    asyncio.run(scenario())
+
+
+def test_whatever_fails_when_the_list_of_revoked_certificates_is_read_it_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uptane.assembly.serving.BEGUN_AGAIN_SECONDS", 0)
+
+    class Reading(RevokedCertificates):
+        failed: asyncio.Event
+
+        async def read(self) -> None:
+            try:
+                await super().read()
+            except Exception:
+                self.failed.set()
+                raise
+
+    async def scenario() -> None:
+        async with fleet_in(tmp_path) as fleet:
+            vehicle, now = VehicleIdentifier(MINE), utc_now()
+            await fleet.enrolment.add_token(vehicle, "token", now + timedelta(days=1))
+            assert await fleet.enrolment.redeem(vehicle, "token", now, "mine", now)
+            await fleet.enrolment.retire(VehicleIdentifier(OTHER), now)
+            inventory = str(fleet.systems.engine.url.database)
+            alter(Path(inventory), "UPDATE retirements SET retired = 'yesterday'")
+            revoked = Reading(fleet.enrolment)
+            revoked.failed = asyncio.Event()
+            reading = asyncio.create_task(unending(partial(revoked.keep_reading, 0)))
+            async with asyncio.timeout(30):
+                await revoked.failed.wait()
+                await fleet.enrolment.revoke(vehicle)
+                while not await revoked.is_revoked(Identity(vehicle=vehicle, fingerprint="mine", serial=1)):
+                    await asyncio.sleep(0)
+                    assert not reading.done()
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
 
     asyncio.run(scenario())
 
@@ -223,5 +272,32 @@ def test_a_token_ends_with_its_time(tmp_path: Path, seconds: int) -> None:
             await fleet.enrolment.add_token(vehicle, "token", now + timedelta(seconds=1))
             at = now + timedelta(seconds=2 * seconds)
             assert await fleet.enrolment.redeem(vehicle, "token", at, "fingerprint", at) is (seconds == 0)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("path", ["/director/manifest", "/director/ecus", "/timeserver/attestation"])
+def test_one_vehicle_has_a_few_requests_with_a_body_open_and_no_more(tmp_path: Path, path: str) -> None:
+    """Ten thousand manifests that never end would fill a worker's memory, and one certificate could send them."""
+
+    async def scenario() -> None:
+        async with fleet_in(tmp_path) as fleet:
+            ends, begun = asyncio.Event(), asyncio.Semaphore(0)
+
+            async def drips() -> AsyncIterator[bytes]:
+                yield b"{"
+                begun.release()
+                await ends.wait()
+
+            method = "PUT" if path == "/director/manifest" else "POST"
+            first = [asyncio.create_task(fleet.ask(MINE, method, path, drips())) for _ in range(BODIES_OF_A_VEHICLE)]
+            for _ in first:
+                await begun.acquire()
+            refused = await fleet.ask(MINE, method, path, b"{")
+            assert (refused.status_code, refused.json()["code"]) == (503, "E-HTTP")
+            assert (await fleet.ask(OTHER, method, path, b"{")).status_code == 400, "others are heard"
+            ends.set()
+            assert [each.status_code for each in await asyncio.gather(*first)] == [400] * BODIES_OF_A_VEHICLE
+            assert (await fleet.ask(MINE, method, path, b"{")).status_code == 400, "and it is again"
 
     asyncio.run(scenario())

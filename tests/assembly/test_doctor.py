@@ -150,6 +150,30 @@ def test_what_is_harmed_is_found_by_its_check(fleet: Path, harm: Callable[[Path]
     assert unwell(fleet) == found
 
 
+@pytest.mark.parametrize("away", [["root"], ["root", "targets"]])
+def test_keys_that_were_moved_away_as_operators_shall_are_no_fault(fleet: Path, away: list[str]) -> None:
+    for role in away:
+        (fleet / "keys" / f"image-repository-{role}").unlink()
+    assert unwell(fleet) == set()
+
+
+def test_a_revoked_role_expires_without_a_word_and_one_that_is_trusted_does_not(fleet: Path, tmp_path: Path) -> None:
+    """Nobody signs it again, and a Snapshot never forgets it."""
+    images, key = tmp_path / "images", tmp_path / "supplier.pem"
+    (images / "brakes").mkdir(parents=True)
+    (images / "brakes" / "a.img").write_bytes(b"brakes")
+    servers, path = ["--servers", str(fleet)], ["--path", "brakes/*"]
+    assert main(["supplier", "key", str(key)]) == 0
+    assert main(["delegation", "add", "supplier", "--key", f"{key}.pub", *path, *servers]) == 0
+    signing = ["supplier", "sign", str(images), "--role", "supplier", "--key", str(key), "--days", "10"]
+    signed = tmp_path / "supplier.der"
+    assert main([*signing, "--output", str(signed)]) == 0
+    assert main(["image-repository", "upload", str(signed), str(images), *servers]) == 0
+    assert look(fleet)["Image repository"].said.startswith("Targets role supplier of the Image repository expires")
+    assert main(["delegation", "revoke", "supplier", *servers]) == 0
+    assert unwell(fleet) == set()
+
+
 def test_a_lost_database_is_not_made_anew_by_looking(fleet: Path) -> None:
     file = fleet / "data" / "inventory.sqlite"
     file.unlink()

@@ -100,6 +100,7 @@ def test_a_second_server_on_one_sqlite_folder_is_refused_in_one_line(tmp_path: P
         ("[listen]\nport = 70000", "listen.port"),
         ("format = 'xml'", "format"),
         ("[listen]\ntrusted_fronts = ['all']", "listen.trusted_fronts"),
+        ("[database]\nurl = 'sqlite:///data/inventory.sqlite'", "without sqlite://"),
         ("a = [", "not TOML"),
     ],
 )

@@ -225,6 +225,7 @@ def test_a_head_without_end_is_cut_off(
     house: House, servers: ServerThread, monkeypatch: pytest.MonkeyPatch, begun: bytes
 ) -> None:
     monkeypatch.setattr(tls_server, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(tls_server, "KEEP_ALIVE_SECONDS", 0.1)
     port = serving(house, servers)
     with (
         socket.create_connection(("127.0.0.1", port), timeout=10) as plain,

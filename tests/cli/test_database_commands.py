@@ -51,3 +51,16 @@ def test_a_lost_database_is_missed_by_every_command_and_not_made_anew(
         assert main(words) == 4
         assert "does not exist" in capsys.readouterr().err
     assert not file.exists()
+
+
+@pytest.mark.parametrize("skip", [-1, 0, 10_000_001, 2**31])
+def test_versions_are_not_left_out_until_none_is_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], skip: int
+) -> None:
+    fleet = tmp_path / "fleet"
+    assert main(["init", str(fleet), "--port", "0"]) == 0
+    before = {file: file.read_bytes() for file in (fleet / "data").rglob("*") if file.is_file()}
+    capsys.readouterr()
+    assert main(["db", "restored", f"--skip={skip}", "--servers", str(fleet)]) == 1
+    assert "1 to 10000000 versions can be left out" in capsys.readouterr().err
+    assert {file: file.read_bytes() for file in (fleet / "data").rglob("*") if file.is_file()} == before

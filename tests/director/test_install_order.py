@@ -1,6 +1,8 @@
 """The order in which ECUs install: given by hand, or what is required first; written, kept and read in both formats."""
 
+import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from fleet import Fleet, Vehicle
@@ -106,6 +108,23 @@ def test_images_that_require_each_other_are_installed_at_the_same_time() -> None
     assert derived_order(rules[2:3], assigned, []) == {}
     assert derived_order((), assigned, records) == {}
     assert derived_order(rules, [replace(assigned[0], install_order=1), *assigned[1:]], records) == {}
+
+
+def test_the_event_loop_does_not_wait_while_an_order_is_derived(car: Vehicle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a vehicle with 256 ECUs under 1,000 rules that takes most of a second, for each manifest."""
+    loops: list[object] = []
+
+    def noted(*given: Any) -> Any:
+        loops.append(asyncio._get_running_loop())
+        return derived_order(*given)
+
+    monkeypatch.setattr("uptane.director.deciding.derived_order", noted)
+    car.fleet.restart_director(dependencies=read_dependencies("b.img requires a.img"))
+    for ecu, path in ((B, "b.img"), (C, "a.img")):
+        assign(car, ecu, path)
+    wait(car.fleet.director.publish(VIN, car.fleet.now))
+    assert in_install_order(bundle(car)) == (C, B)
+    assert loops == [None]
 
 
 @pytest.mark.parametrize("text", [b"", b"x", b"01", b"-1", b"1.5", b"65536", b"999999", "1".encode("utf-16"), b'"1"'])

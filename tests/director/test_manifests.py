@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from links import wait
@@ -67,6 +68,61 @@ def test_a_replayed_manifest_is_refused_by_a_director_that_restarted(bench: TwoC
     bench.send(raw)
     bench.fleet.director = bench.fleet.open_director()
     bench.refuses(ReplayedReportError, raw)
+
+
+def test_a_vehicle_that_proves_who_it_is_may_send_its_last_manifest_again(bench: TwoCars) -> None:
+    """It may not have heard that it was accepted."""
+    older, raw = (bench.car.primary.make_manifest() for _ in range(2))
+    bench.send(older, primary=None)
+    bench.send(raw, primary=None)
+    before = bench.stored()
+    bench.fleet.later(hours=1)
+    checked = bench.send(raw, primary=None)
+    assert (checked.fresh, checked.repeated, checked.counter) == ((), (PRIMARY, TCU), bench.manifest_counter)
+    assert bench.stored() == before
+    assert not wait(bench.fleet.director.alerts(VIN))
+    bench.refuses(ReplayedReportError, older, primary=None)
+
+
+@pytest.mark.standard("STD-5.3.2.1-10")
+def test_nothing_but_the_last_manifest_itself_may_come_again(bench: TwoCars) -> None:
+    own, its = bench.report(PRIMARY), bench.report(TCU)
+    raw = bench.manifest(own, its)
+    counter = bench.send(raw, primary=None).counter
+    with pytest.raises(WrongVehicleError):
+        bench.send(raw, vin=OTHER, primary=None)
+    for other in (
+        bench.manifest(own, counter=counter),
+        bench.manifest(own, its, counter=counter + 1),
+        bench.manifest(own, bench.report(TCU), counter=counter),
+        bench.manifest(bench.report(PRIMARY), its, counter=counter),
+    ):
+        before = bench.stored()
+        with pytest.raises(ReplayedReportError):
+            bench.send(other, primary=None)
+        assert bench.stored() == before
+    assert bench.send(raw, primary=None).fresh == ()
+
+
+def test_what_was_set_aside_the_first_time_is_not_believed_when_the_manifest_comes_again(bench: TwoCars) -> None:
+    early = bench.report(TCU, time=bench.fleet.now + timedelta(hours=2))
+    raw, counter = bench.manifest(bench.report(PRIMARY), early), bench.counter(TCU)
+    assert bench.send(raw, primary=None).refused == (TCU,)
+    for hours in (0, 2):
+        bench.fleet.later(hours=hours)
+        checked = bench.send(raw, primary=None)
+        assert (checked.fresh, checked.repeated, checked.refused) == ((), (PRIMARY,), (TCU,))
+        assert bench.counter(TCU) == counter
+    assert len(wait(bench.fleet.director.alerts(VIN))) == 1, "the one of the first time"
+
+
+def test_the_last_manifest_of_a_primary_that_was_taken_out_does_not_come_again(bench: TwoCars) -> None:
+    raw = bench.car.primary.make_manifest()
+    bench.send(raw, primary=None)
+    key, now = new_signer().key, bench.fleet.now
+    wait(bench.fleet.director.replace_ecu(VIN, PRIMARY, ecu=EcuIdentifier("new"), key=key, now=now))
+    with pytest.raises(SpoofingError):
+        bench.send(raw, primary=None)
 
 
 @pytest.mark.standard("STD-5.3.2.1-10")

@@ -1,5 +1,6 @@
 """What is remembered of vehicles is used only while it is certain that nobody has changed it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,7 +17,7 @@ def known(revision: int = 1, vehicle: VehicleIdentifier = CAR) -> Known:
     """A vehicle with one file."""
     state = VehicleState(record=VehicleRecord(vehicle=vehicle), revision=revision, ecus=(), assignments=(), directed=())
     files = {"timestamp.der": vehicle.encode(), "1.root.der": b"root"}
-    return Known(state=state, own=None, files=files, missing="2.root.der", settled_until=NOW + timedelta(hours=1))
+    return Known(state=state, own=None, files=files, missing="2.root.der", settled=(NOW, NOW + timedelta(hours=1)))
 
 
 @pytest.fixture
@@ -44,6 +45,7 @@ def test_it_answers_with_the_vehicles_own_files_and_says_which_root_there_is_not
 
 def test_a_timestamp_that_may_have_to_be_renewed_is_not_at_hand(cache: VehicleCache) -> None:
     assert file(cache, "timestamp.der", now=NOW + timedelta(hours=1)) is AtHand.UNKNOWN
+    assert file(cache, "timestamp.der", now=NOW - timedelta(seconds=1)) is AtHand.UNKNOWN, "the clock was put back"
     assert file(cache, "1.root.der", now=NOW + timedelta(hours=1)) == b"root"
 
 
@@ -88,6 +90,18 @@ def test_nothing_is_current_while_changes_may_be_missed(cache: VehicleCache) -> 
     assert never_opened.current(CAR) is None
 
 
+def test_what_was_read_before_anybody_told_of_changes_is_not_taken_for_current() -> None:
+    """Somebody may have changed it between the reading and the first word."""
+    cache = VehicleCache()
+    with cache.reading(CAR):
+        cache.open()
+        cache.keep(known())
+    assert cache.current(CAR) is None
+    with cache.reading(CAR):
+        cache.keep(known())
+    assert cache.current(CAR) is not None
+
+
 def test_it_remembers_the_vehicles_of_the_latest_requests_and_no_more(cache: VehicleCache) -> None:
     for vehicle in (TRUCK, BUS):
         assert cache.current(CAR) is not None
@@ -96,3 +110,27 @@ def test_it_remembers_the_vehicles_of_the_latest_requests_and_no_more(cache: Veh
     assert len(cache) == 2
     assert cache.current(TRUCK) is None and cache.last(TRUCK) is None
     assert cache.current(CAR) is not None and cache.current(BUS) is not None
+
+
+def test_of_large_vehicles_it_remembers_fewer() -> None:
+    cache = VehicleCache(limit_bytes=1_000)
+    cache.open()
+
+    def keep(vehicle: VehicleIdentifier, size: int) -> None:
+        given = known(vehicle=vehicle)
+        record = replace(given.state.record, manifest=bytes(size))
+        with cache.reading(vehicle):
+            cache.keep(replace(given, state=replace(given.state, record=record)))
+
+    for _ in range(5):
+        for vehicle in (CAR, TRUCK, BUS):
+            keep(vehicle, 300)
+    assert len(cache) == 3, "what takes the place of something is not counted twice"
+    keep(BUS, 500)
+    assert cache.current(CAR) is None and cache.last(CAR) is None
+    assert cache.current(TRUCK) is not None and cache.current(BUS) is not None
+    keep(CAR, 2_000)
+    assert len(cache) == 1 and cache.current(CAR) is not None
+    keep(TRUCK, 300)
+    keep(BUS, 300)
+    assert len(cache) == 2

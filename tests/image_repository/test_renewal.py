@@ -198,6 +198,19 @@ def test_a_role_whose_key_is_kept_elsewhere_is_told_and_hinders_nobody(fleet: Fl
     assert risen(before, versions(fleet)) == {"timestamp": 1, "snapshot": 1, "targets": 1, "elsewhere": 1}
 
 
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_what_stands_below_a_revoked_role_is_neither_signed_again_nor_told(fleet: Fleet, at_hand: bool) -> None:
+    fleet.grant(SUPPLIER, "supplier/*")
+    fleet.grant(ELSEWHERE, "supplier/*", delegator=SUPPLIER)
+    wait(fleet.images.publish(NOW))
+    wait(fleet.images.revoke(SUPPLIER))
+    wait(fleet.images.publish(NOW))
+    online = fleet.images if at_hand else fleet.open_images()
+    renewal = wait(online.renew_expiring(NOW + 80 * DAY))
+    assert renewal.renewed == {"timestamp", "targets"}
+    assert renewal.outlook.elsewhere == {}
+
+
 def test_what_an_operator_has_added_and_not_published_stays_unpublished(fleet: Fleet) -> None:
     wait(fleet.images.add_image(ImagePath("waits.img"), FRESH))
     wait(fleet.images.renew_expiring(NOW + 200 * DAY))

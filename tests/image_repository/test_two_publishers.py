@@ -4,18 +4,24 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from failing_objects import StallingObjects, in_memory
 from signed import custom
+from suppliers import entry
 from world import NOW, delegation, new_signer
 
 from uptane.assembly.servers import image_repository_over_folder
 from uptane.formats.profile import Profile
 from uptane.formats.profiles import PROFILES
+from uptane.image_repository.release import NewImage
 from uptane.image_repository.repository import ImageRepository
 from uptane.metadata.delegations import TARGETS_ROLE
-from uptane.metadata.errors import StorageError
+from uptane.metadata.errors import OvertakenError, StorageError
 from uptane.metadata.identifiers import ImagePath, RoleName
 from uptane.metadata.root import Role
 from uptane.signing.publish import new_root
+from uptane.storage.object_images import ImageObjects
+from uptane.storage.object_store import Objects
+from uptane.storage.objects import PublishedObjects
 
 BRAKES, RADIO, SUPPLIER = ImagePath("brakes.img"), ImagePath("radio.img"), RoleName("supplier")
 KEYS = {role: [new_signer()] for role in Role}
@@ -94,5 +100,55 @@ def test_what_was_only_signed_again_meanwhile_hinders_nobody(profile: Profile, t
         await quick.publish(NOW)
         images = (await slow.publish(NOW)).targets[TARGETS_ROLE].payload.images
         assert set(images) == {BRAKES, RADIO}
+
+    asyncio.run(story())
+
+
+class Overtaken:
+    """An Image repository on object storage, before whose publications another process publishes, so many times."""
+
+    def __init__(self, profile: Profile, times: int) -> None:
+        self.profile, self.left, self.objects = profile, times, in_memory()
+        self.repository = self.opened(StallingObjects(self.objects, 1, self.meanwhile))
+
+    def opened(self, objects: Objects) -> ImageRepository:
+        metadata, images = PublishedObjects(objects), ImageObjects(self.objects.below("targets"))
+        repository = ImageRepository(profile=self.profile, metadata=metadata, images=images, turn=metadata.turn)
+        repository.add_signers(signer for signers in KEYS.values() for signer in signers)
+        return repository
+
+    async def meanwhile(self) -> None:
+        if self.left:
+            self.left -= 1
+            self.repository._metadata._objects.writes.clear()  # type: ignore[attr-defined]
+            await self.opened(self.objects).publish(NOW)
+
+    async def begin(self) -> None:
+        first = self.opened(self.objects)
+        first.stage_root(new_root(KEYS))
+        await first.publish(NOW)
+
+
+@pytest.mark.parametrize(("times", "goes_on"), [(0, True), (1, True), (4, True), (5, False)])
+@pytest.mark.parametrize("released", [True, False])
+def test_whoever_is_overtaken_on_object_storage_builds_on_what_was_published(
+    profile: Profile, times: int, goes_on: bool, released: bool
+) -> None:
+    async def story() -> None:
+        other = Overtaken(profile, times)
+        await other.begin()
+        repository, image = other.repository, NewImage(image=entry(BRAKES, b"brakes"), chunks=lambda: [b"brakes"])
+        if not released:
+            await repository.add_image(BRAKES, b"brakes")
+        publishing = repository.release([image], NOW) if released else repository.publish(NOW)
+        if goes_on:
+            await publishing
+        else:
+            with pytest.raises(OvertakenError) as refusal:
+                await publishing
+            assert refusal.value.next_step
+        published = await repository.published()
+        assert published.timestamp_version == 1 + times + goes_on
+        assert (BRAKES in published.targets[TARGETS_ROLE].payload.images) is goes_on
 
     asyncio.run(story())

@@ -1,16 +1,21 @@
 """Roles of several owners: a threshold of two that the repository collects, and groups whose members must agree."""
 
+import json
+
 import pytest
 from catalogs import catalog_of
 from fleet import Fleet
 from links import wait
 from signed import EVIL, FRESH
 from suppliers import Supplier, UploadDesk, entry, hand_in
-from world import delegation, new_signer
+from world import IMAGES, delegation, new_signer
 
+from uptane.formats.canonical_json import canonical
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import BadHashError, BadSignatureError, DelegationError
+from uptane.formats.profiles import PROFILES
+from uptane.metadata.errors import BadHashError, BadSignatureError, DelegationError, FormatError
 from uptane.metadata.identifiers import ImagePath, RoleName
+from uptane.signing.signer import KeySigner
 
 OWNERS = RoleName("owners")
 PATH = "owners/a.img"
@@ -66,6 +71,37 @@ def test_signatures_over_other_bytes_do_not_add_up(desk: UploadDesk, owners: Sup
     receipt = desk.receive(owners.upload({PATH: EVIL}, signers=[two]))
     assert (receipt.published, receipt.signatures) == (None, 1)
     assert desk.receive(owners.upload(CONTENT, signers=[three])).published is not None
+
+
+def test_a_signature_over_other_bytes_is_not_published_with_the_others(
+    fleet: Fleet, desk: UploadDesk, owners: Supplier
+) -> None:
+    one, two, three = owners.signers
+    desk.receive(owners.upload({PATH: EVIL}, signers=[one]))
+    enough = owners.upload(CONTENT, signers=[two, three])
+    desk.receive(enough)
+    assert fleet.file(IMAGES, OWNERS) == enough.metadata
+
+
+def written_elsewhere(owners: Supplier, *signers: KeySigner) -> bytes:
+    """What another tool wrote, which says that there are no delegations where ours says nothing."""
+    signed = json.loads(owners.sign(entry(PATH, FRESH)))["signed"] | {"delegations": {"keys": {}, "roles": []}}
+    made = [{"keyid": each.key.key_id, "sig": each.sign(canonical(signed)).hex()} for each in signers]
+    return canonical({"signatures": made, "signed": signed})
+
+
+@pytest.mark.parametrize("profile", [PROFILES["json"]], ids=["json"])
+def test_what_another_tool_wrote_is_published_byte_for_byte_and_its_signatures_are_not_collected(
+    fleet: Fleet, desk: UploadDesk, owners: Supplier
+) -> None:
+    one, two, three = owners.signers
+    desk.receive(hand_in(OWNERS, written_elsewhere(owners, one), CONTENT))
+    refusal = desk.refuses(hand_in(OWNERS, written_elsewhere(owners, two), CONTENT), FormatError)
+    assert refusal.facts["field"] == "signatures"
+    enough = written_elsewhere(owners, one, three)
+    desk.receive(hand_in(OWNERS, enough, CONTENT))
+    assert fleet.file(IMAGES, OWNERS) == enough
+    assert is_found(fleet)
 
 
 def test_a_wrong_signature_adds_nothing_and_spoils_nothing(fleet: Fleet, desk: UploadDesk, owners: Supplier) -> None:

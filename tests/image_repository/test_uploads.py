@@ -241,6 +241,9 @@ def test_bytes_that_are_missing_and_bytes_that_nobody_listed_are_refused(desk: U
     signed = supplier.sign(entry(BRAKES, FRESH))
     desk.refuses(hand_in(SUPPLIER, signed, {}), FormatError)
     desk.refuses(hand_in(SUPPLIER, signed, {BRAKES: FRESH, "supplier/more.img": EVIL}), FormatError)
+    desk.receive(hand_in(SUPPLIER, signed, {BRAKES: FRESH}))
+    changed = supplier.sign(entry(BRAKES, b"other bytes under the same name"), version=2)
+    desk.refuses(hand_in(SUPPLIER, changed, {}), FormatError)
 
 
 @pytest.mark.standard("STD-5.2.3.1.1-4")
@@ -294,15 +297,17 @@ def test_a_name_that_looks_like_the_stored_file_of_another_image_is_refused(
 def test_huge_uploads_are_refused_before_anything_is_read(fleet: Fleet, supplier: Supplier, other: Supplier) -> None:
     small = UploadLimits(metadata_bytes=2000, images=3, image_bytes=100, roles=2)
     desk = UploadDesk(fleet, small)
-    desk.refuses(supplier.upload({f"supplier/{n}.img": b"" for n in range(100)}), EndlessDataError)
+    large = desk.refuses(supplier.upload({f"supplier/{n}.img": b"" for n in range(100)}), EndlessDataError)
+    assert "2000 bytes" in large.what, "before it is read"
     desk.refuses(supplier.upload({BRAKES: bytes(101)}), EndlessDataError)
     desk.receive(supplier.upload({BRAKES: bytes(100)}))
     refusal = desk.refuses(other.upload({ENGINE: FRESH}), EndlessDataError)
     assert refusal.facts["role"] == OTHER
+    desk.receive(supplier.upload({BRAKES: bytes(100)}, version=2))
     narrow = UploadDesk(fleet, replace(small, roles=100, snapshot_bytes=2 * len("targets" + SUPPLIER + OTHER) + 191))
     narrow.refuses(other.upload({ENGINE: FRESH}), EndlessDataError)
     few = UploadDesk(fleet, replace(small, metadata_bytes=100_000, image_bytes=1000))
-    few.refuses(supplier.upload({f"supplier/{n}.img": b"" for n in range(4)}, version=2), EndlessDataError)
+    few.refuses(supplier.upload({f"supplier/{n}.img": b"" for n in range(4)}, version=3), EndlessDataError)
 
 
 def test_a_supplier_cannot_make_every_search_slow_with_patterns(desk: UploadDesk, supplier: Supplier) -> None:

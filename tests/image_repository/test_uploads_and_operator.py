@@ -1,13 +1,15 @@
 """An operator and suppliers change one repository: neither undoes what the other did."""
 
 import pytest
+from catalogs import catalog_of
 from fleet import Fleet
 from links import wait
 from signed import EVIL, FRESH
-from suppliers import Supplier, UploadDesk
+from suppliers import Supplier, UploadDesk, entry
+from world import delegation, delegations
 
 from uptane.formats.profile import Profile
-from uptane.metadata.errors import UptaneError
+from uptane.metadata.errors import BadSignatureError, UptaneError
 from uptane.metadata.identifiers import ImagePath, RoleName
 
 SUPPLIER = RoleName("supplier")
@@ -62,3 +64,19 @@ def test_keys_that_are_being_revoked_upload_nothing_more(fleet: Fleet, published
     wait(fleet.images.publish(fleet.now))
     desk.receive(Supplier(fleet, SUPPLIER, [new]).upload({BRAKES: FRESH}, version=3 if published else 2))
     assert set(fleet.targets(SUPPLIER).images) == {BRAKES}
+
+
+def test_whoever_still_delegates_to_a_role_with_its_old_keys_keeps_it_from_nothing(fleet: Fleet) -> None:
+    """He delegated to it with the keys that it had, and does not follow when they are replaced."""
+    other = RoleName("other")
+    old, new = fleet.grant(SUPPLIER, "supplier/*"), fleet.new_key()
+    stubborn = Supplier(fleet, other, fleet.grant(other, "other/*", at_hand=False))
+    wait(fleet.images.publish(fleet.now))
+    desk = desk_of(fleet)
+    desk.receive(stubborn.upload({}, delegations=delegations(old, delegation(SUPPLIER, old, paths=["other/*"]))))
+    fleet.images.add_signers([new])
+    wait(fleet.images.replace_role_keys(SUPPLIER, {new.key.key_id: new.key}))
+    wait(fleet.images.publish(fleet.now))
+    desk.refuses(Supplier(fleet, SUPPLIER, old).upload({BRAKES: EVIL}, version=3), BadSignatureError)
+    desk.receive(Supplier(fleet, SUPPLIER, [new]).upload({BRAKES: FRESH}, version=3))
+    assert wait(catalog_of(fleet).look_up({BRAKES: None}, fleet.now))[BRAKES].file == entry(BRAKES, FRESH).file

@@ -5,8 +5,16 @@ from http import HTTPStatus
 
 import pytest
 
-from uptane.metadata.errors import BadHashError, BadSignatureError, SpoofingError, UnknownVehicleError, UptaneError
+from uptane.metadata.errors import (
+    BadHashError,
+    BadSignatureError,
+    SpoofingError,
+    StorageError,
+    UnknownVehicleError,
+    UptaneError,
+)
 from uptane.services.problems import CONTENT_TYPE, STATUS, problem, refusal, status_of
+from uptane.services.request_context import CURRENT, RequestRecord
 
 
 def family(kind: type[UptaneError]) -> list[type[UptaneError]]:
@@ -40,6 +48,23 @@ def test_a_problem_tells_what_happened_which_attack_and_what_to_do() -> None:
 def test_what_an_error_does_not_have_is_left_out() -> None:
     assert "attack" not in json.loads(problem(UnknownVehicleError("no vehicle x")).body)
     assert "next_step" not in json.loads(problem(BadSignatureError("no key signed it")).body)
+
+
+def test_what_is_wrong_with_a_servers_stores_is_told_to_its_log_alone() -> None:
+    """Anybody may ask, also a stranger at first contact."""
+    error = StorageError(
+        "the inventory postgresql://uptane@db.internal/fleet failed",
+        next_step="Ask fleet-admin.",
+        database="db.internal",
+    )
+    token = CURRENT.set(record := RequestRecord("name"))
+    try:
+        answer = problem(error)
+    finally:
+        CURRENT.reset(token)
+    assert (answer.status, json.loads(answer.body)["code"]) == (507, "E-STORAGE")
+    assert not any(word in answer.body for word in (b"postgresql", b"internal", b"fleet"))
+    assert record.what == error.what
 
 
 def test_a_refusal_of_http_is_a_problem_too() -> None:

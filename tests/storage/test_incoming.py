@@ -33,6 +33,7 @@ from uptane.metadata.root import Role
 from uptane.metadata.targets import Targets
 from uptane.signing.publish import new_root
 from uptane.signing.sign import sign
+from uptane.storage import incoming
 from uptane.storage.atomic_files import OPERATING_SYSTEM, FileLayer
 from uptane.storage.folders import ImageFolder, PublishedFolder
 from uptane.storage.image_catalog import VerifiedImageCatalog
@@ -174,7 +175,28 @@ def test_after_a_power_cut_at_any_write_of_an_upload_it_is_there_whole_or_not_at
     assert len(cuts) > 50 and {0, 1} <= set(cuts)
 
 
-def test_while_one_process_publishes_another_is_told(tmp_path: Path) -> None:
+def test_who_wants_to_publish_waits_until_another_process_has(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with contextlib.AsyncExitStack() as other, contextlib.AsyncExitStack() as mine:
+            await other.enter_async_context(turn(tmp_path))
+            looks = 0
+
+            async def pause(seconds: float) -> None:
+                nonlocal looks
+                looks += 1
+                if looks == 3:
+                    await other.aclose()
+
+            await mine.enter_async_context(turn(tmp_path, pause=pause))
+            assert looks == 3
+
+    asyncio.run(story())
+
+
+def test_who_has_waited_long_enough_for_another_process_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incoming, "TURN_PAUSE", 0)
     begin(repository_in(tmp_path))
 
     async def two() -> None:

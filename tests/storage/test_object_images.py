@@ -5,7 +5,7 @@ import contextlib
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -121,6 +121,27 @@ def test_of_several_images_none_has_a_name_before_all_are_there(objects: Objects
         assert await names(objects) == {name for file in files.values() for name in hashed_names(file)}
         for path, file in files.items():
             assert [await images.read(name) for name in hashed_names(file)] == [batch[path]] * 2
+
+    asyncio.run(work())
+
+
+class Killed(ImageObjects):
+    """A process that ends before it tidies up."""
+
+    async def _remove_incoming(self, files: Iterable[ImageFile]) -> None:
+        """Does not come to it."""
+
+
+@pytest.mark.parametrize(("data", "arrived"), [(SMALL, 0), (LARGE, 2)], ids=["small", "large"])
+def test_bytes_that_are_not_those_of_the_image_are_never_whole_in_the_store(
+    objects: Objects, data: bytes, arrived: int
+) -> None:
+    """Somebody who sends the true image at the same moment has checked his own bytes, and publishes what is there."""
+
+    async def work() -> None:
+        with pytest.raises(BadHashError):
+            await Killed(objects, segment=PART).add_all([(listed(data), pieces(data[:-1] + b"!"))])
+        assert len(await names(objects)) == arrived
 
     asyncio.run(work())
 

@@ -14,8 +14,10 @@ from postgresql import running_postgresql
 from sqlalchemy import make_url
 
 from uptane.director.ports import Changes, Publication, VehicleRecord
+from uptane.encryption.keys import EncryptionKey
 from uptane.metadata.errors import StorageError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
+from uptane.storage.sql.engine import open_engine
 from uptane.storage.sql.enrolment import SqlEnrolment
 from uptane.storage.sql.fleet import SqlFleet
 from uptane.storage.sql.inventory import SqlInventory, open_inventory
@@ -121,6 +123,32 @@ def test_of_two_that_build_on_one_revision_one_writes_and_the_other_changes_noth
     tell(story)
 
 
+def test_a_revision_is_built_on_once_also_where_nothing_is_published(tell: Callable[..., None]) -> None:
+    async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
+        state = await fleet.read(CAR, ())
+        assert state is not None
+        bids = [Changes(record=replace(state.record, manifest_counter=number)) for number in (1, 2)]
+        assert sorted(await asyncio.gather(*(fleet.commit(CAR, state.revision, bid) for bid in bids))) == [False, True]
+        after = await fleet.read(CAR, ())
+        for revision in (state.revision, state.revision + 2):
+            assert not await fleet.commit(CAR, revision, replace(everything(), publication=None))
+        assert await fleet.read(CAR, ()) == after
+
+    tell(story)
+
+
+def test_what_was_known_of_an_ecu_is_read_anew_where_it_has_changed(tell: Callable[..., None]) -> None:
+    async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
+        before = await fleet.read(CAR, ())
+        async with inventory.transaction() as changes:
+            await changes.set_encryption_key(CAR, BRAKE, EncryptionKey.symmetric(bytes(32)))
+        after = await fleet.read(CAR, (), before)
+        assert after == await fleet.read(CAR, ()) and before is not None and after is not None
+        assert [each.encryption_key is not None for each in after.ecus] == [each.ecu == BRAKE for each in after.ecus]
+
+    tell(story)
+
+
 def test_a_published_file_that_is_not_what_it_was_is_not_replaced(tell: Callable[..., None]) -> None:
     async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
         await SqlPublished(inventory.engine, CAR).publish([], {"a.der": b"altered"})
@@ -212,3 +240,25 @@ def test_the_roots_of_all_vehicles_in_service_are_read_a_page_at_a_time_with_not
         assert list(found) == sorted(found)
 
     tell(story)
+
+
+def test_no_statement_waits_for_a_database_that_is_gone_without_a_word(server: str) -> None:
+    """The kernel ends the connection, where nobody answers for ten seconds."""
+
+    def patience(connection: psycopg.AsyncConnection[Any]) -> tuple[str, ...]:
+        set_up = {each.keyword: each.val for each in connection.pgconn.info}
+        wanted = (b"tcp_user_timeout", b"keepalives_idle", b"keepalives_interval", b"keepalives_count")
+        return tuple((set_up[name] or b"").decode() for name in wanted)
+
+    async def story() -> None:
+        engine = open_engine(server)
+        async with (
+            engine.connect() as through,
+            PostgresqlFleet(engine).open() as fleet,
+            fleet._pool.connection() as own,
+        ):
+            other = (await through.get_raw_connection()).driver_connection
+            assert patience(own) == patience(other) == ("10000", "3", "2", "3")  # type: ignore[arg-type]
+        await engine.dispose()
+
+    asyncio.run(story())

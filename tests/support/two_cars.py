@@ -63,8 +63,10 @@ class TwoCars:
         signer = facts.pop("signer")
         return signed_manifest(self.profile, signer, *reports, **facts)  # type: ignore[arg-type]
 
-    def send(self, raw: bytes, vin: VehicleIdentifier = VIN, primary: EcuIdentifier = PRIMARY) -> CheckedManifest:
-        """Hands a manifest in."""
+    def send(
+        self, raw: bytes, vin: VehicleIdentifier = VIN, primary: EcuIdentifier | None = PRIMARY
+    ) -> CheckedManifest:
+        """Hands a manifest in; without a Primary, in the name of a vehicle that has proved who it is."""
         return wait(self.fleet.director.receive_manifest(vin, primary, raw, self.fleet.now))
 
     def stored(self) -> list[Stored]:
@@ -83,7 +85,7 @@ class TwoCars:
         error: type[UptaneError],
         raw: bytes,
         vin: VehicleIdentifier = VIN,
-        primary: EcuIdentifier = PRIMARY,
+        primary: EcuIdentifier | None = PRIMARY,
     ) -> UptaneError:
         """The manifest is refused with exactly that error, nothing is stored, and the car's next one is accepted.
 

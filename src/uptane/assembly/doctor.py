@@ -18,6 +18,7 @@ from uptane.assembly.roots import stored_root
 from uptane.assembly.settings import FILE_NAME, Settings, load_settings
 from uptane.assembly.unsafe_door import warning
 from uptane.formats.profile import PayloadT
+from uptane.image_repository.authority import delegations_by_role
 from uptane.metadata.errors import ProvisioningError, SettingsError, StorageError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.keys import PublicKey
@@ -203,8 +204,11 @@ class _Ward:
             self._require_keys_of_root(System.IMAGE_REPOSITORY, own.root.payload)
         timestamp = await self._read(store, Timestamp, Role.TIMESTAMP)
         snapshot = await self._read(store, Snapshot, Role.SNAPSHOT)
+        # A role that was revoked is published for ever, and nobody signs it again.
+        trusted = delegations_by_role({name: each.payload for name, each in own.targets.items()})
+        roles = [(name, each) for name, each in own.targets.items() if name in trusted]
         ends = [("Root", "Root", own.root.payload.expires)]
-        ends += [(f"Targets role {name}", "Targets", each.payload.expires) for name, each in own.targets.items()]
+        ends += [(f"Targets role {name}", "Targets", each.payload.expires) for name, each in roles]
         ends += [("Snapshot", "Snapshot", snapshot.expires), ("Timestamp", "Timestamp", timestamp.expires)]
         for what, kind, expires in ends:
             remedy = self._renewal_of_root(System.IMAGE_REPOSITORY) if kind == "Root" else _renewal(kind)

@@ -71,9 +71,13 @@ class OnlineRoles:
         return True
 
     async def keep(self) -> None:
-        """Signs again in time, until it is cancelled."""
+        """Signs again in time, until it is cancelled; what nobody foresaw is tried again as well."""
         retry, done = FIRST_RETRY_SECONDS, self._outlook is not None
         while True:
             await self._sleep((CHECK_SECONDS if done else retry) * (0.5 + self._draw()))
-            done = await self.renew()
+            try:
+                done = await self.renew()
+            except Exception:  # noqa: BLE001 - logged, and tried again
+                _log.exception("the Image repository's roles cannot be signed again now, but will be tried again")
+                done = False
             retry = FIRST_RETRY_SECONDS if done else min(CHECK_SECONDS, 2 * retry)

@@ -71,7 +71,7 @@ async def keep_making(folder: Path, names: Sequence[str], *, sleep: Sleep = asyn
         try:
             await asyncio.to_thread(look)
             seconds = LOOKED_SECONDS
-        except UptaneError as error:
+        except Exception as error:  # noqa: BLE001 - told, and tried again
             seconds = _told(error)
 
 
@@ -109,7 +109,7 @@ async def keep_loading(context: ssl.SSLContext, files: ServerFiles, *, sleep: Sl
                 load_certificate(context, certificate=files.certificate, key=files.key)
                 shown = newest
             seconds = LOOKED_SECONDS
-        except UptaneError as error:
+        except Exception as error:  # noqa: BLE001 - told, and tried again
             seconds = _told(error)
 
 
@@ -121,7 +121,8 @@ def _content(files: ServerFiles) -> bytes | None:
         return None
 
 
-def _told(error: UptaneError) -> float:
+def _told(error: Exception) -> float:
     """Tells of a failure, and after how many seconds it is tried again."""
-    _log.warning("the server's certificate stays the old one for now: %s", error)
+    unforeseen = not isinstance(error, UptaneError)
+    _log.warning("the server's certificate stays the old one for now: %s", error, exc_info=unforeseen)
     return FAILED_SECONDS

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from starlette.routing import BaseRoute
@@ -47,6 +48,9 @@ from uptane.storage.sql.enrolment import SqlEnrolment, retired_vehicle
 REVOCATION_SECONDS = 10.0
 """How often the list of revoked certificates is read again: so long may a stolen one still be used."""
 
+BEGUN_AGAIN_SECONDS = 5.0
+"""After which a task of a server that ended begins again."""
+
 Ready = Callable[[], Awaitable[bool]]
 
 _log = logging.getLogger(__name__)
@@ -73,15 +77,16 @@ class RevokedCertificates:
 
     async def read(self) -> None:
         """Reads them again."""
-        self._revoked, self._retired = await self._enrolment.revoked(), await self._enrolment.retired()
+        self._revoked = await self._enrolment.revoked()
+        self._retired = await self._enrolment.retired()
 
     async def keep_reading(self, seconds: float = REVOCATION_SECONDS) -> None:
-        """Reads them again and again; a database that is away leaves the last list."""
+        """Reads them again and again; whatever goes wrong leaves the last list until the next time."""
         while True:
             await asyncio.sleep(seconds)
             try:
                 await self.read()
-            except UptaneError:
+            except Exception:  # noqa: BLE001 - logged, and tried again
                 _log.exception("the list of revoked certificates could not be read; the last one stays in force")
 
 
@@ -192,18 +197,18 @@ async def serving(
         names = RouteNames(api.routes)
         app = Observed(Identified(api, identification), names, server_log(), identification.is_front)
         tasks = [
-            asyncio.create_task(revoked.keep_reading()),
-            asyncio.create_task(keep_telling(systems.engine, systems.cache)),
-            asyncio.create_task(systems.contacts.keep_flushing()),
+            asyncio.create_task(unending(revoked.keep_reading)),
+            asyncio.create_task(unending(partial(keep_telling, systems.engine, systems.cache))),
+            asyncio.create_task(unending(systems.contacts.keep_flushing)),
         ]
         tls: ssl.SSLContext | None = None
         if not settings.listen.behind_front:
             files = files or server_certificate(folder, settings.listen.names)
             authorities = authority_certificate(folder)
             tls = server_tls(certificate=files.certificate, key=files.key, client_authorities=authorities)
-            tasks.append(asyncio.create_task(keep_loading(tls, files)))
+            tasks.append(asyncio.create_task(unending(partial(keep_loading, tls, files))))
         if online is not None:
-            tasks.append(asyncio.create_task(online.keep()))
+            tasks.append(asyncio.create_task(unending(online.keep)))
         try:
             async with figures(systems, signs, ready, admin), open_door(systems, door):
                 yield TlsServer(app, listener, tls=tls)
@@ -215,6 +220,19 @@ async def serving(
                 await systems.contacts.flush()
             except UptaneError:
                 _log.exception("the last contacts of vehicles could not be written")
+
+
+async def unending(task: Callable[[], Awaitable[None]]) -> None:
+    """Runs a task of a server until it is cancelled, and again where what nobody foresaw has ended it.
+
+    Who is revoked, what has changed and what has to be signed again would else be heard of no more, without a word.
+    """
+    while True:
+        try:
+            await task()
+        except Exception:  # noqa: BLE001 - logged, and begun again
+            _log.exception("a task of this server has ended, and begins again")
+        await asyncio.sleep(BEGUN_AGAIN_SECONDS)
 
 
 def certificates_of(settings: Settings) -> Path:
@@ -242,7 +260,8 @@ async def serve(settings: Settings, which: frozenset[System], say: Callable[[str
         files = server_certificate(certificates_of(settings), settings.listen.names)
         scheme = "http" if settings.listen.behind_front else "https"
         where = f"{', '.join(sorted(which))}: {scheme}://{settings.listen.host}:{listener.getsockname()[1]}"
-        making = asyncio.create_task(keep_making(certificates_of(settings), settings.listen.names))
+        made = partial(keep_making, certificates_of(settings), settings.listen.names)
+        making = asyncio.create_task(unending(made))
         try:
             async with serving(settings, which, listener, files, admin if alone_here else None, door) as server:
                 if alone_here:

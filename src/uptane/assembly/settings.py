@@ -42,6 +42,12 @@ def _network(text: str) -> str:
     return text
 
 
+def _database(url: SecretStr) -> SecretStr:
+    if url.get_secret_value().lower().startswith(("sqlite:", "sqlite+")):
+        raise ValueError("a file for SQLite is named without sqlite://, so that no two servers use it at once")
+    return url
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -53,7 +59,7 @@ class Database(_Section):
         url: a file name for SQLite, relative to the settings, or `postgresql://USER:PASSWORD@HOST/NAME`.
     """
 
-    url: SecretStr = SecretStr("data/inventory.sqlite")
+    url: Annotated[SecretStr, AfterValidator(_database)] = SecretStr("data/inventory.sqlite")
 
 
 class Storage(_Section):

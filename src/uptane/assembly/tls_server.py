@@ -25,8 +25,19 @@ HANDSHAKE_SECONDS = 10.0
 HEAD_SECONDS = 10.0
 """Seconds from the first byte of a request, or from the handshake, to the end of the request's head."""
 
+REST_SECONDS = 10.0
+"""Seconds from an answer to the end of its request, for a client that sends a body which nobody asked for."""
+
+STALLED_SECONDS = 60.0
+LEAST_TAKEN = 65_536
+"""Bytes of an answer that waits here which a client must take in STALLED_SECONDS, if there are so many."""
+
 MAX_HEAD_BYTES = 16_384
-"""Bytes of the head of a request: a client certificate that a front passes on takes 3,000 at most."""
+"""Bytes of the head of a request: a client certificate that a front passes on takes 3,000 at most. What frames
+the pieces of a body may have as many between two of them."""
+
+MAX_WAITING = 16
+"""Requests of one connection that wait for the answer to the one before; our clients and fronts ask one at a time."""
 
 KEEP_ALIVE_SECONDS = 15
 """Seconds that an idle connection is kept: longer than our clients do, so that none is used while it closes."""
@@ -205,16 +216,19 @@ class _Server(QuietServer):
 
 
 class _Connection(HttpToolsProtocol):
-    """uvicorn's, with the client's certificate in the scope, and limits on the heads of requests.
+    """uvicorn's, with the client's certificate in the scope, and limits on everything but the bytes of bodies.
 
     A head that takes too long is cut off, one that is too large is answered with 431. Bodies are bounded by
-    applications, who know how large theirs may be.
+    applications, who know how large theirs may be, until they have answered. Trailers behind a body are dropped: no
+    application can tell them from the headers that a front has set.
     """
 
     _certificate: bytes | None = None
     _in_head = True
-    _head_bytes = 0
-    _head_timer: asyncio.TimerHandle | None = None
+    _head_begun = True
+    _loose_bytes = 0
+    _timer: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The handshake is over."""
@@ -222,56 +236,108 @@ class _Connection(HttpToolsProtocol):
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             self._certificate = tls.getpeercert(binary_form=True)
-        self._time_the_head()
+        self._time(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client, or we, closed."""
         self._stop_timing()
+        self._stop_waiting()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Some bytes of a request."""
-        if self._in_head:
-            self._head_bytes += len(data)
+        self._loose_bytes += len(data)
         super().data_received(data)
-        if self._in_head and not self.transport.is_closing():
-            if self._head_bytes > MAX_HEAD_BYTES:
+        if self.transport.is_closing():
+            return
+        if self._loose_bytes > MAX_HEAD_BYTES:
+            if self._in_head:
                 self.transport.write(_HEAD_TOO_LARGE)
-                self.transport.close()
-            else:
-                self._time_the_head()
+            self.transport.close()
+        elif self._in_head and (self._head_begun or not self._owes_an_answer()):
+            self._time(HEAD_SECONDS)
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         super().on_message_begin()
+        self._head_begun = True
         self.scope["extensions"] = {"tls": {PEER_CERTIFICATE: self._certificate}}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header of the head, or a trailer."""
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The last byte of a request's head."""
         self._stop_timing()
-        self._in_head, self._head_bytes = False, 0
+        self._in_head = self._head_begun = False
+        self._loose_bytes = 0
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
             self.app = _head_too_large
         super().on_headers_complete()
+        if len(self.pipeline) > MAX_WAITING:
+            raise UptaneError("too many requests at once")  # ends the parser, and uvicorn answers with 400
+
+    def on_body(self, body: bytes) -> None:
+        """Some bytes of a body."""
+        self._loose_bytes = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The last byte of a request."""
         self._in_head = True
         super().on_message_complete()
 
-    def _time_the_head(self) -> None:
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
+    def on_response_complete(self) -> None:
+        """The last byte of an answer is on its way."""
+        super().on_response_complete()
+        if self.pipeline:
+            self.flow.pause_reading()
+        if not self._in_head and not self.transport.is_closing():
+            self._time(REST_SECONDS)
+
+    def pause_writing(self) -> None:
+        """The client does not take its answer as fast as we have it."""
+        super().pause_writing()
+        self._wait_for_the_client()
+
+    def resume_writing(self) -> None:
+        """The client has taken some of it."""
+        self._stop_waiting()
+        super().resume_writing()
+
+    def _owes_an_answer(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _time(self, seconds: float) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(seconds, self._is_late)
 
     def _stop_timing(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def _head_is_late(self) -> None:
-        self._head_timer = None
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._time_the_head()  # the client has begun to ask again, and waits for us
+    def _wait_for_the_client(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        self._stalled = self.loop.call_later(STALLED_SECONDS, self._has_waited, left)
+
+    def _has_waited(self, before: int) -> None:
+        if before - self.transport.get_write_buffer_size() < LEAST_TAKEN:
+            self.transport.abort()
+        else:
+            self._wait_for_the_client()
+
+    def _stop_waiting(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    def _is_late(self) -> None:
+        self._timer = None
+        if self._owes_an_answer():
+            self._time(HEAD_SECONDS)  # the client has begun to ask again, and waits for us
         else:
             self.transport.abort()
 

@@ -9,6 +9,9 @@ from uptane.metadata.errors import SettingsError
 SKIP = 10_000
 """More than a year of publications, one in an hour."""
 
+MOST_SKIPPED = 10_000_000
+"""A thousand years of them: version numbers end at 2,147,483,647, and none that was left out comes back."""
+
 
 def show(*, servers: Servers = Path(), json_output: AsJson = False) -> None:
     """Show the revision of the tables that are there, and the one that this program needs.
@@ -62,8 +65,10 @@ def restored(*, skip: int = SKIP, servers: Servers = Path(), json_output: AsJson
     from uptane.assembly.database import settle_restored
     from uptane.assembly.settings import load_settings
 
-    if skip < 1:
-        raise SettingsError("at least one version has to be left out", next_step="Leave --skip away.", field="skip")
+    if not 1 <= skip <= MOST_SKIPPED:
+        raise SettingsError(
+            f"1 to {MOST_SKIPPED} versions can be left out, not {skip}", next_step="Leave --skip away.", field="skip"
+        )
     said = asyncio.run(settle_restored(load_settings(servers), skip))
     tell(
         said,

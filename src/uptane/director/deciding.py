@@ -76,7 +76,8 @@ async def decide(
 
     Dependencies are looked at when an ECU is directed an image that is not published for it already: they have to hold
     with the new images, and whichever of the images that they may have by now the other ECUs have (BP-SEC-13). Taking
-    images back, and publishing the same again, is always possible. The solver runs on a thread of its own.
+    images back, and publishing the same again, is always possible. The event loop waits for none of it: the solver, and
+    whatever else goes through all rules, runs on a thread.
 
     Args:
         view: what is on record.
@@ -94,7 +95,11 @@ async def decide(
     if new and rules.dependencies:
         known = await _known_images(view, rules.catalog, profile, now)
         await asyncio.to_thread(resolve, rules.dependencies, _choices(view, new, known))
-    return Decision(targets=_targets(view, rules, profile), directed=newly_directed(new, view.directed))
+    if rules.dependencies:
+        targets = await asyncio.to_thread(_targets, view, rules, profile)
+    else:
+        targets = _targets(view, rules, profile)
+    return Decision(targets=targets, directed=newly_directed(new, view.directed))
 
 
 def _targets(view: VehicleView, rules: PlanRules, profile: Profile) -> Targets:

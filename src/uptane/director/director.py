@@ -29,7 +29,6 @@ from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, KeyId
 from uptane.metadata.keys import PublicKey
 from uptane.metadata.root import Role, Root
 from uptane.metadata.targets import Image
-from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.signing.ports import MetadataStore
 from uptane.signing.publish import Lifetimes, Published, Publisher
 from uptane.signing.signer import Signer
@@ -165,7 +164,7 @@ class Director(Inquiries):
         return carried_over
 
     async def receive_manifest(
-        self, vehicle: VehicleIdentifier, primary: EcuIdentifier, raw: bytes, now: datetime
+        self, vehicle: VehicleIdentifier, primary: EcuIdentifier | None, raw: bytes, now: datetime
     ) -> CheckedManifest:
         """See `manifest_intake.take_in_manifest`."""
         return await take_in_manifest(
@@ -181,7 +180,8 @@ class Director(Inquiries):
         and an alert tells why; the manifest stays accepted, and what was directed before is renewed.
 
         Args:
-            vehicle, primary: who the sender says that it is; None for whichever Primary signed.
+            vehicle, primary: who the sender says that it is; no Primary where it has proved to be that vehicle: its
+                last manifest may then come again, byte for byte, and changes nothing.
             raw: the manifest as received.
             now: UTC.
 
@@ -194,17 +194,16 @@ class Director(Inquiries):
                 quick = await self._quick.take_in(vehicle, primary, raw, now)
             if quick is not None:
                 return Answer.of(self._profile, *quick)
-        if primary is None:
-            primary = self._profile.format.decode(VehicleVersionManifest, raw).payload.primary
         checked = await self.receive_manifest(vehicle, primary, raw, now)
         async with self._changed(vehicle):
-            issued = await self._issue(vehicle, now, occasion=Occasion.MANIFEST)
-        return Answer(
-            manifest=checked,
-            outstanding=tuple(await self.outstanding(vehicle)),
-            published=issued.published if issued.is_new else None,
-            withheld=issued.withheld,
-        )
+            if self._quick is not None:
+                self._cache.changed(vehicle)
+                new, withheld = await self._quick.settle(vehicle, now)
+            else:
+                issued = await self._issue(vehicle, now, occasion=Occasion.MANIFEST)
+                new, withheld = issued.published if issued.is_new else None, issued.withheld
+        outstanding = tuple(await self.outstanding(vehicle))
+        return Answer(manifest=checked, outstanding=outstanding, published=new, withheld=withheld)
 
     def metadata_at_hand(self, vehicle: VehicleIdentifier, name: str, now: datetime) -> bytes | AtHand | None:
         """A published file of a vehicle from memory; None for one that there is not, UNKNOWN for `metadata_file`."""

@@ -15,7 +15,7 @@ from uptane.metadata.errors import ProvisioningError, StorageError, UnknownVehic
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.root import Role, Root
 from uptane.metadata.targets import DirectedImages, Targets
-from uptane.signing.publish import Draft, Lifetimes, Published, Publisher, at_hand, due_at
+from uptane.signing.publish import Draft, Lifetimes, Published, Publisher, at_hand, due_at, is_due
 from uptane.verification.own_metadata import OwnMetadata, verify_own_metadata
 from uptane.verification.threshold import signed_by_all
 
@@ -224,14 +224,14 @@ def _require_signed_here(root: Envelope[Root], publisher: Publisher) -> None:
 
 
 def _ages(before: Published | None, lifetimes: Lifetimes, now: datetime) -> bool:
-    """Whether Targets has less than a third of its life before it."""
+    """Whether Targets is due."""
     published = None if before is None else before.targets.get(TARGETS_ROLE)
-    return published is not None and due_at(published.payload.expires, lifetimes.targets) < now
+    return published is not None and is_due(published.payload.expires, lifetimes.targets, now)
 
 
 def _lasts(own: OwnMetadata | None, lifetimes: Lifetimes, now: datetime) -> bool:
-    """Whether Snapshot and Timestamp have at least a third of the Timestamp's life before them."""
-    return own is not None and own.expires is not None and now <= due_at(own.expires, lifetimes.timestamp)
+    """Whether neither Snapshot nor Timestamp is due."""
+    return own is not None and own.expires is not None and not is_due(own.expires, lifetimes.timestamp, now)
 
 
 def _same(before: Published | None, planned: Targets) -> bool:

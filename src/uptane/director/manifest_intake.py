@@ -35,7 +35,7 @@ async def take_in_manifest(
     profile: Profile,
     *,
     vehicle: VehicleIdentifier,
-    primary: EcuIdentifier,
+    primary: EcuIdentifier | None,
     raw: bytes,
     now: datetime,
     policy: ManifestPolicy = DEFAULT_POLICY,
@@ -43,10 +43,12 @@ async def take_in_manifest(
     """Stores a manifest and its new reports (STD-5.3.2.1-1 to -11).
 
     A diff is taken for the whole manifest that it and the last whole one stand for; that one stays on record. Where
-    manifests carry no counter, one that holds nothing new is checked and changes nothing.
+    manifests carry no counter, one that holds nothing new is checked and changes nothing. So is the last whole one,
+    byte for byte, where its sender has proved to be that vehicle: it may not have heard that it was accepted.
 
     Args:
-        vehicle, primary: who the sender says that it is.
+        vehicle, primary: who the sender says that it is; no Primary where it has proved to be that vehicle, and the
+            manifest says which one signed.
         raw: the manifest as received.
         now: UTC.
         policy: what follows from missing ECUs and wrong times.
@@ -68,18 +70,19 @@ async def _take_in(
     inventory: InventoryDatabase,
     profile: Profile,
     vehicle: VehicleIdentifier,
-    primary: EcuIdentifier,
+    primary: EcuIdentifier | None,
     raw: bytes,
     now: datetime,
     policy: ManifestPolicy,
 ) -> CheckedManifest:
     envelope = profile.format.decode(VehicleVersionManifest, raw)
+    signer = envelope.payload.primary if primary is None else primary
     async with inventory.transaction() as transaction:
         record = await transaction.vehicle(vehicle)
         if record is None:
             raise UnknownVehicleError(f"vehicle {vehicle} is not known to the Director", vehicle=vehicle)
         ecus = {ecu.ecu: ecu for ecu in await transaction.ecus(vehicle)}
-        if primary not in ecus and (stranger := await transaction.ecu(primary)) is not None:
+        if signer not in ecus and (stranger := await transaction.ecu(signer)) is not None:
             refuse_retired(stranger)
         known = {name: await _known(transaction, ecu, profile) for name, ecu in ecus.items()}
         taken = judge_manifest(
@@ -101,7 +104,7 @@ async def _take_in(
                 await transaction.add_report(latest, stored)
             for ecu, after in changes.directed.items():
                 await transaction.set_directed(vehicle, ecu, after)
-            await tell(transaction, vehicle, taken.alerts)
+        await tell(transaction, vehicle, taken.alerts)
         return taken.manifest
 
 
@@ -129,7 +132,7 @@ def judge_manifest(
     ecus: Mapping[EcuIdentifier, EcuRecord],
     known: Mapping[EcuIdentifier, KnownEcu],
     directed: Sequence[Directed],
-    primary: EcuIdentifier,
+    primary: EcuIdentifier | None,
     now: datetime,
     policy: ManifestPolicy,
 ) -> Taken:
@@ -141,9 +144,7 @@ def judge_manifest(
         record: the vehicle.
         ecus, known: its ECUs as they are on record, and what their reports are compared with.
         directed: what they may have of what they were directed.
-        primary: who the sender says that it is.
-        now: UTC.
-        policy: what follows from missing ECUs and wrong times.
+        primary, now, policy: see `take_in_manifest`.
 
     Raises:
         UnknownBaseError, SecurityError: as `take_in_manifest`.
@@ -153,16 +154,19 @@ def judge_manifest(
         whole,
         profile=profile,
         vehicle=record.vehicle,
-        primary=primary,
+        primary=whole.payload.primary if primary is None else primary,
         known=known,
         counter=record.manifest_counter,
         last=record.manifest,
+        may_repeat=primary is None,
     )
     repeated = [report for report in whole.payload.reports if report.payload.ecu in checked.repeated]
     judged = policy.under(profile).judge(checked, repeated, now)
     checked = judged.manifest
     if checked.counter == record.manifest_counter:
-        return Taken(manifest=checked, changes=Changes())
+        unbelieved = [fresh.envelope.payload.ecu for fresh in checked.fresh]
+        same = replace(checked, fresh=(), refused=(*checked.refused, *unbelieved))
+        return Taken(manifest=same, changes=Changes(), alerts=judged.alerts)
     return Taken(
         manifest=checked,
         changes=Changes(

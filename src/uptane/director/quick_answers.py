@@ -93,37 +93,49 @@ class QuickAnswers:
         """A manifest is judged and kept, and what follows from it is published, all in one write.
 
         Args:
-            vehicle, primary: who the sender says that it is; no Primary where that is left to the manifest.
+            vehicle, primary: see `take_in_manifest`.
             raw: the manifest as received.
             now: UTC.
 
         Returns:
-            What became of it; None where nothing was stored, and it has to go the long way.
+            What became of it; None where nothing was stored, and it has to go the long way: also where it holds
+            nothing new, since nothing would be written that could find out what is out of date here.
 
         Raises:
             ProvisioningError, StorageError: as `issuing.issue`; the manifest stays accepted.
         """
         for _ in range(ATTEMPTS):
-            known = await self.known(vehicle)
-            if known is None:
-                return None
             try:
+                known = await self.known(vehicle)
+                if known is None:
+                    return None
                 taken = self._judged(known.state, primary, raw, now)
-            except UptaneError:
+            except UptaneError:  # also where what is published was altered, which is no reason to lose a manifest
+                return None
+            if taken.changes == Changes():
                 return None
             followed = await self._follow(known, taken, now)
             if followed is not None:
                 return taken, followed
         return None
 
-    async def settle(self, vehicle: VehicleIdentifier, now: datetime) -> None:
-        """Signs what has to be signed before a vehicle fetches its Timestamp; what cannot be is logged."""
+    async def settle(self, vehicle: VehicleIdentifier, now: datetime) -> tuple[Published | None, UptaneError | None]:
+        """Signs what has to be signed before a vehicle fetches its Timestamp.
+
+        Returns:
+            As in `Followed`; nothing as well where others change the vehicle all the time, until it asks again.
+
+        Raises:
+            ProvisioningError, StorageError: as `issuing.issue`.
+        """
         for _ in range(ATTEMPTS):
             known = await self.known(vehicle)
             if known is None or known.is_settled(now):
-                return
-            if await self._follow(known, None, now) is not None:
-                return
+                break
+            followed = await self._follow(known, None, now)
+            if followed is not None:
+                return followed.published, followed.withheld
+        return None, None
 
     async def file(self, vehicle: VehicleIdentifier, name: str, now: datetime) -> bytes | None:
         """A published file; for the Timestamp and for the next Root, what has to be signed is signed first."""
@@ -207,7 +219,7 @@ class QuickAnswers:
         state: VehicleState,
         own: OwnMetadata | None,
         files: Mapping[str, bytes] | None = None,
-        settled_until: datetime | None = None,
+        settled: tuple[datetime, datetime] | None = None,
     ) -> Known:
         if own is None:
             return Known(state=state, own=None)
@@ -216,7 +228,7 @@ class QuickAnswers:
             own=own,
             files=files_of(own, self._profile) if files is None else files,
             missing=self._profile.metadata_name(Role.ROOT, own.root.payload.version + 1),
-            settled_until=settled_until,
+            settled=settled,
         )
 
     def _judged(self, state: VehicleState, primary: EcuIdentifier | None, raw: bytes, now: datetime) -> Taken:
@@ -229,7 +241,7 @@ class QuickAnswers:
             ecus={ecu.ecu: ecu for ecu in state.ecus},
             known={ecu.ecu: known_ecu(ecu) for ecu in state.ecus},
             directed=state.directed,
-            primary=envelope.payload.primary if primary is None else primary,
+            primary=primary,
             now=now,
             policy=self._policy,
         )
@@ -262,7 +274,7 @@ class QuickAnswers:
                     self.cache.changed(vehicle)
                     return None
                 state = replace(state, revision=known.state.revision + 1)
-            self.cache.keep(self._known_of(state, own, settled_until=until))
+            self.cache.keep(self._known_of(state, own, settled=(now, until)))
         await self._tell(vehicle, taken, withheld, now)
         if failure is not None:
             raise failure

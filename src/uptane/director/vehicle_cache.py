@@ -17,6 +17,10 @@ from uptane.verification.own_metadata import OwnMetadata
 REMEMBERED = 4_096
 """Vehicles that one process remembers, those of the latest requests: about 50 KB each with ten ECUs."""
 
+REMEMBERED_BYTES = 2**26
+"""Bytes of manifests, reports and metadata that it remembers; in memory they become up to five times as much. A vehicle
+with 150 ECUs takes 600 KB there, so of such vehicles it remembers fewer."""
+
 _EVERYTHING = 2**63
 """A revision above all: whatever was read before is not known to be current."""
 
@@ -36,23 +40,30 @@ class Known:
         own: what is published, verified or made by this process.
         files: its files by name, those that vehicles ask for.
         missing: the name of the next Root, which there is not.
-        settled_until: until when nothing has to be signed, unless something changes; None where nobody has looked.
+        settled: from when, and until when, nothing has to be signed, unless something changes; None where nobody has
+            looked. A time before it comes of a clock that was put back.
     """
 
     state: VehicleState
     own: OwnMetadata | None
     files: Mapping[str, bytes] = field(default_factory=dict)
     missing: str = ""
-    settled_until: datetime | None = None
+    settled: tuple[datetime, datetime] | None = None
+
+    def is_settled(self, now: datetime) -> bool:
+        """Whether nothing has to be signed."""
+        return self.settled is not None and self.settled[0] <= now < self.settled[1]
 
     @property
     def vehicle(self) -> VehicleIdentifier:
         """Which vehicle it is."""
         return self.state.record.vehicle
 
-    def is_settled(self, now: datetime) -> bool:
-        """Whether nothing has to be signed at that time, as far as is known."""
-        return self.settled_until is not None and now < self.settled_until
+    @property
+    def size(self) -> int:
+        """Bytes of its last manifest, of its ECUs' reports and of its files, under all their names."""
+        reports = sum(len(ecu.report) for ecu in self.state.ecus if ecu.report is not None)
+        return len(self.state.record.manifest or b"") + reports + sum(map(len, self.files.values()))
 
 
 def files_of(own: OwnMetadata, profile: Profile) -> dict[str, bytes]:
@@ -72,10 +83,13 @@ class VehicleCache:
 
     Args:
         limit: how many.
+        limit_bytes: how many bytes of them; one vehicle is remembered in any case.
     """
 
-    def __init__(self, limit: int = REMEMBERED) -> None:
+    def __init__(self, limit: int = REMEMBERED, limit_bytes: int = REMEMBERED_BYTES) -> None:
         self._limit = limit
+        self._limit_bytes = limit_bytes
+        self._bytes = 0
         self._known: OrderedDict[VehicleIdentifier, Known] = OrderedDict()
         self._stale: set[VehicleIdentifier] = set()
         self._changed: dict[VehicleIdentifier, int] = {}
@@ -85,7 +99,8 @@ class VehicleCache:
         return len(self._known)
 
     def open(self) -> None:
-        """From now on `changed` is called for every change by others."""
+        """From now on `changed` is called for every change by others; what is being read was read before."""
+        self.all_changed()
         self._open = True
 
     def close(self) -> None:
@@ -134,14 +149,17 @@ class VehicleCache:
         """What was read, or written: current unless a newer revision was told of meanwhile."""
         vehicle = known.vehicle
         newest = self._changed.pop(vehicle, _EVERYTHING)
+        before = self._known.get(vehicle)
+        self._bytes += known.size - (0 if before is None else before.size)
         self._known[vehicle] = known
         self._known.move_to_end(vehicle)
         if self._open and newest <= known.state.revision:
             self._stale.discard(vehicle)
         else:
             self._stale.add(vehicle)
-        while len(self._known) > self._limit:
-            oldest, _ = self._known.popitem(last=False)
+        while len(self._known) > self._limit or (self._bytes > self._limit_bytes and len(self._known) > 1):
+            oldest, forgotten = self._known.popitem(last=False)
+            self._bytes -= forgotten.size
             self._stale.discard(oldest)
 
     def changed(self, vehicle: VehicleIdentifier, revision: int = _EVERYTHING) -> None:

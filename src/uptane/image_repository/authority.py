@@ -1,14 +1,14 @@
 """Which delegated role may list which image: the walk of a client through the delegations (5.4.4.7), without files."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
 
-from uptane.metadata.delegations import TARGETS_ROLE, DelegatedRole
+from uptane.metadata.delegations import TARGETS_ROLE, DelegatedRole, Delegation
 from uptane.metadata.errors import DelegationError
 from uptane.metadata.identifiers import HardwareIdentifier, ImagePath, RoleName
-from uptane.metadata.targets import Targets
+from uptane.metadata.targets import Image, Targets
 from uptane.verification.limits import DEFAULT_LIMITS, Limits
+from uptane.verification.multi_role import agree
 
 Contents = Mapping[RoleName, Targets]
 """What each Targets role lists, by name, `targets` among them."""
@@ -37,12 +37,32 @@ def has_authority(
     Raises:
         DelegationError: a client would give up, because the delegations are too many or too deep.
     """
-    if role == TARGETS_ROLE:
-        return True
-    digest = hashlib.sha256(path.encode()).hexdigest()
-    hardware = None if hardware_ids is None else frozenset(map(str, hardware_ids))
-    walk = _Walk(contents, role, path, digest, hardware, limits, iter(range(limits.delegations)))
-    return _visit(walk, TARGETS_ROLE, 0) is _FOUND
+    return _Walk(contents, path, hardware_ids, limits, role).visit(TARGETS_ROLE, 0) is _ASKED
+
+
+def found_by_clients(
+    contents: Contents,
+    path: ImagePath,
+    hardware_id: HardwareIdentifier | None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Image | None:
+    """What a client finds for an image now, by the rules of `resolve_delegations`.
+
+    Args:
+        contents: what each role lists.
+        path: the image.
+        hardware_id: the ECU's hardware; None when it is not known.
+        limits: how many delegations a client follows.
+
+    Returns:
+        The entry; None where no role with authority lists it, and where a client would give up.
+    """
+    hardware_ids = None if hardware_id is None else (hardware_id,)
+    try:
+        found = _Walk(contents, path, hardware_ids, limits).visit(TARGETS_ROLE, 0)
+    except DelegationError:
+        return None
+    return found if isinstance(found, Image) else None
 
 
 def delegations_by_role(contents: Contents) -> Mapping[RoleName, list[tuple[RoleName, DelegatedRole]]]:
@@ -58,50 +78,80 @@ def delegations_by_role(contents: Contents) -> Mapping[RoleName, list[tuple[Role
     return found
 
 
-class _End:
-    """How a walk ends before its last delegation."""
+class _Mark:
+    """How a walk ends that does not find an image."""
 
 
-_FOUND, _STOPPED = _End(), _End()
+_ASKED, _STOPPED = _Mark(), _Mark()
+"""The role would be asked; a terminating delegation found nothing."""
 
 
-@dataclass(slots=True)
 class _Walk:
-    contents: Contents
-    role: RoleName
-    path: ImagePath
-    path_sha256: str
-    hardware_ids: frozenset[str] | None
-    limits: Limits
-    steps: Iterator[int]
-    visited: set[tuple[str, str]] = field(default_factory=set)
+    """One image on its way through the delegations.
 
+    Args:
+        contents, path, hardware_ids, limits: as of the functions above.
+        role: the role that is looked for; None looks for the image.
+    """
 
-def _visit(walk: _Walk, delegator: RoleName, depth: int) -> _End | None:
-    if delegator not in walk.contents:
+    def __init__(
+        self,
+        contents: Contents,
+        path: ImagePath,
+        hardware_ids: tuple[HardwareIdentifier, ...] | None,
+        limits: Limits,
+        role: RoleName | None = None,
+    ) -> None:
+        self._contents = contents
+        self._path = path
+        self._path_sha256 = hashlib.sha256(path.encode()).hexdigest()
+        self._hardware_ids = None if hardware_ids is None else frozenset(map(str, hardware_ids))
+        self._limits = limits
+        self._role = role
+        self._steps = iter(range(limits.delegations))
+        self._visited: set[tuple[str, str]] = set()
+
+    def visit(self, name: RoleName, depth: int) -> Image | _Mark | None:
+        if name == self._role:
+            return _ASKED
+        if name not in self._contents:
+            return None
+        image = self._contents[name].images.get(self._path)
+        if image is not None and self._role is None:
+            return image
+        for delegation in self._contents[name].delegations.toward(self._path_sha256):
+            if not delegation.covers(self._path, self._path_sha256, self._hardware_ids):
+                continue
+            if delegation.group is None:
+                found = self._descend(name, delegation.roles[0].name, depth)
+            else:
+                found = self._ask_group(name, delegation, depth)
+            if found is not None:
+                return found
+            if delegation.terminating:
+                return _STOPPED
         return None
-    for delegation in walk.contents[delegator].delegations.toward(walk.path_sha256):
-        if not delegation.covers(walk.path, walk.path_sha256, walk.hardware_ids):
-            continue
+
+    def _ask_group(self, delegator: RoleName, delegation: Delegation, depth: int) -> Image | _Mark | None:
+        answers, visited = list[Image | None](), self._visited
         for member in delegation.roles:
-            alone = walk if delegation.group is None else replace(walk, visited=set(walk.visited))
-            end = _descend(alone, delegator, member.name, depth)
-            if end is _FOUND or (end is _STOPPED and delegation.group is None):
-                return end
-        if delegation.terminating:
-            return _STOPPED
-    return None
+            self._visited = set(visited)  # what one member found must not be hidden from the next
+            found = self._descend(delegator, member.name, depth)
+            if found is _ASKED:
+                return found
+            answers.append(found if isinstance(found, Image) else None)
+        self._visited = visited
+        return agree(answers, delegation.min_roles_in_agreement)
 
-
-def _descend(walk: _Walk, delegator: RoleName, name: RoleName, depth: int) -> _End | None:
-    if (delegator, name) in walk.visited:
-        return None
-    walk.visited.add((delegator, name))
-    if depth >= walk.limits.delegation_depth or next(walk.steps, None) is None:
-        raise DelegationError(
-            f"the delegations for {walk.path} are deeper than {walk.limits.delegation_depth} or more than "
-            f"{walk.limits.delegations}: no client follows them",
-            role=str(walk.role),
-            image=walk.path,
-        )
-    return _FOUND if name == walk.role else _visit(walk, name, depth + 1)
+    def _descend(self, delegator: RoleName, name: RoleName, depth: int) -> Image | _Mark | None:
+        if (delegator, name) in self._visited:
+            return None
+        self._visited.add((delegator, name))
+        if depth >= self._limits.delegation_depth or next(self._steps, None) is None:
+            raise DelegationError(
+                f"the delegations for {self._path} are deeper than {self._limits.delegation_depth} or more than "
+                f"{self._limits.delegations}: no client follows them",
+                role=str(name),
+                image=self._path,
+            )
+        return self.visit(name, depth + 1)

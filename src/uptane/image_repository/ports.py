@@ -55,5 +55,5 @@ class WaitingMetadata(Protocol):
 Turn = Callable[[], AbstractAsyncContextManager[object]]
 """Held while the repository changes, so that several processes publish one after the other.
 
-Entering raises StorageError while somebody else holds it.
+Entering waits a little while somebody else holds it, and then raises StorageError.
 """

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from uptane.formats.profile import Profile
 from uptane.image_repository.authority import Contents, has_authority
-from uptane.image_repository.uploads import check_counter
+from uptane.image_repository.uploads import check_release
 from uptane.metadata.errors import FormatError, ProvisioningError
 from uptane.metadata.identifiers import ImagePath, RoleName
 from uptane.metadata.targets import Custom, Image, Targets
@@ -39,10 +39,10 @@ def check_may_list(
 
     Raises:
         ProvisioningError: no chain of delegations leads to that role for that path and hardware (STD-5.3.1-5).
-        ImageRollbackError: the release counter is lower than that of the image it takes the place of, or missing where
-            that one has one (STD-5.2.3.1.1-4); not with `unsafe_lower_release`.
+        ImageRollbackError: the release counter is lower than that of the image it takes the place of, in this role or
+            in another one, or missing where that one has one (STD-5.2.3.1.1-4); not with `unsafe_lower_release`.
     """
-    targets = content_of(contents, role)
+    content_of(contents, role)
     if not has_authority(contents, role, path, custom.must_match.hardware_ids):
         raise ProvisioningError(
             f"role {role} has no authority over {path}",
@@ -51,7 +51,7 @@ def check_may_list(
             image=path,
         )
     if not unsafe_lower_release:
-        check_counter(path, custom, targets.images.get(path))
+        check_release(contents, role, path, custom)
 
 
 def with_images(profile: Profile, contents: Contents, role: RoleName, images: Sequence[NewImage]) -> Targets:

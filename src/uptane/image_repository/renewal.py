@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from uptane.image_repository.authority import delegations_by_role
 from uptane.metadata.envelope import Envelope
 from uptane.metadata.errors import ProvisioningError, StorageError
 from uptane.metadata.root import Role, RoleKeys, Root
@@ -74,14 +75,15 @@ def outlook_of(own: OwnMetadata, lifetimes: Lifetimes, keyring: Keyring, now: da
 
 
 def _resigned(own: OwnMetadata) -> dict[str, tuple[Envelope[Root] | Envelope[Targets], RoleKeys]]:
-    """Root and the Targets roles that somebody signs, with their keys."""
+    """Root and the Targets roles that somebody asks for, with their keys; not what stands below a revoked role."""
     published = Published.of(own)
+    reached = delegations_by_role({name: envelope.payload for name, envelope in own.targets.items()})
     found: dict[str, tuple[Envelope[Root] | Envelope[Targets], RoleKeys]] = {
         Role.ROOT: (own.root, own.root.payload.roles[Role.ROOT])
     }
     for name, envelope in own.targets.items():
         keys = published.keys_for(name)
-        if keys is not None:
+        if keys is not None and name in reached:
             found[name] = envelope, keys
     return found
 

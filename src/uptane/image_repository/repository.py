@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from uptane.formats.profile import Profile
-from uptane.image_repository.authority import delegations_by_role
 from uptane.image_repository.bases import Bases
 from uptane.image_repository.delegating import with_delegation, with_role_keys, without_role
+from uptane.image_repository.overtaken import again_if_overtaken
 from uptane.image_repository.ports import ImageStore, Turn, WaitingMetadata
 from uptane.image_repository.release import NewImage, check_may_list, content_of, with_images
 from uptane.image_repository.renewal import Renewal, look, renew
@@ -22,6 +22,7 @@ from uptane.image_repository.uploads import (
     check_counter,
     check_signed_enough,
     check_upload,
+    named_keys,
     with_signatures,
 )
 from uptane.metadata.delegations import TARGETS_ROLE, Delegation
@@ -119,8 +120,8 @@ class ImageRepository:
 
         Raises:
             ProvisioningError: no chain of delegations leads to that role for that path and hardware (STD-5.3.1-5).
-            ImageRollbackError: the release counter is lower than that of the image it takes the place of, or missing
-                where that one has one (STD-5.2.3.1.1-4).
+            ImageRollbackError: the release counter is lower than that of the image it takes the place of, in this role
+                or in another one, or missing where that one has one (STD-5.2.3.1.1-4).
             FormatError: the profile cannot carry this name or custom data, or the names differ; nothing is listed.
             StorageError: the image could not be stored; nothing is listed.
         """
@@ -219,6 +220,7 @@ class ImageRepository:
             self._pending.clear()
             self._root = None
 
+    @again_if_overtaken
     async def publish(self, now: datetime, *, skipped: int = 0) -> Published:
         """Signs what was added, and a new Snapshot and Timestamp in any case.
 
@@ -260,12 +262,16 @@ class ImageRepository:
         Raises:
             ProvisioningError, ImageRollbackError, FormatError: as for `add_image`, and where a name stands twice.
             EndlessDataError, LengthMismatchError, BadHashError: bytes are not those of their image; nothing is listed.
-            StorageError: something could not be stored, or somebody else published at the same time.
+            StorageError: something could not be stored, or others publish all the time.
         """
         async with self._lock:
             with_images(self._profile, await self._contents(), role, images)
         stored = [(new.image.file, new.chunks) for new in images if new.chunks is not None]
         await self._images.add_all([(file, chunks()) for file, chunks in stored])
+        return await self._publish_images(images, now, role)
+
+    @again_if_overtaken
+    async def _publish_images(self, images: Sequence[NewImage], now: datetime, role: RoleName) -> Published:
         async with self._lock, self._turn():
             waiting = dict(self._pending)
             self._pending[role] = with_images(self._profile, await self._contents(), role, images)
@@ -274,18 +280,17 @@ class ImageRepository:
             except BaseException:
                 self._pending = waiting
                 raise
-            await self._images.name_plainly([file for file, _ in stored])
+            await self._images.name_plainly([new.image.file for new in images if new.chunks is not None])
             return published
 
     async def renew_expiring(self, now: datetime, also: frozenset[str] = frozenset()) -> Renewal:
         """Signs again, as they are, roles that have expired or soon will, and `also` these; what was added still waits.
 
-        Of several processes that do so at the same time, one publishes; the others find nothing left to do, or are
-        told that somebody else is at it.
+        Of several processes that do so at the same time, one publishes; the others find nothing left to do.
 
         Raises:
             ProvisioningError: the repository is empty, or its Snapshot and Timestamp keys are not at hand.
-            StorageError: as `publish` does, or somebody else publishes at this moment.
+            StorageError: as `publish` does, or somebody else has published at this moment.
         """
         outlook = await look(self._publisher(), now)
         if not outlook.due | also:
@@ -293,6 +298,7 @@ class ImageRepository:
         async with self._lock, self._turn():
             return await renew(self._publisher(), now, also)
 
+    @again_if_overtaken
     async def receive(self, upload: Upload, now: datetime) -> Receipt:
         """Publishes what a supplier made and signed himself, with a new Snapshot and Timestamp (STD-5.3.1-4, -5).
 
@@ -306,8 +312,7 @@ class ImageRepository:
             SecurityError: it may not be published, as `check_upload` says; nothing has changed.
             EndlessDataError, LengthMismatchError, BadHashError: an image is not the listed one; nothing has changed.
             ProvisioningError: the repository is empty, or its Snapshot and Timestamp keys are not at hand.
-            StorageError: something could not be written, or somebody else publishes at this moment; readers see what
-                was published before.
+            StorageError: something could not be written; readers see what was published before.
         """
         async with self._lock, self._turn():
             before = await self.published()
@@ -337,13 +342,7 @@ class ImageRepository:
         """An upload and a change that waits here must not undo each other, nor meet under different keys."""
         contents = {name: envelope.payload for name, envelope in before.targets.items()}
         first = role not in contents and self._pending.get(role) is _EMPTY
-        keys, new_keys = (
-            {
-                (frozenset(each.keys.key_ids), each.keys.threshold)
-                for _, each in delegations_by_role(found).get(role, ())
-            }
-            for found in (contents, contents | self._pending)
-        )
+        keys, new_keys = named_keys(contents, role), named_keys(contents | self._pending, role)
         if keys != new_keys or (role in self._pending and not first):
             raise UptaneError(
                 f"role {role} is being changed by the repository itself",
@@ -387,6 +386,7 @@ class ImageRepository:
         }
         return {name: content for name, content in self._pending.items() if name not in elsewhere}
 
+    @again_if_overtaken
     async def _load(self) -> Published | None:
         """What is published, verified; StorageError when somebody altered it."""
         own = await verify_own_metadata(self._metadata, self._profile)

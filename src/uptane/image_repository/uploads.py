@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from uptane.formats.profile import Profile
-from uptane.image_repository.authority import Contents, delegations_by_role, has_authority
-from uptane.metadata.delegations import TARGETS_ROLE, DelegatedRole, Delegations
+from uptane.image_repository.authority import Contents, delegations_by_role, found_by_clients, has_authority
+from uptane.metadata.delegations import DelegatedRole, Delegations
 from uptane.metadata.envelope import Envelope, Signature
 from uptane.metadata.errors import (
     BadSignatureError,
@@ -98,7 +98,6 @@ class CheckedUpload:
         envelope: its metadata.
         signatures: the valid ones by the role's keys.
         keys, role_keys: of the first role that delegates to it.
-        others: how the other roles that delegate to it name its keys.
         changed: the entries that are not published yet.
         files: the images whose bytes come along.
     """
@@ -108,7 +107,6 @@ class CheckedUpload:
     signatures: tuple[Signature, ...]
     keys: Mapping[KeyId, PublicKey]
     role_keys: RoleKeys
-    others: tuple[tuple[Mapping[KeyId, PublicKey], RoleKeys], ...]
     changed: Mapping[ImagePath, Image]
     files: tuple[ImageFile, ...]
 
@@ -133,7 +131,8 @@ def check_upload(
         BadSignatureError: none of the role's keys has signed it.
         ReplayedMetadataError: its version is not the next one (STD-5.2.1-7).
         ExpiredMetadataError: it has expired.
-        ImageRollbackError: a release counter is lower than that of the published image (STD-5.2.3.1.1-4).
+        ImageRollbackError: a release counter is lower than that of the published image, also of another role's where
+            clients find that one now (STD-5.2.3.1.1-4).
     """
     role = upload.role
     if len(upload.metadata) > limits.metadata_bytes:
@@ -144,18 +143,19 @@ def check_upload(
         )
     contents = {name: envelope.payload for name, envelope in roles.items()}
     by_role = delegations_by_role(contents)
-    delegators = [] if role == TARGETS_ROLE else by_role.get(role, [])
-    if not delegators:
+    if not by_role.get(role):
         raise DelegationError(
             f"nobody delegates to role {role}, so nobody can upload for it",
             next_step="Ask the operator of the repository, or of the role above, for a delegation.",
             role=str(role),
         )
-    keys = [(contents[delegator].delegations.keys, delegated.keys) for delegator, delegated in delegators]
+    # Whoever else delegates to it names the same keys, or those from before they were replaced.
+    delegator, delegated = by_role[role][0]
+    keys, role_keys = contents[delegator].delegations.keys, delegated.keys
     envelope = profile.format.decode(Targets, upload.metadata)
-    signatures = tuple(valid_signatures(envelope, *keys[0]))
+    signatures = tuple(valid_signatures(envelope, keys, role_keys))
     if not signatures:
-        check_threshold(envelope, *keys[0], repository=_UPLOAD, role=role)
+        check_threshold(envelope, keys, role_keys, repository=_UPLOAD, role=role)
     before = roles.get(role)
     _check_version(role, envelope.payload, before.payload if before else None)
     Context(repository=_UPLOAD, profile=profile, now=now).check_expiry(envelope.payload, role)
@@ -169,9 +169,8 @@ def check_upload(
         role=role,
         envelope=envelope,
         signatures=signatures,
-        keys=keys[0][0],
-        role_keys=keys[0][1],
-        others=tuple(keys[1:]),
+        keys=keys,
+        role_keys=role_keys,
         changed=changed,
         files=_files(upload, envelope.payload, before.payload if before else None, limits),
     )
@@ -225,9 +224,22 @@ def signed_with(profile: Profile, envelope: Envelope[Targets], signatures: tuple
 
 
 def check_signed_enough(checked: CheckedUpload, envelope: Envelope[Targets]) -> None:
-    """Raises BadSignatureError unless it is signed as every role that delegates to this one asks for."""
-    for keys, role_keys in ((checked.keys, checked.role_keys), *checked.others):
-        check_threshold(envelope, keys, role_keys, repository=_UPLOAD, role=checked.role)
+    """Raises BadSignatureError unless it is signed as the role that delegates to it asks for."""
+    check_threshold(envelope, checked.keys, checked.role_keys, repository=_UPLOAD, role=checked.role)
+
+
+def check_release(contents: Contents, role: RoleName, path: ImagePath, custom: Custom) -> None:
+    """Compares the release counter with that of what the role lists, and of what ECUs find now in whichever role.
+
+    Raises:
+        ImageRollbackError: as `check_counter` does.
+    """
+    hardware = custom.must_match.hardware_ids or (None,)
+    before = [found_by_clients(contents, path, each) for each in hardware]
+    if role in contents:
+        before.append(contents[role].images.get(path))
+    for image in before:
+        check_counter(path, custom, image)
 
 
 def check_counter(path: ImagePath, custom: Custom, before: Image | None) -> None:
@@ -290,6 +302,11 @@ def _check_delegations(
             ) from error
 
 
+def named_keys(contents: Contents, role: RoleName) -> set[tuple[frozenset[KeyId], int]]:
+    """The keys and the threshold of a role, in each way in which somebody who delegates to it says them."""
+    return {_facts(delegated.keys) for _, delegated in delegations_by_role(contents).get(role, ())}
+
+
 def _facts(keys: RoleKeys) -> tuple[frozenset[KeyId], int]:
     return frozenset(keys.key_ids), keys.threshold
 
@@ -311,7 +328,7 @@ def _changed(role: RoleName, contents: Contents, new: Targets, limits: UploadLim
                 role=str(role),
                 image=path,
             )
-        check_counter(path, image.custom, before.get(path))
+        check_release(contents, role, path, image.custom)
     return changed
 
 

@@ -40,6 +40,7 @@
     ├── ProvisioningError             E-PROVISIONING   an ECU lacks what it needs before the first cycle
     ├── WorkersError                  E-WORKERS        the processes of a server cannot start
     └── StorageError                  E-STORAGE        what should be kept could not be, or is damaged
+        └── OvertakenError            E-OVERTAKEN      somebody else published first; nothing was changed
 
 Texts are made from the fields; callers and tests compare fields. `next_step` says what to do.
 """
@@ -340,6 +341,12 @@ class StorageError(UptaneError):
     """Something could not be written, or what is stored is damaged."""
 
     code = "E-STORAGE"
+
+
+class OvertakenError(StorageError):
+    """Somebody else has published meanwhile, and nothing was changed: again is all that it takes."""
+
+    code = "E-OVERTAKEN"
 
 
 class WorkersError(UptaneError):

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
 from typing import Protocol
@@ -25,7 +27,7 @@ from uptane.metadata.keys import PublicKey
 from uptane.services.asgi import FIXED_HEADERS, Application, Receive, Scope, Send
 from uptane.services.identity import IDENTITY, Identity, identity_of
 from uptane.services.problems import problem, refusal
-from uptane.services.request_body import BodyRefused, read_body
+from uptane.services.request_body import CLOSE, BodyRefused, read_body
 from uptane.timeserver.timeserver import Timeserver
 from uptane.vehicle.polling import DEFAULT_POLL_SECONDS, POLL_HEADER
 
@@ -37,6 +39,9 @@ MAX_SMALL_BODY = 64_000
 
 BODY_SECONDS = 30.0
 """Seconds in which a body must be here."""
+
+BODIES_OF_A_VEHICLE = 4
+"""Requests with a body that one vehicle may have open at once. It has no use for more, and they lie in memory."""
 
 METADATA = "/director/"
 """Where a vehicle's own metadata is."""
@@ -64,16 +69,38 @@ class Common:
         profile: the format of everything.
         clock: the server's time, UTC.
         poll_seconds: how long a vehicle shall wait before its next cycle, on average.
+        open_bodies: how many requests with a body each vehicle has open.
     """
 
     profile: Profile
     clock: Callable[[], datetime]
     poll_seconds: int = DEFAULT_POLL_SECONDS
+    open_bodies: Counter[VehicleIdentifier] = field(default_factory=Counter)
 
     @property
     def media_type(self) -> str:
         """Of metadata and attestations."""
         return METADATA_TYPE[self.profile.format.extension]
+
+    @contextmanager
+    def sender(self, scope: Scope) -> Iterator[VehicleIdentifier]:
+        """Which vehicle sends a request with a body, until that is answered.
+
+        Raises:
+            NoIdentityError: no vehicle does.
+            BodyRefused: it has BODIES_OF_A_VEHICLE open already; nothing of this one was read.
+        """
+        vehicle, bodies = identity_of(scope).vehicle, self.open_bodies
+        if bodies[vehicle] >= BODIES_OF_A_VEHICLE:
+            why = "This vehicle has several requests open already: try again when they have ended."
+            raise BodyRefused(refusal(HTTPStatus.SERVICE_UNAVAILABLE, why, headers=CLOSE))
+        bodies[vehicle] += 1
+        try:
+            yield vehicle
+        finally:
+            bodies[vehicle] -= 1
+            if not bodies[vehicle]:
+                del bodies[vehicle]
 
 
 def director_routes(common: Common, director: Director) -> list[Route]:
@@ -91,11 +118,11 @@ def director_routes(common: Common, director: Director) -> list[Route]:
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=_fixed() | {POLL_HEADER: str(common.poll_seconds)})
 
     async def register(request: Request) -> Response:
-        vehicle = identity_of(request.scope).vehicle
-        for ecu in _registrations(decode_strict(await _body(request, MAX_SMALL_BODY))):
-            await director.register_ecu(
-                vehicle=vehicle, ecu=ecu.ecu, key=ecu.key, is_primary=ecu.is_primary, hardware_id=ecu.hardware_id
-            )
+        with common.sender(request.scope) as vehicle:
+            for ecu in _registrations(decode_strict(await _body(request, MAX_SMALL_BODY))):
+                await director.register_ecu(
+                    vehicle=vehicle, ecu=ecu.ecu, key=ecu.key, is_primary=ecu.is_primary, hardware_id=ecu.hardware_id
+                )
         return Response(status_code=HTTPStatus.CREATED, headers=_fixed())
 
     return [
@@ -133,8 +160,9 @@ def timeserver_routes(common: Common, timeserver: Timeserver) -> list[Route]:
     """Signed times."""
 
     async def attest(request: Request) -> Response:
-        identity_of(request.scope)
-        fields = Fields(decode_strict(await _body(request, MAX_SMALL_BODY)), "request for a time")
+        with common.sender(request.scope):
+            body = await _body(request, MAX_SMALL_BODY)
+        fields = Fields(decode_strict(body), "request for a time")
         nonces = [_integer(value) for value in fields.take("nonces", list)]
         fields.nothing_else()
         return Response(timeserver.attest(nonces, common.clock()), headers=_fixed(), media_type=common.media_type)
@@ -293,9 +321,9 @@ def _answer_of(common: Common, request: Request, raw: bytes | None) -> Response:
 
 
 async def _take_in(common: Common, director: Director, scope: Scope, receive: Receive) -> None:
-    vehicle = identity_of(scope).vehicle
-    raw = await read_body(scope, receive, max_bytes=MAX_MANIFEST_BYTES, max_seconds=BODY_SECONDS)
-    await director.answer_manifest(vehicle, None, raw, common.clock())
+    with common.sender(scope) as vehicle:
+        raw = await read_body(scope, receive, max_bytes=MAX_MANIFEST_BYTES, max_seconds=BODY_SECONDS)
+        await director.answer_manifest(vehicle, None, raw, common.clock())
 
 
 def _tag(raw: bytes) -> str:

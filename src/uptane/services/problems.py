@@ -70,13 +70,19 @@ def status_of(error: UptaneError) -> HTTPStatus:
 
 
 def problem(error: UptaneError, *, headers: Headers = ()) -> Answer:
-    """An error as an answer; `code`, `attack` and `next_step` are extension members."""
-    extensions = {"code": error.code, "attack": error.attack, "next_step": error.next_step}
+    """An error as an answer; `code`, `attack` and `next_step` are extension members.
+
+    What is wrong with a server's own stores names files, hosts and users, and is for its log alone.
+    """
+    what, next_step = error.what, error.next_step
+    if isinstance(error, StorageError):
+        what, next_step = "the server could not read or write what it keeps", "Try again later; its log tells more."
+    extensions = {"code": error.code, "attack": error.attack, "next_step": next_step}
     given = {name: value for name, value in extensions.items() if value}
     record = CURRENT.get()
     if record is not None:
         record.what = error.what
-    return _answer(status_of(error), f"{error.what}.", given, headers)
+    return _answer(status_of(error), f"{what}.", given, headers)
 
 
 def refusal(status: HTTPStatus, detail: str, *, headers: Headers = ()) -> Answer:

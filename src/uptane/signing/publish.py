@@ -50,6 +50,20 @@ def at_hand(keys: RoleKeys, keyring: Keyring) -> tuple[PublicKey, ...]:
     return found if len(found) >= keys.threshold else ()
 
 
+def is_due(expires: datetime, life: timedelta, now: datetime) -> bool:
+    """Whether a role is signed again: from `due_at` on, or where the clock that it was signed by was far ahead.
+
+    Until it expires, whoever stands in between could show it to a vehicle in place of all that comes after it. A third
+    of a life ahead is borne, as the clocks of several servers are never the same.
+
+    Args:
+        expires: of the role.
+        life: how long a new one of it is valid.
+        now: UTC.
+    """
+    return not timedelta(0) <= due_at(expires, life) - now <= life
+
+
 class ReadBack(Protocol):
     """What was published, read back and verified; `verification.own_metadata.OwnMetadata` is."""
 

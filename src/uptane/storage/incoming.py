@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -22,13 +22,29 @@ MAX_DEPTH = 32
 
 WAITING_MODE = 0o700
 
+TURN_LOOKS = 100
+TURN_PAUSE = 0.1
+"""How often somebody who wants to publish looks whether it is his turn, and the seconds in between: most publications
+take less than one."""
+
 
 @asynccontextmanager
-async def turn(folder: Path, *, layer: FileLayer = OPERATING_SYSTEM) -> AsyncIterator[None]:
-    """Holds the lock of a repository's folder; raises StorageError at once when another process holds it."""
+async def turn(
+    folder: Path, *, pause: Callable[[float], Awaitable[object]] = asyncio.sleep, layer: FileLayer = OPERATING_SYSTEM
+) -> AsyncIterator[None]:
+    """Holds the lock of a repository's folder; raises StorageError when another process holds it for too long."""
     opened = await asyncio.to_thread(Folder.made, folder, FOLDER_MODE, layer=layer)
     with opened:
-        opened.lock_at_once()
+        for _ in range(TURN_LOOKS):
+            try:
+                opened.lock_at_once()
+                break
+            except StorageError as error:
+                if "errno" in error.facts:  # nobody holds it, and it cannot be taken
+                    raise
+            await pause(TURN_PAUSE)
+        else:
+            opened.lock_at_once()
         yield
 
 

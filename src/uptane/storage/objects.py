@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from uptane.metadata.errors import FormatError, StorageError
+from uptane.metadata.errors import FormatError, OvertakenError, StorageError
 from uptane.signing.ports import MetadataStore
 from uptane.storage.folders import JOURNAL, check_publication
 from uptane.storage.names import components, single
@@ -145,9 +145,9 @@ class PublishedObjects(Served, MetadataStore):
         """Writes `files`, which are immutable, in their order, and then replaces the `mutable` ones in their order.
 
         Raises:
-            StorageError: an immutable file exists with other bytes, or somebody else has published since this turn
-                began: nothing has changed. Where the store stopped answering, the next use completes the publication,
-                or it has not begun.
+            OvertakenError: somebody else has published since this turn began, and nothing has changed.
+            StorageError: an immutable file exists with other bytes, and nothing has changed. Where the store stopped
+                answering, the next use completes the publication, or it has not begun.
             FormatError: a name is not one component, or stands twice.
         """
         check_publication(files, mutable)
@@ -276,8 +276,8 @@ class PublishedObjects(Served, MetadataStore):
             path=path,
         )
 
-    def _busy(self) -> StorageError:
-        return StorageError(
+    def _busy(self) -> OvertakenError:
+        return OvertakenError(
             f"somebody else has just published below {self._objects.where('')}, and nothing was changed",
             next_step="Read what is published now, and publish again.",
         )

@@ -85,6 +85,7 @@ def check_manifest(
     known: Mapping[EcuIdentifier, KnownEcu],
     counter: int,
     last: bytes | None = None,
+    may_repeat: bool = False,
 ) -> CheckedManifest:
     """Checks identity, signatures and freshness; one bad report drops the whole manifest (STD-5.3.2.1-4).
 
@@ -98,6 +99,8 @@ def check_manifest(
         known: every ECU of that vehicle.
         counter: of the last accepted manifest, 0 before the first.
         last: the last accepted manifest, byte for byte, if any; where manifests carry no counter, it may come again.
+        may_repeat: it may come again where they do, byte for byte, as its sender may not have heard that it was
+            accepted; the counter stays, and fresh are only reports that were not believed then.
 
     Raises:
         WrongVehicleError: the signed vehicle is another one.
@@ -129,7 +132,8 @@ def check_manifest(
     )
     ecus = [report.payload.ecu for report in manifest.reports]
     missing = tuple(sorted(set(known) - set(ecus)))
-    number = _manifest_counter(manifest, profile, counter)
+    again = may_repeat and envelope.raw == last and manifest.counter == counter
+    number = counter if again else _manifest_counter(manifest, profile, counter)
     latest = dict(known)
     fresh: list[FreshReport] = []
     repeated: list[EcuIdentifier] = []
@@ -142,7 +146,7 @@ def check_manifest(
             strangers.append(ecu)
             continue
         try:
-            new = check_report(report, ecu, latest[ecu], profile=profile, may_repeat=ecu != primary)
+            new = check_report(report, ecu, latest[ecu], profile=profile, may_repeat=ecu != primary or again)
         except (BadSignatureError, ReplayedReportError) as error:
             if not profile.unsafe_unverified_reports:
                 raise

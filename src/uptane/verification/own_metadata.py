@@ -8,7 +8,7 @@ from typing import Protocol
 from uptane.formats.profile import Profile
 from uptane.metadata.delegations import TARGETS_ROLE
 from uptane.metadata.envelope import Envelope
-from uptane.metadata.errors import SecurityError, StorageError, UnreachableError
+from uptane.metadata.errors import OvertakenError, SecurityError, StorageError, UnreachableError
 from uptane.metadata.identifiers import RepositoryName, RoleName, VehicleIdentifier
 from uptane.metadata.root import Role, Root
 from uptane.metadata.targets import Targets
@@ -69,7 +69,8 @@ async def verify_own_metadata(
 
     Raises:
         StorageError: it is not what was published: a signature, version or hash is wrong, a file is missing, or a
-            newer Snapshot than the Timestamp's is there; or somebody published while it was read.
+            newer Snapshot than the Timestamp's is there.
+        OvertakenError: somebody published while it was read.
     """
     timestamp = profile.metadata_name(Role.TIMESTAMP)
     before = await store.read(timestamp)
@@ -78,7 +79,7 @@ async def verify_own_metadata(
     except StorageError:
         if await store.read(timestamp) == before:
             raise
-        raise StorageError(
+        raise OvertakenError(
             "somebody else published while the published metadata was read", next_step="Try again."
         ) from None
 

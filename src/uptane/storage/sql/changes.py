@@ -10,13 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from uptane.metadata.errors import UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
+from uptane.storage.sql.engine import VANISHED
 from uptane.storage.sql.vehicle_revisions import CHANNEL
 
 SQLITE_SECONDS = 1.0
 """How often the file is asked whether another process has written to it: so late may a change by a command be seen."""
-
-_ALIVE: dict[str, Any] = {"keepalives_idle": 3, "keepalives_interval": 2, "keepalives_count": 3, "connect_timeout": 10}
-"""With these the kernel notices within ten seconds that a server is gone without a word."""
 
 AGAIN_SECONDS = 1.0
 """After which a connection that was lost is made anew."""
@@ -66,7 +64,8 @@ async def _listen(engine: AsyncEngine, remembered: Remembered) -> None:
     url, loop = connection_url(engine), asyncio.get_running_loop()
     lost: asyncio.Future[None] = loop.create_future()
 
-    async with await AsyncConnection.connect(url, autocommit=True, **_ALIVE) as connection:
+    options: dict[str, Any] = {"autocommit": True, **VANISHED}
+    async with await AsyncConnection.connect(url, **options) as connection:
         await connection.execute(f"LISTEN {CHANNEL}")
 
         descriptor = connection.fileno()  # which a lost connection does not tell any more

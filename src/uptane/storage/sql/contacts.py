@@ -8,7 +8,6 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from uptane.metadata.errors import UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.storage.sql.engine import database_name, storage_errors
 from uptane.storage.sql.schema import contacts, vehicles
@@ -82,10 +81,10 @@ class SqlContacts:
                 return found
 
     async def keep_flushing(self, seconds: float = FLUSH_SECONDS) -> None:
-        """Writes again and again; a database that is away gets it later."""
+        """Writes again and again; what cannot be written now is written later."""
         while True:
             await asyncio.sleep(seconds)
             try:
                 await self.flush()
-            except UptaneError:
+            except Exception:
                 log.exception("the last contacts of vehicles could not be written; they are kept for the next time")

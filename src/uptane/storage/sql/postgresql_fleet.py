@@ -17,7 +17,7 @@ from uptane.director.ports import Changes, VehicleState
 from uptane.metadata.errors import StorageError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.storage import inventory_rules as rules
-from uptane.storage.sql.engine import WAIT_SECONDS
+from uptane.storage.sql.engine import VANISHED, WAIT_SECONDS
 from uptane.storage.sql.fleet import SqlFleet, reading
 from uptane.storage.sql.postgresql_statements import Statement, StatementConnection, text_array
 from uptane.storage.sql.vehicle_revisions import CHANNEL
@@ -93,7 +93,7 @@ class PostgresqlFleet(SqlFleet):
         self._pool = AsyncConnectionPool(
             connection_url(engine),
             connection_class=StatementConnection,
-            kwargs={"autocommit": True, "options": f"-c lock_timeout={round(wait_seconds * 1000)}"},
+            kwargs={**VANISHED, "autocommit": True, "options": f"-c lock_timeout={round(wait_seconds * 1000)}"},
             min_size=0,
             max_size=CONNECTIONS,
             timeout=wait_seconds,

@@ -1,0 +1,283 @@
+"""What a client achieves that sends what nobody asked for, or takes no answer: it needs no certificate for that."""
+
+import asyncio
+import base64
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from certificates import URI, House, der_of, get
+from raw_sockets import answer_of, raw_connection, say, status_of
+
+from uptane.assembly import tls_server
+from uptane.assembly.http_server import ServerThread
+from uptane.assembly.tls_server import (
+    HEAD_SECONDS,
+    KEEP_ALIVE_SECONDS,
+    LEAST_TAKEN,
+    MAX_WAITING,
+    TlsServer,
+    listening,
+)
+from uptane.services.asgi import Answer, Receive, Scope, Send
+from uptane.services.identity import IDENTITY, Identification, Identified, RevokedSerials
+
+CHUNKED = b"PUT / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+REQUEST = get("/")
+
+
+@pytest.fixture
+def servers() -> Iterator[ServerThread]:
+    with ServerThread() as thread:
+        yield thread
+
+
+class Asked:
+    """Answers at once, and remembers who asked how."""
+
+    def __init__(self) -> None:
+        self.scopes: list[Scope] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scopes.append(scope)
+        await Answer(status=200, content_type="text/plain", body=b"nobody" if not scope[IDENTITY] else b"").send(send)
+
+
+@pytest.fixture
+def asked() -> Asked:
+    return Asked()
+
+
+@pytest.fixture
+def port(servers: ServerThread, asked: Asked) -> int:
+    """Of a server behind a front at this address, which ends TLS."""
+    known = Identification(revocations=RevokedSerials(()), now=lambda: datetime.now(UTC), fronts=["127.0.0.1"])
+    return servers.serve(TlsServer(Identified(asked, known), listening("127.0.0.1", 0), tls=None))
+
+
+def test_a_trailer_that_a_front_lets_through_says_nothing_of_who_asks(port: int, asked: Asked, tmp_path: Path) -> None:
+    """A front replaces the header of a client, and knows nothing of what comes behind the body."""
+    stolen = base64.b64encode(der_of(House(tmp_path).forged([URI])))
+    answer = say(port, CHUNKED + b"1\r\nx\r\n0\r\nClient-Cert: :" + stolen + b":\r\n\r\n")
+    assert answer.endswith(b"nobody")
+    assert asked.scopes[0]["headers"] == [(b"host", b"localhost"), (b"transfer-encoding", b"chunked")]
+
+
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [(b"0\r\n", b"a: b\r\n"), (b"0\r\na: ", b"b"), (b"1;a=", b"b"), (b"0", b"0")],
+    ids=["trailers", "one trailer", "an extension of a chunk", "the length of a chunk"],
+)
+def test_what_is_endless_between_the_pieces_of_a_body_is_cut_off(
+    port: int, asked: Asked, begun: bytes, more: bytes
+) -> None:
+    with raw_connection(port) as connection:
+        connection.sendall(CHUNKED + begun)
+        assert status_of(answer_of(connection)) == 200
+        with pytest.raises(ConnectionError):
+            for _ in range(1000):
+                connection.sendall(more * 10_000)
+    assert len(asked.scopes[0]["headers"]) == 2
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 100", b"Transfer-Encoding: chunked"])
+def test_a_body_that_nobody_asked_for_is_not_waited_for_once_the_request_is_answered(
+    servers: ServerThread, asked: Asked, port: int, monkeypatch: pytest.MonkeyPatch, framing: bytes
+) -> None:
+    monkeypatch.setattr(tls_server, "REST_SECONDS", 0.1)
+    with raw_connection(port) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + framing + b"\r\n\r\n")
+        assert status_of(answer_of(connection)) == 200
+        connection.sendall(b"1")
+        with suppress(ConnectionError):
+            assert connection.recv(100) == b""
+
+
+def test_a_body_that_comes_after_the_answer_does_not_cost_the_connection(port: int) -> None:
+    with raw_connection(port) as connection:
+        for _ in range(2):
+            connection.sendall(CHUNKED)
+            assert status_of(answer_of(connection)) == 200
+            connection.sendall(b"1\r\nx\r\n0\r\nTrailer: x\r\n\r\n")
+
+
+def test_a_client_that_takes_nothing_of_its_answer_is_cut_off(
+    servers: ServerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_server, "STALLED_SECONDS", 0.1)
+    gone = threading.Event()
+
+    async def endless(send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while True:
+            await send({"type": "http.response.body", "body": bytes(1_000_000), "more_body": True})
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        answering = asyncio.create_task(endless(send))
+        while (await receive())["type"] != "http.disconnect":
+            continue
+        answering.cancel()
+        gone.set()
+
+    with raw_connection(servers.serve(TlsServer(watched, listening("127.0.0.1", 0), tls=None))) as connection:
+        connection.sendall(REQUEST)
+        assert gone.wait(10)
+
+
+def test_requests_that_nobody_waits_for_the_answers_of_do_not_fill_the_memory(
+    connection: Any, loop: "Loop", transport: "Transport"
+) -> None:
+    connection.data_received(REQUEST * (1 + MAX_WAITING))
+    assert len(connection.pipeline) == MAX_WAITING and not transport.is_closing()
+    connection.on_response_complete()
+    assert not transport.reads, "before all of them are answered"
+    connection.data_received(REQUEST * 1000)
+    assert len(connection.pipeline) == MAX_WAITING + 1 and transport.is_closing()
+
+
+class Timer:
+    """Stands for what `call_later` gives."""
+
+    def __init__(self, seconds: float, work: Callable[[], object]) -> None:
+        self.seconds, self.work, self.cancelled = seconds, work, False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Task:
+    """Stands for a task that is never run."""
+
+    def add_done_callback(self, done: Callable[..., object]) -> None:
+        """Is never called."""
+
+
+class Loop:
+    """An event loop in which nothing runs and no time passes but when a test says so."""
+
+    def __init__(self) -> None:
+        self.timers: list[Timer] = []
+
+    def call_later(self, seconds: float, work: Callable[..., object], *arguments: object) -> Timer:
+        self.timers.append(Timer(seconds, lambda: work(*arguments)))
+        return self.timers[-1]
+
+    def create_task(self, work: Any) -> Task:
+        work.close()
+        return Task()
+
+    def pending(self) -> list[float]:
+        """After how many seconds something happens."""
+        return [timer.seconds for timer in self.timers if not timer.cancelled]
+
+    def pass_by(self) -> None:
+        """The time of every timer comes."""
+        due, self.timers = [timer for timer in self.timers if not timer.cancelled], []
+        for timer in due:
+            timer.work()
+
+
+class Transport(asyncio.Transport):
+    """A connection whose client takes what a test says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits, self.aborted, self.reads = 0, False, True
+
+    def get_write_buffer_size(self) -> int:
+        return self.waits
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def close(self) -> None:
+        self.aborted = True
+
+    def write(self, data: Any) -> None:
+        """Goes nowhere."""
+
+    def pause_reading(self) -> None:
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        self.reads = True
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+
+@pytest.fixture
+def loop() -> Loop:
+    return Loop()
+
+
+@pytest.fixture
+def transport() -> Transport:
+    return Transport()
+
+
+@pytest.fixture
+def connection(loop: Loop, transport: Transport) -> Any:
+    """A connection of a server, on that loop."""
+    server = tls_server._Server(Asked(), None, 0)
+    made = tls_server._Connection(server.config, server.server_state, {}, loop)  # type: ignore[arg-type]
+    made.connection_made(transport)
+    return made
+
+
+def answered(connection: Any) -> None:
+    """All of the answer was handed to the transport."""
+    connection.cycle.response_complete = True
+    connection.on_response_complete()
+
+
+def test_the_end_of_an_answer_that_a_slow_client_still_takes_is_not_cut_off_as_a_late_head(
+    connection: Any, loop: Loop, transport: Transport
+) -> None:
+    assert loop.pending() == [HEAD_SECONDS]
+    connection.data_received(REQUEST)
+    assert loop.pending() == []
+    answered(connection)
+    assert loop.pending() == [KEEP_ALIVE_SECONDS]
+
+
+def test_who_has_begun_to_ask_again_waits_for_the_answer_and_then_has_to_go_on(
+    connection: Any, loop: Loop, transport: Transport
+) -> None:
+    connection.data_received(REQUEST + b"G")
+    loop.pass_by()
+    assert loop.pending() == [HEAD_SECONDS] and not transport.aborted
+    answered(connection)
+    loop.pass_by()
+    assert transport.aborted
+
+
+def test_who_sends_ends_of_lines_and_no_request_is_cut_off(connection: Any, loop: Loop, transport: Transport) -> None:
+    connection.data_received(REQUEST)
+    answered(connection)
+    connection.data_received(b"\r\n")
+    assert loop.pending() == [HEAD_SECONDS]
+    loop.pass_by()
+    assert transport.aborted
+
+
+def test_a_client_that_takes_its_answer_slowly_gets_all_of_it_and_one_that_stops_does_not(
+    connection: Any, loop: Loop, transport: Transport
+) -> None:
+    connection.data_received(REQUEST)
+    transport.waits = 10 * LEAST_TAKEN
+    connection.pause_writing()
+    for _ in range(5):
+        transport.waits -= LEAST_TAKEN
+        loop.pass_by()
+        assert not transport.aborted
+    connection.resume_writing()
+    assert loop.pending() == []
+    connection.pause_writing()
+    transport.waits -= LEAST_TAKEN - 1
+    loop.pass_by()
+    assert transport.aborted
