@@ -1,6 +1,7 @@
 """What is written in DER comes back: every field of every kind, with the exact bytes beside it."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import der_samples
 import pytest
@@ -9,12 +10,13 @@ from der_strategies import PAYLOADS
 from hypothesis import given, settings
 
 from uptane.formats.der_format import DER
-from uptane.formats.der_objects import SignedRole
+from uptane.formats.der_objects import Outline, SignedRole
 from uptane.formats.profile import Payload
 from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import ImagePath, RoleName
 from uptane.metadata.snapshot import Snapshot
 from uptane.metadata.targets import Targets
+from uptane.metadata.time_attestation import TimeAttestation
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 
 KINDS = tuple(der_samples.payloads())
@@ -41,6 +43,13 @@ def test_any_value_comes_back_and_has_one_encoding(payload: Payload) -> None:
     envelope = der_samples.decode(payload, DER.assemble(unsigned, ()))
     assert envelope.payload == payload
     assert DER.encode(envelope.payload) == unsigned
+
+
+@pytest.mark.parametrize("nonces", [0, 1, 24, 25, 60, 1_000])
+def test_what_is_signed_is_exactly_what_stands_in_the_file_however_its_length_is_written(nonces: int) -> None:
+    payload = TimeAttestation(time=datetime(2026, 1, 1, tzinfo=UTC), nonces=tuple(range(nonces)))
+    raw = DER.assemble(DER.encode(payload), ())
+    assert DER.decode(TimeAttestation, raw).message == asn1.encode_der(asn1.decode_der(Outline, raw).signed)
 
 
 def test_every_object_begins_with_the_version_of_the_format() -> None:

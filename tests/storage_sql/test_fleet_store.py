@@ -149,6 +149,40 @@ def test_what_was_known_of_an_ecu_is_read_anew_where_it_has_changed(tell: Callab
     tell(story)
 
 
+def test_what_a_row_says_again_is_taken_from_what_was_known(tell: Callable[..., None]) -> None:
+    other_image = replace(directed_of("brake", 3), image=b"{ }")
+
+    async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
+        state = await fleet.read(CAR, ())
+        assert state is not None
+        assert await fleet.commit(CAR, state.revision, everything())
+        async with inventory.transaction() as changes:
+            await changes.assign(assignment_of("brake", "a/b.img"))
+            await changes.assign(assignment_of("door", "a/b.img"))
+        before = await fleet.read(CAR, ())
+        async with inventory.transaction() as changes:
+            await changes.assign(assignment_of("door", "a/c.img"))
+            await changes.set_directed(CAR, BRAKE, [other_image, directed_of("brake", 4)])
+        after = await fleet.read(CAR, (), before)
+        assert before is not None and after is not None and after == await fleet.read(CAR, ())
+        assert [one is other for one, other in zip(before.ecus, after.ecus, strict=True)] == [True, True]
+        assert [one is other for one, other in zip(before.assignments, after.assignments, strict=True)] == [True, False]
+
+    tell(story)
+
+
+def test_files_of_any_name_are_read_and_more_readers_than_connections_take_turns(tell: Callable[..., None]) -> None:
+    names = ('{"a",b}', "a'b\\c", "Zoë NULL", "a.der")
+
+    async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
+        await SqlPublished(inventory.engine, CAR).publish([], {name: name.encode() for name in names})
+        for _ in range(2):
+            for state in await asyncio.gather(*(fleet.read(CAR, (*names, "absent")) for _ in range(12))):
+                assert state is not None and state.files == {name: name.encode() for name in names}
+
+    tell(story)
+
+
 def test_a_published_file_that_is_not_what_it_was_is_not_replaced(tell: Callable[..., None]) -> None:
     async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
         await SqlPublished(inventory.engine, CAR).publish([], {"a.der": b"altered"})

@@ -120,7 +120,23 @@ class ProductionDesk(Desk):
         self.start()
 
 
-class ProductionImageRepositoryConsole(ImageRepositoryConsole):
+class _OverServers:
+    """What the consoles of both repositories do in the same way."""
+
+    key_names: Mapping[Role, str]
+    settings: Settings
+    _office: ProductionDesk
+
+    @command
+    def kill_server(self) -> None:
+        """Stops the servers."""
+        self._office.stop()
+
+    def _new_keys(self) -> dict[Role, KeySigner]:
+        return self._office.change_keys(self.key_names)
+
+
+class ProductionImageRepositoryConsole(_OverServers, ImageRepositoryConsole):
     """`di` over production servers.
 
     Args:
@@ -146,20 +162,12 @@ class ProductionImageRepositoryConsole(ImageRepositoryConsole):
     def _host(self) -> None:
         self._office.start()
 
-    @command
-    def kill_server(self) -> None:
-        """Stops the servers."""
-        self._office.stop()
-
-    def _new_keys(self) -> dict[Role, KeySigner]:
-        return self._office.change_keys(self.key_names)
-
     def _revoke(self) -> None:
         super()._revoke()
         self._office.restart()
 
 
-class ProductionDirectorConsole(DirectorConsole):
+class ProductionDirectorConsole(_OverServers, DirectorConsole):
     """`dd` over production servers.
 
     It assigns and signs without asking what the Image repository lists, as whoever has the keys and the database can.
@@ -227,14 +235,6 @@ class ProductionDirectorConsole(DirectorConsole):
     def listen(self) -> None:
         """Starts the servers, if they do not run."""
         self._office.start()
-
-    @command
-    def kill_server(self) -> None:
-        """Stops the servers."""
-        self._office.stop()
-
-    def _new_keys(self) -> dict[Role, KeySigner]:
-        return self._office.change_keys(self.key_names)
 
     def _revoke(self) -> None:
         super()._revoke()

@@ -3,13 +3,13 @@
 The driver is used by itself here, as what SQLAlchemy does around each statement costs more than the statement.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import msgspec
 import psycopg
-from psycopg.pq import Format
+from psycopg.pq import Format, TransactionStatus
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -99,6 +99,9 @@ class PostgresqlFleet(SqlFleet):
             timeout=wait_seconds,
             open=False,
         )
+        # Between two statements, a connection waits here: to give it back and ask for it again takes as long as one.
+        self._at_hand: list[StatementConnection] = []
+        self._waiting = 0
         text = str(reading(postgresql=True).compile(dialect=engine.dialect))
         self._read = Statement.of("read_vehicle", text, vehicle=Format.BINARY, names=Format.BINARY)
 
@@ -109,6 +112,8 @@ class PostgresqlFleet(SqlFleet):
         try:
             yield self
         finally:
+            while self._at_hand:
+                await self._pool.putconn(self._at_hand.pop())
             await self._pool.close()
 
     async def read(
@@ -133,23 +138,18 @@ class PostgresqlFleet(SqlFleet):
         A connection that broke while it was idle is no failure of the database, so others are tried. Neither statement
         does harm when it is run twice.
         """
-        with self._border():
+        try:
             for _ in range(CONNECTIONS):
-                connection = await self._pool.getconn()
+                connection = await self._taken()
                 try:
                     return await connection.rows(statement, values)
                 except psycopg.OperationalError:
                     if not connection.broken:
                         raise
                 finally:
-                    await self._pool.putconn(connection)
+                    await self._released(connection)
             async with self._pool.connection() as connection:
                 return await connection.rows(statement, values)
-
-    @contextmanager
-    def _border(self) -> Iterator[None]:
-        try:
-            yield
         except (psycopg.Error, PoolTimeout) as error:
             raise StorageError(
                 f"the inventory {self._database} failed: {str(error).rstrip('.') or type(error).__name__}",
@@ -157,6 +157,22 @@ class PostgresqlFleet(SqlFleet):
                 database=self._database,
                 reason=type(error).__name__,
             ) from error
+
+    async def _taken(self) -> StatementConnection:
+        if self._at_hand:
+            return self._at_hand.pop()
+        self._waiting += 1
+        try:
+            return await self._pool.getconn()
+        finally:
+            self._waiting -= 1
+
+    async def _released(self, connection: StatementConnection) -> None:
+        """Keeps a connection at hand; the pool has it back where somebody waits for one, or it is not in order."""
+        if self._waiting or self._pool.closed or connection.pgconn.transaction_status != TransactionStatus.IDLE:
+            await self._pool.putconn(connection)
+        else:
+            self._at_hand.append(connection)
 
 
 def connection_url(engine: AsyncEngine) -> str:
