@@ -162,6 +162,21 @@ def test_a_large_image_that_was_cut_off_goes_on_with_its_segments(objects: Objec
     asyncio.run(work())
 
 
+def test_what_arrived_is_not_sent_again() -> None:
+    async def work() -> None:
+        objects, file = in_memory(), listed(LARGE)
+        with pytest.raises(ConnectionResetError):
+            await ImageObjects(objects, segment=PART).add_all([(file, cut_off(LARGE))])
+        [arrived] = await objects.entries(INCOMING)
+        for sent in (3, 0):  # two segments and the whole; and of an image that has its names, nothing
+            watched = FailingObjects(objects, 1000)
+            await ImageObjects(watched, segment=PART).add_all([(file, pieces(LARGE))])
+            received = [name for name in watched.writes if name.startswith(INCOMING)]
+            assert arrived not in received[:sent] and len(set(received) - {arrived}) == sent
+
+    asyncio.run(work())
+
+
 KILLED = """
 import asyncio, os, signal, sys
 from uptane.metadata.digests import Digests
