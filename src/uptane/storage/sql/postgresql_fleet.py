@@ -139,17 +139,17 @@ class PostgresqlFleet(SqlFleet):
         does harm when it is run twice.
         """
         try:
-            for _ in range(CONNECTIONS):
+            broken = 0
+            while True:
                 connection = await self._taken()
                 try:
                     return await connection.rows(statement, values)
                 except psycopg.OperationalError:
-                    if not connection.broken:
+                    if not connection.broken or broken == CONNECTIONS:
                         raise
+                    broken += 1
                 finally:
                     await self._released(connection)
-            async with self._pool.connection() as connection:
-                return await connection.rows(statement, values)
         except (psycopg.Error, PoolTimeout) as error:
             raise StorageError(
                 f"the inventory {self._database} failed: {str(error).rstrip('.') or type(error).__name__}",
