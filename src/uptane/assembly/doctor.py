@@ -13,6 +13,7 @@ from cryptography import x509
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from uptane.assembly.first_root import under_first_root
 from uptane.assembly.production import TIMESERVER_KEY, System, is_elsewhere, public_key, storage_of, utc_now
 from uptane.assembly.roots import stored_root
 from uptane.assembly.settings import FILE_NAME, Settings, load_settings
@@ -198,7 +199,7 @@ class _Ward:
         return f"all{but} in {self._folder_of_keys}, readable for their owner only"
 
     async def image_repository(self) -> str:
-        store = storage_of(self._settings).metadata("metadata")
+        store = under_first_root(self._settings, storage_of(self._settings).metadata("metadata"))
         own = await self._verified(store, None)
         if System.IMAGE_REPOSITORY in self._which:
             self._require_keys_of_root(System.IMAGE_REPOSITORY, own.root.payload)

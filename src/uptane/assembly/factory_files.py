@@ -12,6 +12,7 @@ from uptane.metadata.repository_map import MappedRepository, RepositoryKind, Rep
 from uptane.metadata.root import Role
 from uptane.storage.certificate_authority import authority_certificate
 from uptane.vehicle.memory import VerificationKind
+from uptane.verification.own_metadata import verify_own_metadata
 
 FACTORY_IMAGE = b"the image that this ECU was made with\n"
 
@@ -43,7 +44,9 @@ async def factory_files(systems: Systems, settings: DeviceSettings, servers: Ser
         "timeserver-key": codec.encode_key(servers.timeserver_key),
         "image": FACTORY_IMAGE,
     }
-    readers = {DIRECTOR: systems.director_metadata(settings.vehicle), IMAGE_REPOSITORY: systems.image_metadata}
+    # Nobody verifies what an ECU is made with but those who make it.
+    await verify_own_metadata(systems.pinned_metadata, settings.profile)
+    readers = {DIRECTOR: systems.director_metadata(settings.vehicle), IMAGE_REPOSITORY: systems.pinned_metadata}
     for repository, reader in readers.items():
         for role in Role:
             raw = await reader.read(settings.profile.metadata_name(role))

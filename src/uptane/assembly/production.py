@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from uptane.assembly.first_root import name_of_first, pin_of
 from uptane.assembly.settings import Settings
 from uptane.director.director import Director
 from uptane.director.encrypting import ImageEncryption
@@ -21,6 +22,7 @@ from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.keys import KeyIdRule, PublicKey
 from uptane.metadata.root import Role, Root
 from uptane.services.metrics import SIGNATURES
+from uptane.signing.ports import MetadataStore
 from uptane.signing.publish import new_root
 from uptane.signing.signer import KeySigner, PrivateKey
 from uptane.storage.certificate_authority import CertificateAuthority
@@ -30,6 +32,7 @@ from uptane.storage.incoming import turn
 from uptane.storage.key_files import PUBLIC, KeyFolder
 from uptane.storage.object_images import ImageObjects
 from uptane.storage.objects import PublishedObjects
+from uptane.storage.pinned_root import PinnedRoot, read_pin, write_pin
 from uptane.storage.places import Place, open_place
 from uptane.storage.sql.contacts import SqlContacts
 from uptane.storage.sql.fleet import SqlFleet
@@ -81,6 +84,7 @@ class Systems:
         self.place = storage_of(settings)
         """Where the Image repository publishes, and the images that the Director hosts."""
         self.image_metadata, self.images = _published(self.place)
+        """As anybody may have written it; `pinned_metadata` is what is built on."""
         self._fleet = fleet
         self._first_root = first_root
 
@@ -114,7 +118,7 @@ class Systems:
     @cached_property
     def image_repository(self) -> ImageRepository:
         """The Image repository; ProvisioningError where the key of Snapshot or Timestamp is missing."""
-        repository = _image_repository(self.settings, self.place)
+        repository = _image_repository(self.settings, self.place, self.pinned_metadata)
         repository.add_signers(signers_at_hand(self.settings, IMAGE_REPOSITORY).values())
         return repository
 
@@ -145,6 +149,13 @@ class Systems:
             held=Held(root=self._first_root),
             believed_for=believed_for,
         )
+
+    @property
+    def pinned_metadata(self) -> MetadataStore:
+        """What the Image repository publishes, under its first Root; ProvisioningError where that is nothing."""
+        if self._first_root is None:
+            raise nothing_published(self.settings)
+        return PinnedRoot(self.image_metadata, name_of_first(self.settings), self._first_root)
 
     def director_metadata(self, vehicle: VehicleIdentifier) -> SqlPublished:
         """What the Director publishes for a vehicle."""
@@ -294,19 +305,20 @@ def _published(place: Place) -> tuple[PublishedFolder | PublishedObjects, ImageF
     return place.metadata("metadata"), place.images("targets")
 
 
-def _image_repository(settings: Settings, place: Place) -> ImageRepository:
+def _image_repository(settings: Settings, place: Place, pinned: MetadataStore | None = None) -> ImageRepository:
     """The Image repository over its stores; of several processes that publish at the same time, one does."""
     metadata, images = _published(place)
     taken = metadata.turn if isinstance(metadata, PublishedObjects) else partial(turn, metadata.root.parent)
-    return ImageRepository(profile=settings.profile, metadata=metadata, images=images, turn=taken)
+    return ImageRepository(profile=settings.profile, metadata=pinned or metadata, images=images, turn=taken)
 
 
 async def _first_root(settings: Settings) -> bytes:
+    """What the servers were made with; where that was not kept, what is published. `uptane doctor` tells of that."""
     metadata, _ = _published(storage_of(settings))
-    first = await metadata.read(settings.profile.metadata_name(Role.ROOT, 1))
-    if first is None:
+    published = await metadata.read(name_of_first(settings))
+    if published is None:
         raise nothing_published(settings)
-    return first
+    return read_pin(pin_of(settings)) or published
 
 
 def nothing_published(settings: Settings) -> ProvisioningError:
@@ -333,3 +345,4 @@ async def initialise(settings: Settings) -> None:
     if await metadata.read(settings.profile.metadata_name(Role.ROOT, 1)) is None:
         repository.stage_root(root_of(keys))
         await repository.publish(utc_now())
+    write_pin(pin_of(settings), await _first_root(settings))

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import sqlite3
-from contextlib import closing
-from typing import Any, Protocol
+import threading
+from typing import Any, Protocol, Self
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -93,16 +93,31 @@ async def _listen(engine: AsyncEngine, remembered: Remembered) -> None:
 
 async def _look(engine: AsyncEngine, remembered: Remembered) -> None:
     # A connection of its own sees what every other one has written, those of this process among them.
-    with closing(sqlite3.connect(str(engine.url.database), check_same_thread=False)) as connection:
-        seen = await asyncio.to_thread(_data_version, connection)
+    with _DataVersion(str(engine.url.database)) as asked:
+        seen = await asyncio.to_thread(asked.now)
         remembered.open()
         while True:
             await asyncio.sleep(SQLITE_SECONDS)
-            now = await asyncio.to_thread(_data_version, connection)
+            now = await asyncio.to_thread(asked.now)
             if now != seen:
                 seen = now
                 remembered.all_changed()
 
 
-def _data_version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA data_version").fetchone()[0])
+class _DataVersion:
+    """What SQLite counts of others' writes. It is closed when no thread asks any more: the library would crash."""
+
+    def __init__(self, path: str) -> None:
+        self._connection = sqlite3.connect(path, check_same_thread=False)
+        self._asked = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._asked:
+            self._connection.close()
+
+    def now(self) -> int:
+        with self._asked:
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])

@@ -1,0 +1,97 @@
+"""Whoever writes over the Image repository's published files cannot put another first Root there."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+from world import new_signer
+
+from uptane.assembly.doctor import examine
+from uptane.assembly.first_root import pin_of
+from uptane.assembly.production import IMAGE_REPOSITORY, signers_of, utc_now
+from uptane.assembly.servers import image_repository_over_folder
+from uptane.assembly.settings import load_settings
+from uptane.cli.main import main
+from uptane.metadata.identifiers import ImagePath
+from uptane.metadata.root import Role
+from uptane.signing.publish import new_root
+
+STORE = Path("data") / "image-repository"
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Path:
+    """Servers with an image."""
+    folder = tmp_path / "fleet"
+    (tmp_path / "firmware.img").write_text("Fresh firmware image")
+    assert main(["init", str(folder), "--port", "0"]) == 0
+    assert main(["image", "add", str(tmp_path / "firmware.img"), "--servers", str(folder)]) == 0
+    return folder
+
+
+def put_another_history_there(fleet: Path) -> None:
+    """A thief who can write to the store, and has no key, names the genuine keys beside his own."""
+    settings = load_settings(fleet)
+    rule = settings.profile.format.key_id_rule
+    genuine, own = signers_of(settings, IMAGE_REPOSITORY), {role: new_signer(id_rule=rule) for role in Role}
+    shutil.rmtree(fleet / STORE / "metadata")
+    repository = image_repository_over_folder(settings.profile, fleet / STORE)
+    repository.add_signers(own.values())
+    repository.stage_root(new_root({role: [own[role], genuine[role]] for role in Role}))
+    asyncio.run(repository.add_image(ImagePath("evil.img"), b"evil"))
+    asyncio.run(repository.publish(utc_now()))
+
+
+def published(fleet: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in (fleet / STORE / "metadata").iterdir() if file.is_file()}
+
+
+def unwell(fleet: Path) -> set[str]:
+    return {finding.check for finding in asyncio.run(examine(fleet)) if not finding.well}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["image", "add", "new.img"],
+        ["vehicle", "add", "VIN456", "--package", "van"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_nothing_is_signed_and_no_vehicle_made_from_another_history(
+    fleet: Path, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "new.img").write_text("new")
+    put_another_history_there(fleet)
+    before = published(fleet)
+    capsys.readouterr()
+    assert main([*command, "--servers", str(fleet)]) != 0
+    assert "is not the first Root that these servers were made with" in capsys.readouterr().err
+    assert published(fleet) == before
+    assert not (tmp_path / "van").exists()
+    assert "Image repository" in unwell(fleet)
+
+
+def test_no_image_of_another_history_is_directed(
+    fleet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add = ["vehicle", "add", "VIN123", "--package", str(tmp_path / "car"), "--servers", str(fleet)]
+    assert main(add) == 0
+    put_another_history_there(fleet)
+    capsys.readouterr()
+    assert main(["assignment", "set", "VIN123", "VIN123-primary", "evil.img", "--servers", str(fleet)]) != 0
+    assert "E-SIG" in capsys.readouterr().err
+
+
+def test_servers_that_have_not_kept_the_first_root_go_on_and_the_doctor_tells(fleet: Path, tmp_path: Path) -> None:
+    assert unwell(fleet) == set()
+    pin = pin_of(load_settings(fleet))
+    kept = pin.read_bytes()
+    pin.unlink()
+    assert unwell(fleet) == {"Image repository"}
+    (tmp_path / "new.img").write_text("new")
+    assert main(["image", "add", str(tmp_path / "new.img"), "--servers", str(fleet)]) == 0
+    shutil.copyfile(fleet / STORE / "metadata" / "1.root.der", pin)
+    assert pin.read_bytes() == kept and unwell(fleet) == set()
