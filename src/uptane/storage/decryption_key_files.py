@@ -11,6 +11,7 @@ from uptane.metadata.errors import FormatError
 from uptane.storage.atomic_files import OPERATING_SYSTEM, FileLayer, Folder
 from uptane.storage.key_files import FOLDER_MODE, PRIVATE_MODE, PUBLIC, PUBLIC_MODE, damaged
 from uptane.storage.names import single
+from uptane.storage.one_file import read_file
 
 
 class DecryptionKeyFolder:
@@ -79,10 +80,7 @@ def load_encryption_key(path: Path) -> EncryptionKey:
         StorageError: there is none, it cannot be read, it is a key of another use, or a private one, which its ECU
             keeps to itself.
     """
-    raw, folder = None, Folder.existing(path.parent)
-    if folder is not None:
-        with folder:
-            raw = folder.read(single(path.name))
+    raw = read_file(path)
     if raw is None:
         raise damaged(path, "does not exist", "Name the file of a public key, in PEM.")
     if b"PRIVATE KEY" in raw:

@@ -10,6 +10,7 @@ from uptane.metadata.errors import FormatError, StorageError
 from uptane.metadata.keys import KeyIdRule, KeyType, PublicKey, load_key
 from uptane.storage.atomic_files import OPERATING_SYSTEM, FileLayer, Folder
 from uptane.storage.names import single
+from uptane.storage.one_file import read_file
 
 RSA_BITS = 3072
 """The size of new RSA keys: 128 bits of strength, as Ed25519 and P-256 have."""
@@ -44,14 +45,11 @@ def load_private_key(path: Path) -> PrivateKey:
     Raises:
         StorageError: there is none, it cannot be read, or it holds no key of a supported kind.
     """
-    folder = Folder.existing(path.parent)
-    if folder is not None:
-        with folder:
-            raw = folder.read(single(path.name))
-        if raw is not None:
-            _refuse_archived(raw, path)
-            return _private_key(raw, path)
-    raise damaged(path, "does not exist", "Name the file of a private key, in PEM.")
+    raw = read_file(path)
+    if raw is None:
+        raise damaged(path, "does not exist", "Name the file of a private key, in PEM.")
+    _refuse_archived(raw, path)
+    return _private_key(raw, path)
 
 
 def load_public_key(path: Path) -> PublicKey:
@@ -61,11 +59,7 @@ def load_public_key(path: Path) -> PublicKey:
         StorageError: there is none, it cannot be read, it holds no key of a supported kind, or a private one, which
             its owner keeps to himself.
     """
-    folder = Folder.existing(path.parent)
-    raw = None
-    if folder is not None:
-        with folder:
-            raw = folder.read(single(path.name))
+    raw = read_file(path)
     if raw is None:
         raise damaged(path, "does not exist", "Name the file of a public key, in PEM.")
     if b"PRIVATE KEY" in raw:

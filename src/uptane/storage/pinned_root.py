@@ -7,6 +7,7 @@ from uptane.metadata.errors import StorageError
 from uptane.signing.ports import MetadataStore
 from uptane.storage.atomic_files import Folder
 from uptane.storage.names import single
+from uptane.storage.one_file import read_file
 
 
 class PinnedRoot(MetadataStore):
@@ -43,11 +44,7 @@ class PinnedRoot(MetadataStore):
 
 def read_pin(path: Path) -> bytes | None:
     """The first Root in a file; None where there is no such file. Raises StorageError."""
-    folder = Folder.existing(path.parent)
-    if folder is None:
-        return None
-    with folder:
-        return folder.read(single(path.name))
+    return read_file(path)
 
 
 def write_pin(path: Path, first: bytes) -> None:
