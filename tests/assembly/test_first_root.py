@@ -74,6 +74,36 @@ def test_nothing_is_signed_and_no_vehicle_made_from_another_history(
     assert "Image repository" in unwell(fleet)
 
 
+def test_a_vehicle_is_made_with_what_was_verified_and_not_with_what_lies_beside_it(fleet: Path, tmp_path: Path) -> None:
+    """A thief writes over the files without a version number alone, which no verification asks for."""
+    genuine = published(fleet)
+    put_another_history_there(fleet)
+    thiefs = published(fleet)
+    for name, raw in genuine.items():
+        (fleet / STORE / "metadata" / name).write_bytes(raw)
+    plain = [f"{role}.der" for role in (Role.ROOT, Role.SNAPSHOT, Role.TARGETS)]
+    for name in plain:
+        (fleet / STORE / "metadata" / name).write_bytes(thiefs[name])
+    add = ["vehicle", "add", "VIN456", "--package", str(tmp_path / "van"), "--servers", str(fleet)]
+    assert main(add) == 0
+    made = tmp_path / "van" / "factory" / "repo"
+    for name in (*plain, "timestamp.der"):
+        assert (made / name).read_bytes() == genuine[name]
+
+
+@pytest.mark.parametrize("harm", ["empty", "a folder"])
+def test_a_first_root_that_cannot_be_read_is_not_taken_from_the_store(fleet: Path, harm: str, tmp_path: Path) -> None:
+    pin = pin_of(load_settings(fleet))
+    pin.unlink()
+    pin.mkdir() if harm == "a folder" else pin.write_bytes(b"")
+    put_another_history_there(fleet)
+    before = published(fleet)
+    (tmp_path / "new.img").write_text("new")
+    assert main(["image", "add", str(tmp_path / "new.img"), "--servers", str(fleet)]) != 0
+    assert published(fleet) == before
+    assert "Image repository" in unwell(fleet)
+
+
 def test_no_image_of_another_history_is_directed(
     fleet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

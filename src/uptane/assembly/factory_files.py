@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from uptane.assembly.device_package import DIRECTOR, IMAGE_REPOSITORY, DeviceSettings, SecondarySettings
 from uptane.assembly.production import Systems
+from uptane.director.vehicle_cache import files_of
 from uptane.metadata.errors import ProvisioningError
 from uptane.metadata.identifiers import RepositoryName
 from uptane.metadata.keys import PublicKey
@@ -44,12 +45,17 @@ async def factory_files(systems: Systems, settings: DeviceSettings, servers: Ser
         "timeserver-key": codec.encode_key(servers.timeserver_key),
         "image": FACTORY_IMAGE,
     }
-    # Nobody verifies what an ECU is made with but those who make it.
-    await verify_own_metadata(systems.pinned_metadata, settings.profile)
-    readers = {DIRECTOR: systems.director_metadata(settings.vehicle), IMAGE_REPOSITORY: systems.pinned_metadata}
-    for repository, reader in readers.items():
+    # Nobody verifies what an ECU is made with but those who make it, so it gets the very bytes that were verified.
+    published = {
+        DIRECTOR: await verify_own_metadata(
+            systems.director_metadata(settings.vehicle), settings.profile, settings.vehicle
+        ),
+        IMAGE_REPOSITORY: await verify_own_metadata(systems.pinned_metadata, settings.profile),
+    }
+    for repository, own in published.items():
+        verified = {} if own is None else files_of(own, settings.profile)
         for role in Role:
-            raw = await reader.read(settings.profile.metadata_name(role))
+            raw = verified.get(settings.profile.metadata_name(role))
             if raw is None:
                 raise ProvisioningError(f"{role} of {repository} is not published", role=role)
             files[f"{repository}/{role}.{codec.extension}"] = raw

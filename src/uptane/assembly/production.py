@@ -318,7 +318,8 @@ async def _first_root(settings: Settings) -> bytes:
     published = await metadata.read(name_of_first(settings))
     if published is None:
         raise nothing_published(settings)
-    return read_pin(pin_of(settings)) or published
+    kept = read_pin(pin_of(settings))
+    return published if kept is None else kept
 
 
 def nothing_published(settings: Settings) -> ProvisioningError:
@@ -342,7 +343,7 @@ async def initialise(settings: Settings) -> None:
     repository, (metadata, _) = _image_repository(settings, place), _published(place)
     keys = signers_of(settings, IMAGE_REPOSITORY)
     repository.add_signers(keys.values())
-    if await metadata.read(settings.profile.metadata_name(Role.ROOT, 1)) is None:
+    if await metadata.read(name_of_first(settings)) is None:
         repository.stage_root(root_of(keys))
         await repository.publish(utc_now())
     write_pin(pin_of(settings), await _first_root(settings))

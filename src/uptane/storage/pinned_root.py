@@ -1,5 +1,6 @@
 """A repository's first Root, kept where its metadata is not: who writes over the one need not reach the other."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -43,8 +44,11 @@ class PinnedRoot(MetadataStore):
 
 
 def read_pin(path: Path) -> bytes | None:
-    """The first Root in a file; None where there is no such file. Raises StorageError."""
-    return read_file(path)
+    """The first Root in a file; None where there is nothing of that name. StorageError where there is no Root in it."""
+    raw = read_file(path)
+    if raw or not os.path.lexists(path):
+        return raw
+    raise StorageError(f"{path} holds no Root", next_step="Restore it from a backup.", path=str(path))
 
 
 def write_pin(path: Path, first: bytes) -> None:
