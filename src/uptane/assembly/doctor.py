@@ -14,6 +14,7 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from uptane.assembly.first_root import under_first_root
+from uptane.assembly.floor import require_above_floor
 from uptane.assembly.production import TIMESERVER_KEY, System, is_elsewhere, public_key, storage_of, utc_now
 from uptane.assembly.roots import stored_root
 from uptane.assembly.settings import FILE_NAME, Settings, load_settings
@@ -201,7 +202,7 @@ class _Ward:
 
     async def image_repository(self) -> str:
         store = under_first_root(self._settings, storage_of(self._settings).metadata("metadata"))
-        own = await self._verified(store, None)
+        own = await require_above_floor(self._settings, await self._verified(store, None))
         if not own.timestamp:
             raise ProvisioningError("the Image repository has no Timestamp", next_step="Restore it from a backup.")
         snapshot = self._profile.format.decode(Snapshot, own.snapshot).payload
@@ -323,8 +324,7 @@ class _Ward:
         return PublicKey.of(load_private_key(file).public_key(), self._profile.format.key_id_rule)
 
     def _keys_of(self, system: System) -> Mapping[Role, PublicKey]:
-        here = (role for role in Role if not self._is_elsewhere(system, role))
-        return {role: self._public(f"{system}-{role}") for role in here}
+        return {role: self._public(f"{system}-{role}") for role in Role if not self._is_elsewhere(system, role)}
 
     def _is_elsewhere(self, system: System, role: Role) -> bool:
         return is_elsewhere(self._settings, system, role)

@@ -12,10 +12,12 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from uptane.assembly.first_root import first_root_to_keep, kept_first_root, name_of_first, pin_of
+from uptane.assembly.floor import floor_of
 from uptane.assembly.settings import Settings
 from uptane.director.director import Director
 from uptane.director.encrypting import ImageEncryption
 from uptane.director.vehicle_cache import VehicleCache
+from uptane.image_repository.newest import Newest
 from uptane.image_repository.repository import ImageRepository
 from uptane.metadata.errors import ProvisioningError
 from uptane.metadata.identifiers import VehicleIdentifier
@@ -85,6 +87,8 @@ class Systems:
         """Where the Image repository publishes, and the images that the Director hosts."""
         self.image_metadata, self.images = _published(self.place)
         """As anybody may have written it; `pinned_metadata` is what is built on."""
+        self.newest = Newest(floor_of(settings))
+        """What this machine has seen the Image repository publish."""
         self._fleet = fleet
         self._first_root = first_root
 
@@ -118,7 +122,7 @@ class Systems:
     @cached_property
     def image_repository(self) -> ImageRepository:
         """The Image repository; ProvisioningError where the key of Snapshot or Timestamp is missing."""
-        repository = _image_repository(self.settings, self.place, self.pinned_metadata)
+        repository = _image_repository(self.settings, self.place, self.newest, self.pinned_metadata)
         repository.add_signers(signers_at_hand(self.settings, IMAGE_REPOSITORY).values())
         return repository
 
@@ -305,11 +309,15 @@ def _published(place: Place) -> tuple[PublishedFolder | PublishedObjects, ImageF
     return place.metadata("metadata"), place.images("targets")
 
 
-def _image_repository(settings: Settings, place: Place, pinned: MetadataStore | None = None) -> ImageRepository:
+def _image_repository(
+    settings: Settings, place: Place, newest: Newest, pinned: MetadataStore | None = None
+) -> ImageRepository:
     """The Image repository over its stores; of several processes that publish at the same time, one does."""
     metadata, images = _published(place)
     taken = metadata.turn if isinstance(metadata, PublishedObjects) else partial(turn, metadata.root.parent)
-    return ImageRepository(profile=settings.profile, metadata=pinned or metadata, images=images, turn=taken)
+    return ImageRepository(
+        profile=settings.profile, metadata=pinned or metadata, images=images, turn=taken, newest=newest
+    )
 
 
 async def _first_root(settings: Settings) -> bytes:
@@ -347,7 +355,8 @@ async def initialise(settings: Settings) -> None:
     inventory = await open_inventory(settings.database_url)
     await inventory.dispose()
     if is_empty:
-        repository, keys = _image_repository(settings, storage_of(settings)), signers_of(settings, IMAGE_REPOSITORY)
+        repository = _image_repository(settings, storage_of(settings), Newest(floor_of(settings)))
+        keys = signers_of(settings, IMAGE_REPOSITORY)
         repository.add_signers(keys.values())
         repository.stage_root(root_of(keys))
         await repository.publish(utc_now())
