@@ -10,11 +10,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from world import new_signer
 
 from uptane.assembly import doctor as doctoring
 from uptane.assembly.doctor import Finding, Surroundings, examine
 from uptane.assembly.production import utc_now
+from uptane.assembly.settings import load_settings
 from uptane.cli.main import main
+from uptane.metadata.digests import Digests
+from uptane.metadata.snapshot import MetadataFile
+from uptane.metadata.timestamp import Timestamp
+from uptane.signing.sign import envelope_of
 from uptane.storage.certificate_authority import CertificateAuthority
 from uptane.storage.key_files import KeyFolder
 from uptane.storage.object_store import Objects
@@ -130,7 +136,7 @@ METADATA, DATABASE = {"Image repository"}, {"database", "Director"}
         (lambda fleet: (fleet / "data" / "inventory.sqlite").unlink(), DATABASE),
         (old_revision, DATABASE),
         (lambda fleet: (fleet / "data" / "inventory.sqlite").write_bytes(b"a letter" * 999), DATABASE),
-        (lambda fleet: shutil.rmtree(fleet / "data" / "image-repository"), {"storage", "clock"} | METADATA),
+        (lambda fleet: shutil.rmtree(fleet / "data" / "image-repository"), {"storage"} | METADATA),
         (lambda fleet: (fleet / "keys" / "timeserver").unlink(), {"keys"}),
         (lambda fleet: (fleet / "keys" / "director-root").chmod(0o640), {"keys", "Director"}),
         (lambda fleet: (fleet / "keys" / "director-root").write_text("no key"), {"keys", "Director"}),
@@ -248,6 +254,34 @@ def test_an_authority_that_vehicles_would_outlive_is_told(fleet: Path) -> None:
 
 def test_a_clock_that_was_set_back_is_found(fleet: Path) -> None:
     assert unwell(fleet, Surroundings(now=lambda: utc_now() - timedelta(hours=1))) == {"clock"}
+
+
+def put_a_timestamp_of_tomorrow_there(fleet: Path) -> None:
+    """A thief has no key; the signature is his own."""
+    settings = load_settings(fleet)
+    timestamp = Timestamp(
+        version=2,
+        expires=(utc_now() + timedelta(days=2)).replace(microsecond=0),
+        snapshot=MetadataFile(version=1, length=1, digests=Digests.of(b"x")),
+    )
+    envelope = envelope_of(settings.profile, timestamp, [new_signer()])
+    (fleet / "data" / "image-repository" / "metadata" / "timestamp.der").write_bytes(envelope.raw)
+
+
+def no_timestamp(fleet: Path) -> None:
+    for name in ("timestamp.der", "1.snapshot.der"):
+        (fleet / "data" / "image-repository" / "metadata" / name).unlink()
+
+
+@pytest.mark.parametrize("harm", [put_a_timestamp_of_tomorrow_there, no_timestamp])
+def test_a_timestamp_that_was_not_verified_says_nothing_of_the_clock(
+    fleet: Path, harm: Callable[[Path], object]
+) -> None:
+    harm(fleet)
+    found = look(fleet)
+    assert {name for name, finding in found.items() if not finding.well} == METADATA
+    assert "(no Timestamp is verified)" in found["clock"].said
+    assert unwell(fleet, Surroundings(now=lambda: utc_now() - timedelta(days=2))) >= {"clock"} | METADATA
 
 
 def test_a_disk_without_room_is_found(fleet: Path) -> None:

@@ -11,7 +11,7 @@ from uptane.assembly.doctor import examine
 from uptane.assembly.first_root import pin_of
 from uptane.assembly.production import IMAGE_REPOSITORY, signers_of, utc_now
 from uptane.assembly.servers import image_repository_over_folder
-from uptane.assembly.settings import load_settings
+from uptane.assembly.settings import FILE_NAME, load_settings
 from uptane.cli.main import main
 from uptane.metadata.identifiers import ImagePath
 from uptane.metadata.root import Role
@@ -41,6 +41,17 @@ def put_another_history_there(fleet: Path) -> None:
     repository.stage_root(new_root({role: [own[role], genuine[role]] for role in Role}))
     asyncio.run(repository.add_image(ImagePath("evil.img"), b"evil"))
     asyncio.run(repository.publish(utc_now()))
+
+
+def init(fleet: Path, *more: str) -> int:
+    """The same command again, once the settings are gone."""
+    (fleet / FILE_NAME).unlink(missing_ok=True)
+    return main(["init", str(fleet), "--port", "0", *more])
+
+
+def everything(fleet: Path) -> dict[Path, bytes]:
+    """All that lies there but the settings, which an `init` that fails takes away."""
+    return {file: file.read_bytes() for file in fleet.rglob("*") if file.is_file() and file.name != FILE_NAME}
 
 
 def published(fleet: Path) -> dict[str, bytes]:
@@ -125,3 +136,94 @@ def test_servers_that_have_not_kept_the_first_root_go_on_and_the_doctor_tells(fl
     assert main(["image", "add", str(tmp_path / "new.img"), "--servers", str(fleet)]) == 0
     shutil.copyfile(fleet / STORE / "metadata" / "1.root.der", pin)
     assert pin.read_bytes() == kept and unwell(fleet) == set()
+
+
+def test_an_init_that_was_cut_off_goes_on_with_what_it_has_published(fleet: Path) -> None:
+    pin = pin_of(load_settings(fleet))
+    kept, before = pin.read_bytes(), published(fleet)
+    pin.unlink()
+    assert init(fleet) == 0
+    assert (pin.read_bytes(), published(fleet)) == (kept, before)
+    assert unwell(fleet) == set()
+
+
+def test_an_init_over_what_was_made_changes_nothing(fleet: Path) -> None:
+    before = everything(fleet)
+    assert init(fleet) == 0
+    assert everything(fleet) == before
+
+
+@pytest.mark.parametrize("is_kept", [True, False], ids=["kept", "not kept"])
+@pytest.mark.parametrize("form", ["der", "json"])
+def test_no_init_keeps_the_first_root_of_another_history(
+    tmp_path: Path, form: str, is_kept: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It names the genuine keys beside the thief's."""
+    fleet = tmp_path / "fleet"
+    assert init(fleet, "--format", form) == 0
+    pin = pin_of(load_settings(fleet))
+    put_another_history_there(fleet)
+    if not is_kept:
+        pin.unlink()
+    before = everything(fleet)
+    capsys.readouterr()
+    assert init(fleet, "--format", form) != 0
+    said = capsys.readouterr().err
+    assert ("is not the first Root that these servers were made with" in said) is is_kept
+    assert ("restore the published files" if is_kept else f"bring {pin.name} to") in said
+    assert everything(fleet) == before
+
+
+def test_no_init_signs_into_the_store_of_others(fleet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """New servers beside it, with new keys: neither its first Root nor its keys are theirs."""
+    new, before = fleet.parent / "new", everything(fleet)
+    capsys.readouterr()
+    assert main(["init", str(new), "--port", "0", "--storage", str(fleet / STORE)]) != 0
+    assert "Name a store that is empty" in capsys.readouterr().err
+    assert everything(fleet) == before and everything(new) == {}
+
+
+def test_no_init_keeps_a_first_root_that_names_these_keys_and_that_they_have_not_signed(fleet: Path) -> None:
+    settings = load_settings(fleet)
+    pin_of(settings).unlink()
+    first = fleet / STORE / "metadata" / "1.root.der"
+    raw = first.read_bytes()
+    first.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
+    before = everything(fleet)
+    assert init(fleet) != 0
+    assert everything(fleet) == before
+
+
+def test_no_init_signs_a_second_first_root_into_a_store_that_was_emptied(
+    fleet: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(fleet / STORE)
+    before = everything(fleet)
+    capsys.readouterr()
+    assert main(["image", "add", str(fleet.parent / "firmware.img"), "--servers", str(fleet)]) != 0
+    assert init(fleet) != 0
+    said = capsys.readouterr().err
+    assert said.count("is missing") == said.count("Restore the published files from a backup") == 2
+    assert everything(fleet) == before
+
+
+@pytest.mark.parametrize(("made", "named"), [("der", "json"), ("json", "der")])
+def test_settings_of_another_format_do_not_hide_the_first_root_that_was_kept(
+    tmp_path: Path, made: str, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet, other = tmp_path / "fleet", tmp_path / "thief"
+    (tmp_path / "new.img").write_text("new")
+    assert init(fleet, "--format", made) == 0
+    assert init(other, "--format", named) == 0
+    shutil.copytree(other / STORE, fleet / STORE, dirs_exist_ok=True)
+    settings = (fleet / FILE_NAME).read_text()
+    (fleet / FILE_NAME).write_text(settings.replace(f'format = "{made}"', f'format = "{named}"'))
+    assert load_settings(fleet).format == named
+    before = everything(fleet)
+    capsys.readouterr()
+    assert main(["image", "add", str(tmp_path / "new.img"), "--servers", str(fleet)]) != 0
+    assert f"these servers were made with {made}" in capsys.readouterr().err
+    assert "Image repository" in unwell(fleet)
+    assert init(fleet, "--format", named) != 0
+    assert f"Name the format {made}" in capsys.readouterr().err
+    assert everything(fleet) == before

@@ -72,7 +72,7 @@ def test_the_commands_of_the_readme_lead_from_nothing_to_an_updated_vehicle(name
         assert said[1] == "VIN123-primary runs factory.img\n"
         assert said[-1] == "VIN123-primary runs firmware.img\n"
         for secret in [*work.rglob("token"), work / "fleet" / "uptane.toml", *(work / "fleet" / "keys").glob("*")]:
-            if not secret.name.endswith(".pub"):
+            if not secret.name.endswith((".pub", ".json")):
                 assert secret.stat().st_mode & 0o077 == 0, secret
 
 

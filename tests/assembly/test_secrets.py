@@ -83,7 +83,7 @@ def test_no_program_writes_a_secret_and_nobody_else_can_read_its_files(tmp_path:
     fleet = tmp_path / "fleet"
     for path in [fleet, *fleet.rglob("*")]:
         mode = path.stat().st_mode & 0o777
-        public = path.is_relative_to(fleet / "data" / "image-repository") or path.suffix in (".pub", ".pem")
+        public = path.is_relative_to(fleet / "data" / "image-repository") or path.suffix in (".pub", ".pem", ".json")
         assert public or mode == (0o700 if path.is_dir() else 0o600), (path, oct(mode))
     environment = {"UPTANE_LISTEN__ADMIN": f"127.0.0.1:{admin}", "UPTANE_LOG__LEVEL": "debug"}
     log = tmp_path / "log"

@@ -27,7 +27,8 @@ async def settle_restored(settings: Settings, skipped: int) -> dict[str, Any]:
 
     Args:
         settings: of servers that do not run.
-        skipped: how many versions are left out; not fewer than any role has published since the backup.
+        skipped: how many versions are left out; not fewer than any role has published since the backup. Of the Image
+            repository, not fewer are left out than this machine has seen published.
 
     Raises:
         StorageError: a server holds the database, or a store cannot be opened.
@@ -37,8 +38,9 @@ async def settle_restored(settings: Settings, skipped: int) -> dict[str, Any]:
     with alone(settings):
         async with open_systems(settings, frozenset({System.DIRECTOR, System.IMAGE_REPOSITORY})) as systems:
             await SqlEnrolment(systems.engine).forget_tokens()
+            behind = await systems.newest.accept_restored(systems.pinned_metadata, settings.profile)
             await systems.image_repository.renew()
-            await systems.image_repository.publish(utc_now(), skipped=skipped)
+            await systems.image_repository.publish(utc_now(), skipped=max(skipped, behind))
             vehicles = await systems.director.vehicles()
             for vehicle in vehicles:
                 try:
@@ -47,7 +49,7 @@ async def settle_restored(settings: Settings, skipped: int) -> dict[str, Any]:
                     failures.append(error)
     if failures:
         raise failures[0]
-    return {"vehicles": len(vehicles), "skipped": skipped}
+    return {"vehicles": len(vehicles), "skipped": skipped, "behind": behind}
 
 
 async def upgrade_database(settings: Settings) -> dict[str, Any]:

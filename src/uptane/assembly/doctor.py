@@ -14,11 +14,11 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from uptane.assembly.first_root import under_first_root
+from uptane.assembly.floor import require_above_floor
 from uptane.assembly.production import TIMESERVER_KEY, System, is_elsewhere, public_key, storage_of, utc_now
 from uptane.assembly.roots import stored_root
 from uptane.assembly.settings import FILE_NAME, Settings, load_settings
 from uptane.assembly.unsafe_door import warning
-from uptane.formats.profile import PayloadT
 from uptane.image_repository.authority import delegations_by_role
 from uptane.metadata.errors import ProvisioningError, SettingsError, StorageError, UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
@@ -140,6 +140,8 @@ class _Ward:
         self._which = which
         self._profile = settings.profile
         self._machine = machine
+        self._timestamp: Timestamp | None = None
+        """That of the Image repository, where it was verified: a thief's tells no time."""
 
     async def settings_file(self) -> str:
         file = self._settings.folder / FILE_NAME
@@ -200,11 +202,13 @@ class _Ward:
 
     async def image_repository(self) -> str:
         store = under_first_root(self._settings, storage_of(self._settings).metadata("metadata"))
-        own = await self._verified(store, None)
+        own = await require_above_floor(self._settings, await self._verified(store, None))
+        if not own.timestamp:
+            raise ProvisioningError("the Image repository has no Timestamp", next_step="Restore it from a backup.")
+        snapshot = self._profile.format.decode(Snapshot, own.snapshot).payload
+        timestamp = self._timestamp = self._profile.format.decode(Timestamp, own.timestamp).payload
         if System.IMAGE_REPOSITORY in self._which:
             self._require_keys_of_root(System.IMAGE_REPOSITORY, own.root.payload)
-        timestamp = await self._read(store, Timestamp, Role.TIMESTAMP)
-        snapshot = await self._read(store, Snapshot, Role.SNAPSHOT)
         # A role that was revoked is published for ever, and nobody signs it again.
         trusted = delegations_by_role({name: each.payload for name, each in own.targets.items()})
         roles = [(name, each) for name, each in own.targets.items() if name in trusted]
@@ -282,15 +286,16 @@ class _Ward:
     async def clock(self) -> str:
         now = self._machine.now()
         authority = _certificate(self._settings.place(self._settings.certificates.folder) / (AUTHORITY + CERTIFICATE))
-        published = storage_of(self._settings).metadata("metadata")
-        timestamp = await self._read(published, Timestamp, Role.TIMESTAMP)
-        signed = timestamp.expires - Lifetimes().timestamp
-        if now + CLOCK_TOLERANCE < max(signed, authority.not_valid_before_utc):
+        signed = authority.not_valid_before_utc
+        if self._timestamp is not None:
+            signed = max(signed, self._timestamp.expires - Lifetimes().timestamp)
+        if now + CLOCK_TOLERANCE < signed:
             raise UptaneError(
                 f"the clock says {now:%Y-%m-%d %H:%M} UTC, but metadata or certificates were signed later than that",
                 next_step="Set it, and keep it right with NTP.",
             )
-        return f"{now:%Y-%m-%d %H:%M} UTC, not before what was signed last; whether it is right, NTP has to know"
+        last = "what was signed last" if self._timestamp else "the authority was made (no Timestamp is verified)"
+        return f"{now:%Y-%m-%d %H:%M} UTC, not before {last}; whether it is right, NTP has to know"
 
     async def disk(self) -> str:
         place = storage_of(self._settings)
@@ -319,8 +324,7 @@ class _Ward:
         return PublicKey.of(load_private_key(file).public_key(), self._profile.format.key_id_rule)
 
     def _keys_of(self, system: System) -> Mapping[Role, PublicKey]:
-        here = (role for role in Role if not self._is_elsewhere(system, role))
-        return {role: self._public(f"{system}-{role}") for role in here}
+        return {role: self._public(f"{system}-{role}") for role in Role if not self._is_elsewhere(system, role)}
 
     def _is_elsewhere(self, system: System, role: Role) -> bool:
         return is_elsewhere(self._settings, system, role)
@@ -360,13 +364,6 @@ class _Ward:
                 f"there is no metadata of {whose}", next_step="Restore it from a backup, or add it again."
             )
         return own
-
-    async def _read(self, store: Reader, kind: type[PayloadT], role: Role) -> PayloadT:
-        name = self._profile.metadata_name(role)
-        raw = await store.read(name)
-        if raw is None:
-            raise ProvisioningError(f"the Image repository has no {name}", next_step="Restore it from a backup.")
-        return self._profile.format.decode(kind, raw).payload
 
     async def _on_database(self, look: Callable[[AsyncEngine], Awaitable[str]]) -> str:
         require_existing(self._settings.database_url)

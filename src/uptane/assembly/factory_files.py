@@ -50,7 +50,7 @@ async def factory_files(systems: Systems, settings: DeviceSettings, servers: Ser
         DIRECTOR: await verify_own_metadata(
             systems.director_metadata(settings.vehicle), settings.profile, settings.vehicle
         ),
-        IMAGE_REPOSITORY: await verify_own_metadata(systems.pinned_metadata, settings.profile),
+        IMAGE_REPOSITORY: await systems.newest.read(systems.pinned_metadata, settings.profile),
     }
     for repository, own in published.items():
         verified = {} if own is None else files_of(own, settings.profile)

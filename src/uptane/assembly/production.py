@@ -11,11 +11,13 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from uptane.assembly.first_root import name_of_first, pin_of
+from uptane.assembly.first_root import first_root_to_keep, kept_first_root, name_of_first, pin_of
+from uptane.assembly.floor import floor_of
 from uptane.assembly.settings import Settings
 from uptane.director.director import Director
 from uptane.director.encrypting import ImageEncryption
 from uptane.director.vehicle_cache import VehicleCache
+from uptane.image_repository.newest import Newest
 from uptane.image_repository.repository import ImageRepository
 from uptane.metadata.errors import ProvisioningError
 from uptane.metadata.identifiers import VehicleIdentifier
@@ -32,7 +34,7 @@ from uptane.storage.incoming import turn
 from uptane.storage.key_files import PUBLIC, KeyFolder
 from uptane.storage.object_images import ImageObjects
 from uptane.storage.objects import PublishedObjects
-from uptane.storage.pinned_root import PinnedRoot, read_pin, write_pin
+from uptane.storage.pinned_root import PinnedRoot, missing_first_root, write_pin
 from uptane.storage.places import Place, open_place
 from uptane.storage.sql.contacts import SqlContacts
 from uptane.storage.sql.fleet import SqlFleet
@@ -85,6 +87,8 @@ class Systems:
         """Where the Image repository publishes, and the images that the Director hosts."""
         self.image_metadata, self.images = _published(self.place)
         """As anybody may have written it; `pinned_metadata` is what is built on."""
+        self.newest = Newest(floor_of(settings))
+        """What this machine has seen the Image repository publish."""
         self._fleet = fleet
         self._first_root = first_root
 
@@ -118,7 +122,7 @@ class Systems:
     @cached_property
     def image_repository(self) -> ImageRepository:
         """The Image repository; ProvisioningError where the key of Snapshot or Timestamp is missing."""
-        repository = _image_repository(self.settings, self.place, self.pinned_metadata)
+        repository = _image_repository(self.settings, self.place, self.newest, self.pinned_metadata)
         repository.add_signers(signers_at_hand(self.settings, IMAGE_REPOSITORY).values())
         return repository
 
@@ -305,20 +309,24 @@ def _published(place: Place) -> tuple[PublishedFolder | PublishedObjects, ImageF
     return place.metadata("metadata"), place.images("targets")
 
 
-def _image_repository(settings: Settings, place: Place, pinned: MetadataStore | None = None) -> ImageRepository:
+def _image_repository(
+    settings: Settings, place: Place, newest: Newest, pinned: MetadataStore | None = None
+) -> ImageRepository:
     """The Image repository over its stores; of several processes that publish at the same time, one does."""
     metadata, images = _published(place)
     taken = metadata.turn if isinstance(metadata, PublishedObjects) else partial(turn, metadata.root.parent)
-    return ImageRepository(profile=settings.profile, metadata=pinned or metadata, images=images, turn=taken)
+    return ImageRepository(
+        profile=settings.profile, metadata=pinned or metadata, images=images, turn=taken, newest=newest
+    )
 
 
 async def _first_root(settings: Settings) -> bytes:
     """What the servers were made with; where that was not kept, what is published. `uptane doctor` tells of that."""
+    kept = kept_first_root(settings)
     metadata, _ = _published(storage_of(settings))
     published = await metadata.read(name_of_first(settings))
     if published is None:
-        raise nothing_published(settings)
-    kept = read_pin(pin_of(settings))
+        raise nothing_published(settings) if kept is None else missing_first_root(name_of_first(settings))
     return published if kept is None else kept
 
 
@@ -331,7 +339,14 @@ def nothing_published(settings: Settings) -> ProvisioningError:
 
 
 async def initialise(settings: Settings) -> None:
-    """Makes keys, authority, tables and the Image repository's first metadata, each where it is missing."""
+    """Makes keys, authority, tables and the Image repository's first metadata, each where it is missing.
+
+    Raises:
+        StorageError: the store has a first Root that is not these servers', and nothing was made; or a store cannot be
+            used.
+        SettingsError: these servers were made with another format; nothing was made.
+    """
+    is_empty = await _first_root_to_keep(settings) is None
     for name in (settings.database_url, settings.storage.url):
         if "://" not in name:
             settings.place(name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -339,11 +354,21 @@ async def initialise(settings: Settings) -> None:
     CertificateAuthority.in_folder(settings.place(settings.certificates.folder), now=utc_now())
     inventory = await open_inventory(settings.database_url)
     await inventory.dispose()
-    place = storage_of(settings)
-    repository, (metadata, _) = _image_repository(settings, place), _published(place)
-    keys = signers_of(settings, IMAGE_REPOSITORY)
-    repository.add_signers(keys.values())
-    if await metadata.read(name_of_first(settings)) is None:
+    if is_empty:
+        repository = _image_repository(settings, storage_of(settings), Newest(floor_of(settings)))
+        keys = signers_of(settings, IMAGE_REPOSITORY)
+        repository.add_signers(keys.values())
         repository.stage_root(root_of(keys))
         await repository.publish(utc_now())
-    write_pin(pin_of(settings), await _first_root(settings))
+    first = await _first_root_to_keep(settings)
+    if first is None:
+        raise nothing_published(settings)
+    write_pin(pin_of(settings), first)
+
+
+async def _first_root_to_keep(settings: Settings) -> bytes | None:
+    """What is published first, where it is these servers' own; StorageError where it is not."""
+    metadata, _ = _published(storage_of(settings))
+    folder = KeyFolder(settings.place(settings.keys.folder))
+    keys = {role: folder.public(f"{IMAGE_REPOSITORY}-{role}") for role in Role}
+    return await first_root_to_keep(settings, metadata, keys)

@@ -27,6 +27,8 @@ from uptane.vehicle.polling import DEFAULT_POLL_SECONDS, MAX_POLL_SECONDS, MIN_P
 
 FILE_NAME = "uptane.toml"
 
+MetadataFormat = Literal["der", "json"]
+
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 
 
@@ -159,7 +161,7 @@ class Settings(BaseSettings):
     )
 
     folder: Path = Field(default=Path(), exclude=True)
-    format: Literal["der", "json"] = "der"
+    format: MetadataFormat = "der"
     database: Database = Database()
     storage: Storage = Storage()
     keys: Keys = Keys()

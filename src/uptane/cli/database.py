@@ -53,7 +53,8 @@ def restored(*, skip: int = SKIP, servers: Servers = Path(), json_output: AsJson
     """Make a restored backup safe to serve: publish everything under versions that no vehicle has seen.
 
     A vehicle refuses metadata that is older than what it has, so run this after every restore and before the servers
-    start. Tokens of first contacts are worth nothing afterwards.
+    start, and never else: what is there is taken for genuine, however old. Tokens of first contacts are worth nothing
+    afterwards.
 
     Args:
         skip: how many versions are left out; more than any role has published since the backup.
@@ -70,8 +71,7 @@ def restored(*, skip: int = SKIP, servers: Servers = Path(), json_output: AsJson
             f"1 to {MOST_SKIPPED} versions can be left out, not {skip}", next_step="Leave --skip away.", field="skip"
         )
     said = asyncio.run(settle_restored(load_settings(servers), skip))
-    tell(
-        said,
-        f"The Image repository and {said['vehicles']} vehicles have new metadata, {skip} versions on.",
-        json_output,
-    )
+    done = f"The Image repository and {said['vehicles']} vehicles have new metadata, {skip} versions on."
+    if said["behind"]:
+        done += f" The Image repository was {said['behind']} versions older than what was published from here."
+    tell(said, done, json_output)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from uptane.image_repository.seen import Seen
 from uptane.metadata.identifiers import ImagePath
 from uptane.metadata.targets import ImageFile
 
@@ -49,6 +50,22 @@ class WaitingMetadata(Protocol):
 
     async def write(self, changes: Mapping[str, bytes | None]) -> None:
         """Sets each file to its bytes, or removes it for None, one after the other; raises StorageError."""
+        ...
+
+
+class Floor(Protocol):
+    """Where the newest published set is remembered, which whoever writes to the store cannot reach."""
+
+    async def read(self) -> Seen | None:
+        """What is remembered, or None; raises StorageError where that is damaged or cannot be read."""
+        ...
+
+    async def raise_to(self, seen: Seen) -> None:
+        """Remembers a set, unless one with a higher Timestamp is remembered already.
+
+        What cannot be written is told, and no error: what is published already would else seem not to be, and without
+        a new Timestamp clients believe nothing any more.
+        """
         ...
 
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from uptane.image_repository.authority import delegations_by_role
+from uptane.image_repository.newest import Newest
 from uptane.metadata.envelope import Envelope
 from uptane.metadata.errors import ProvisioningError, StorageError
 from uptane.metadata.root import Role, RoleKeys, Root
 from uptane.metadata.targets import Targets
 from uptane.signing.publish import Draft, Keyring, Lifetimes, Published, Publisher, at_hand, due_at
-from uptane.verification.own_metadata import OwnMetadata, verify_own_metadata
+from uptane.verification.own_metadata import OwnMetadata
 from uptane.verification.threshold import signed_by_all
 
 
@@ -88,12 +89,12 @@ def _resigned(own: OwnMetadata) -> dict[str, tuple[Envelope[Root] | Envelope[Tar
     return found
 
 
-async def look(publisher: Publisher, now: datetime) -> Outlook:
-    """The outlook of what is published; raises what `verify_own_metadata` and `outlook_of` do."""
-    return outlook_of(await _own(publisher), publisher.lifetimes, publisher.keyring, now)
+async def look(publisher: Publisher, newest: Newest, now: datetime) -> Outlook:
+    """The outlook of what is published; raises what `Newest.read` and `outlook_of` do."""
+    return outlook_of(await _own(publisher, newest), publisher.lifetimes, publisher.keyring, now)
 
 
-async def renew(publisher: Publisher, now: datetime, also: frozenset[str] = frozenset()) -> Renewal:
+async def renew(publisher: Publisher, newest: Newest, now: datetime, also: frozenset[str] = frozenset()) -> Renewal:
     """Signs again what is due, and `also` these roles; Snapshot and Timestamp rise too. The caller keeps others away.
 
     The next Root names the keys of the one before it. A new Timestamp always has a new Snapshot, though an old one may
@@ -105,7 +106,7 @@ async def renew(publisher: Publisher, now: datetime, also: frozenset[str] = froz
         StorageError: what is published was altered, keys at hand have not signed one of these roles before, or a file
             could not be written. Readers see what was published before.
     """
-    own = await _own(publisher)
+    own = await _own(publisher, newest)
     for name, (envelope, keys) in _resigned(own).items():
         signers = at_hand(keys, publisher.keyring)
         if name in also and signers and not signed_by_all(envelope, signers):
@@ -119,11 +120,11 @@ async def renew(publisher: Publisher, now: datetime, also: frozenset[str] = froz
         again = {name: envelope.payload for name, envelope in own.targets.items() if name in due}
         root = own.root.payload if Role.ROOT in due else None
         await publisher.publish(Published.of(own), Draft(root=root, targets=again), now)
-    return Renewal(outlook=await look(publisher, now), renewed=due)
+    return Renewal(outlook=await look(publisher, newest, now), renewed=due)
 
 
-async def _own(publisher: Publisher) -> OwnMetadata:
-    own = await verify_own_metadata(publisher.store, publisher.profile)
+async def _own(publisher: Publisher, newest: Newest) -> OwnMetadata:
+    own = await newest.read(publisher.store, publisher.profile)
     if own is None:
         raise ProvisioningError("the Image repository is empty", next_step="Create it with a Root first.")
     return own

@@ -56,6 +56,7 @@ class ImageRepository:
         waiting: where uploads wait for more signatures; without it they come with all of them.
         turn: what keeps other processes from publishing at the same time.
         upload_limits: sizes and counts of an upload.
+        newest: what remembers the newest that was published; without it, that is forgotten with the process.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class ImageRepository:
         waiting: WaitingMetadata | None = None,
         turn: Turn = nullcontext,
         upload_limits: UploadLimits = DEFAULT_UPLOAD_LIMITS,
+        newest: Newest | None = None,
     ) -> None:
         self._profile = profile
         self._metadata = metadata
@@ -79,7 +81,7 @@ class ImageRepository:
         self._keyring: dict[KeyId, Signer] = {}
         self._pending: dict[RoleName, Targets] = {}
         self._bases = Bases()
-        self._newest = Newest()
+        self._newest = newest or Newest()
         self._root: Root | None = None
         self._lock = asyncio.Lock()
 
@@ -243,7 +245,7 @@ class ImageRepository:
         self._bases.check()
         targets = self._signable(before, contents)
         draft = Draft(root=self._root, targets=targets, skipped=skipped)
-        published = await self._publisher().publish(before, draft, now)
+        published = await self._published_now(before, draft, now)
         if self._root is draft.root:
             self._root = None
         self._pending = {name: waits for name, waits in self._pending.items() if name not in draft.targets}
@@ -293,14 +295,11 @@ class ImageRepository:
             ProvisioningError: the repository is empty, or its Snapshot and Timestamp keys are not at hand.
             StorageError: as `publish` does, or somebody else has published at this moment.
         """
-        outlook = await look(self._publisher(), now)
+        outlook = await look(self._publisher(), self._newest, now)
         if not outlook.due | also:
             return Renewal(outlook=outlook)
         async with self._lock, self._turn():
-            await self._load()
-            renewal = await renew(self._publisher(), now, also)
-            await self._load()
-            return renewal
+            return await renew(self._publisher(), self._newest, now, also)
 
     @again_if_overtaken
     async def receive(self, upload: Upload, now: datetime) -> Receipt:
@@ -335,7 +334,7 @@ class ImageRepository:
                 return Receipt(signatures=signed, needed=needed)
             check_signed_enough(checked, envelope)
             await self._images.add_all(images)
-            published = await self._publisher().publish(before, Draft(signed={checked.role: envelope.raw}), now)
+            published = await self._published_now(before, Draft(signed={checked.role: envelope.raw}), now)
             self._pending.pop(checked.role, None)  # the place that was kept for a first file
             if self._waiting is not None:
                 names = [self._waiting_name(checked, key_id) for key_id in checked.role_keys.key_ids]
@@ -366,6 +365,11 @@ class ImageRepository:
 
     def _publisher(self) -> Publisher:
         return Publisher(store=self._metadata, profile=self._profile, keyring=self._keyring, lifetimes=self._lifetimes)
+
+    async def _published_now(self, before: Published | None, draft: Draft, now: datetime) -> Published:
+        published = await self._publisher().publish(before, draft, now)
+        await self._newest.saw(published)
+        return published
 
     def _signable(self, before: Published | None, contents: Mapping[RoleName, Targets]) -> dict[RoleName, Targets]:
         """What waits, but for roles without a first file whose owners sign elsewhere."""

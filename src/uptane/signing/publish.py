@@ -87,6 +87,11 @@ class ReadBack(Protocol):
         """0 before the first."""
         ...
 
+    @property
+    def timestamp(self) -> bytes:
+        """The Timestamp's file; empty before the first."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
@@ -97,6 +102,7 @@ class Published:
         targets: the Targets roles by name, `targets` among them once there is one.
         snapshot_version, timestamp_version: 0 before the first.
         expires: of Snapshot or Timestamp, whichever is first, where they were published just now.
+        timestamp: the Timestamp's file, where it was read back or published just now.
     """
 
     root: Envelope[Root]
@@ -104,6 +110,7 @@ class Published:
     snapshot_version: int = 0
     timestamp_version: int = 0
     expires: datetime | None = field(default=None, compare=False)
+    timestamp: bytes = field(default=b"", compare=False)
 
     @classmethod
     def of(cls, own: ReadBack) -> "Published":
@@ -113,6 +120,7 @@ class Published:
             targets=own.targets,
             snapshot_version=own.snapshot_version,
             timestamp_version=own.timestamp_version,
+            timestamp=own.timestamp,
         )
 
     def keys_for(self, name: RoleName) -> RoleKeys | None:
@@ -253,6 +261,7 @@ class Publisher:
             snapshot_version=snapshot.version,
             timestamp_version=timestamp.version,
             expires=min(snapshot.expires, timestamp.expires),
+            timestamp=signed_timestamp.raw,
         )
 
     def require_keys(self, root: Root, *roles: Role) -> None:

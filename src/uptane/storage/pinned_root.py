@@ -27,20 +27,31 @@ class PinnedRoot(MetadataStore):
         """See `MetadataStore`.
 
         Raises:
-            StorageError: it is the first Root, and another one.
+            StorageError: it is the first Root, and another one or missing.
         """
         raw = await self._store.read(name)
-        if name == self._name and raw not in (None, self._first):
-            raise StorageError(
-                f"the published {name} is not the first Root that these servers were made with",
-                next_step="Undo the attack, or restore the published files from a backup.",
-                name=name,
-            )
-        return raw
+        if name != self._name or raw == self._first:
+            return raw
+        if raw is None:
+            raise missing_first_root(name)
+        raise StorageError(
+            f"the published {name} is not the first Root that these servers were made with",
+            next_step="Undo the attack, or restore the published files from a backup.",
+            name=name,
+        )
 
     async def publish(self, files: Sequence[tuple[str, bytes]], mutable: Mapping[str, bytes]) -> None:
         """See `MetadataStore`."""
         await self._store.publish(files, mutable)
+
+
+def missing_first_root(name: str) -> StorageError:
+    """The error for a store that lacks the first Root that was kept."""
+    return StorageError(
+        f"the published {name}, the first Root that these servers were made with, is missing",
+        next_step="Restore the published files from a backup, or make new servers in another folder.",
+        name=name,
+    )
 
 
 def read_pin(path: Path) -> bytes | None:
