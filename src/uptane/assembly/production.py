@@ -122,7 +122,9 @@ class Systems:
     @cached_property
     def image_repository(self) -> ImageRepository:
         """The Image repository; ProvisioningError where the key of Snapshot or Timestamp is missing."""
-        repository = _image_repository(self.settings, self.place, self.newest, self.pinned_metadata)
+        repository = _image_repository(
+            self.settings, self.image_metadata, self.images, self.newest, self.pinned_metadata
+        )
         repository.add_signers(signers_at_hand(self.settings, IMAGE_REPOSITORY).values())
         return repository
 
@@ -310,10 +312,16 @@ def _published(place: Place) -> tuple[PublishedFolder | PublishedObjects, ImageF
 
 
 def _image_repository(
-    settings: Settings, place: Place, newest: Newest, pinned: MetadataStore | None = None
+    settings: Settings,
+    metadata: PublishedFolder | PublishedObjects,
+    images: ImageFolder | ImageObjects,
+    newest: Newest,
+    pinned: MetadataStore | None = None,
 ) -> ImageRepository:
-    """The Image repository over its stores; of several processes that publish at the same time, one does."""
-    metadata, images = _published(place)
+    """The Image repository over its stores; `pinned` writes to `metadata`, as a turn is one of that very object.
+
+    Of several processes that publish at the same time, one does.
+    """
     taken = metadata.turn if isinstance(metadata, PublishedObjects) else partial(turn, metadata.root.parent)
     return ImageRepository(
         profile=settings.profile, metadata=pinned or metadata, images=images, turn=taken, newest=newest
@@ -355,7 +363,7 @@ async def initialise(settings: Settings) -> None:
     inventory = await open_inventory(settings.database_url)
     await inventory.dispose()
     if is_empty:
-        repository = _image_repository(settings, storage_of(settings), Newest(floor_of(settings)))
+        repository = _image_repository(settings, *_published(storage_of(settings)), Newest(floor_of(settings)))
         keys = signers_of(settings, IMAGE_REPOSITORY)
         repository.add_signers(keys.values())
         repository.stage_root(root_of(keys))
