@@ -30,5 +30,12 @@ async def require_above_floor(settings: Settings, own: OwnMetadata) -> OwnMetada
     return own
 
 
+async def require_no_floor(settings: Settings) -> None:
+    """Raises StorageError where this machine has seen anything published: a store that is empty was emptied then."""
+    kept = await floor_of(settings).read()
+    if kept is not None:
+        Seen.of(None).require_not_below(kept)
+
+
 def _file(settings: Settings) -> Path:
     return settings.place(settings.keys.folder) / "image-repository-newest.json"
