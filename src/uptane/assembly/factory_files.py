@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from uptane.assembly.device_package import DIRECTOR, IMAGE_REPOSITORY, DeviceSettings, SecondarySettings
 from uptane.assembly.production import Systems
 from uptane.director.vehicle_cache import files_of
+from uptane.image_repository.overtaken import again_if_overtaken
 from uptane.metadata.errors import ProvisioningError
 from uptane.metadata.identifiers import RepositoryName
 from uptane.metadata.keys import PublicKey
@@ -50,7 +51,7 @@ async def factory_files(systems: Systems, settings: DeviceSettings, servers: Ser
         DIRECTOR: await verify_own_metadata(
             systems.director_metadata(settings.vehicle), settings.profile, settings.vehicle
         ),
-        IMAGE_REPOSITORY: await systems.newest.read(systems.pinned_metadata, settings.profile),
+        IMAGE_REPOSITORY: await again_if_overtaken(systems.newest.read)(systems.pinned_metadata, settings.profile),
     }
     for repository, own in published.items():
         verified = {} if own is None else files_of(own, settings.profile)

@@ -1,9 +1,11 @@
 """What this machine has seen the Image repository publish last: beside its keys, as the first Root is."""
 
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from uptane.assembly.settings import Settings
+from uptane.image_repository.overtaken import again_if_overtaken
 from uptane.image_repository.seen import Seen
 from uptane.metadata.errors import StorageError
 from uptane.storage.floor_file import FloorFile
@@ -15,9 +17,11 @@ def floor_of(settings: Settings) -> FloorFile:
     return FloorFile(_file(settings))
 
 
-async def require_above_floor(settings: Settings, own: OwnMetadata) -> OwnMetadata:
-    """Gives verified metadata again; StorageError where it is below the floor, or that cannot be kept."""
-    kept = await floor_of(settings).read()
+@again_if_overtaken
+async def require_above_floor(settings: Settings, verified: Callable[[], Awaitable[OwnMetadata]]) -> OwnMetadata:
+    """Gives what is verified; StorageError where that is below the floor, or none can be kept. Changes nothing."""
+    kept = await floor_of(settings).read()  # before the store, which rises first
+    own = await verified()
     if kept is not None:
         Seen.of(own).require_not_below(kept)
     folder = _file(settings).parent
