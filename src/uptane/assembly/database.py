@@ -5,6 +5,7 @@ from typing import Any
 from uptane.assembly.production import System, open_systems, utc_now
 from uptane.assembly.serving import alone
 from uptane.assembly.settings import Settings
+from uptane.image_repository.seen import Seen
 from uptane.metadata.errors import UptaneError
 from uptane.storage.sql.engine import database_name, open_engine, require_existing
 from uptane.storage.sql.enrolment import SqlEnrolment
@@ -30,6 +31,10 @@ async def settle_restored(settings: Settings, skipped: int) -> dict[str, Any]:
         skipped: how many versions are left out; not fewer than any role has published since the backup. Of the Image
             repository, not fewer are left out than this machine has seen published.
 
+    Returns:
+        How many vehicles there are, how many versions were left out, by how many the Image repository was older than
+        what this machine has seen, and the roles of it that still are: no key of theirs is here, or they are a Root.
+
     Raises:
         StorageError: a server holds the database, or a store cannot be opened.
         UptaneError: the first of the failures; every other vehicle has its new metadata.
@@ -38,9 +43,11 @@ async def settle_restored(settings: Settings, skipped: int) -> dict[str, Any]:
     with alone(settings):
         async with open_systems(settings, frozenset({System.DIRECTOR, System.IMAGE_REPOSITORY})) as systems:
             await SqlEnrolment(systems.engine).forget_tokens()
-            behind = await systems.newest.accept_restored(systems.pinned_metadata, settings.profile)
-            await systems.image_repository.renew()
-            await systems.image_repository.publish(utc_now(), skipped=max(skipped, behind))
+            repository, floor = systems.image_repository, await systems.newest.accept_restored()
+            behind = max(Seen.of(await repository.published()).behind(floor).values(), default=0)
+            await repository.renew()
+            published = await repository.publish(utc_now(), skipped=max(skipped, behind))
+            lost = sorted(Seen.of(published).behind(floor))
             vehicles = await systems.director.vehicles()
             for vehicle in vehicles:
                 try:
@@ -49,7 +56,7 @@ async def settle_restored(settings: Settings, skipped: int) -> dict[str, Any]:
                     failures.append(error)
     if failures:
         raise failures[0]
-    return {"vehicles": len(vehicles), "skipped": skipped, "behind": behind}
+    return {"vehicles": len(vehicles), "skipped": skipped, "behind": behind, "lost": lost}
 
 
 async def upgrade_database(settings: Settings) -> dict[str, Any]:

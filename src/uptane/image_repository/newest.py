@@ -39,16 +39,10 @@ class Newest:
             if self._floor is not None:
                 await self._floor.raise_to(seen)
 
-    async def accept_restored(self, store: Reader, profile: Profile) -> int:
-        """From now on an older set is built on: an operator says that it is a backup.
-
-        Returns:
-            How many versions are missing in the role that lacks most: so many have to be left out, or numbers that
-            clients have seen are given again.
-        """
+    async def accept_restored(self) -> Seen:
+        """From now on an older set is built on: an operator says that it is a backup. Gives what was newest before."""
         self._restored = True
-        behind = Seen.of(await verify_own_metadata(store, profile)).behind(await self._highest())
-        return max(behind.values(), default=0)
+        return await self._highest()
 
     async def _highest(self) -> Seen:
         kept = None if self._floor is None else await self._floor.read()
