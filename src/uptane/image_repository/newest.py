@@ -34,7 +34,7 @@ class Newest:
     async def saw(self, own: ReadBack | None) -> None:
         """Remembers what was verified or published, where it is newer; StorageError where the floor cannot be read."""
         seen = Seen.of(own)
-        if seen.newest > (await self._highest()).newest:
+        if seen.is_newer_than(await self._highest()):
             self._seen = seen
             if self._floor is not None:
                 await self._floor.raise_to(seen)
@@ -46,4 +46,4 @@ class Newest:
 
     async def _highest(self) -> Seen:
         kept = None if self._floor is None else await self._floor.read()
-        return self._seen if kept is None or kept.newest < self._seen.newest else kept
+        return self._seen if kept is None or self._seen.is_newer_than(kept) else kept

@@ -69,7 +69,7 @@ class FloorFile(Floor):
         with Folder.made(self._path.parent, FOLDER_MODE, layer=self._layer) as folder:
             folder.lock()
             raw = folder.read(name)
-            if raw is None or self._decoded(raw).newest < seen.newest:
+            if raw is None or seen.is_newer_than(self._decoded(raw)):
                 kept = _Kept(dict(sorted(seen.versions.items())), seen.timestamp.hex())
                 folder.replace(name, msgspec.json.encode(kept) + b"\n", FILE_MODE)
 
