@@ -10,9 +10,11 @@ from world import new_signer
 from uptane.assembly import production
 from uptane.assembly.doctor import examine
 from uptane.assembly.first_root import pin_of
-from uptane.assembly.production import IMAGE_REPOSITORY, signers_of, utc_now
+from uptane.assembly.production import IMAGE_REPOSITORY, System, signers_of, utc_now
 from uptane.assembly.servers import image_repository_over_folder
+from uptane.assembly.serving import serving
 from uptane.assembly.settings import FILE_NAME, load_settings
+from uptane.assembly.tls_server import listening
 from uptane.cli.main import main
 from uptane.metadata.identifiers import ImagePath
 from uptane.metadata.root import Role
@@ -138,6 +140,26 @@ def test_servers_that_have_not_kept_the_first_root_go_on_and_the_doctor_tells(fl
     assert main(["image", "add", str(tmp_path / "new.img"), "--servers", str(fleet)]) == 0
     shutil.copyfile(fleet / STORE / "metadata" / "1.root.der", pin)
     assert pin.read_bytes() == kept and unwell(fleet) == set()
+
+
+@pytest.mark.parametrize(
+    ("systems", "told"), [(frozenset(System), True), (frozenset({System.TIMESERVER}), False)], ids=["all", "Timeserver"]
+)
+def test_servers_that_have_not_kept_the_first_root_say_so_when_they_start(
+    fleet: Path, systems: frozenset[System], told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = load_settings(fleet)
+
+    async def story() -> None:
+        with listening("127.0.0.1", 0) as listener:
+            async with serving(settings, systems, listener):
+                pass
+
+    asyncio.run(story())
+    assert "first Root" not in caplog.text
+    pin_of(settings).unlink()
+    asyncio.run(story())
+    assert (f"first Root is not in {pin_of(settings)}" in caplog.text) is told
 
 
 def test_an_init_that_was_cut_off_goes_on_with_what_it_has_published(fleet: Path) -> None:
