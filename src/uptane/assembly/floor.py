@@ -14,7 +14,7 @@ from uptane.verification.own_metadata import OwnMetadata
 
 def floor_of(settings: Settings) -> FloorFile:
     """The file; it is not there before the first publication."""
-    return FloorFile(_file(settings))
+    return FloorFile(floor_file(settings))
 
 
 @again_if_overtaken
@@ -24,7 +24,7 @@ async def require_above_floor(settings: Settings, verified: Callable[[], Awaitab
     own = await verified()
     if kept is not None:
         Seen.of(own).require_not_below(kept)
-    folder = _file(settings).parent
+    folder = floor_file(settings).parent
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StorageError(
             f"this user may not write to {folder}, where the versions are kept that were published last",
@@ -41,5 +41,6 @@ async def require_no_floor(settings: Settings) -> None:
         Seen.of(None).require_not_below(kept)
 
 
-def _file(settings: Settings) -> Path:
+def floor_file(settings: Settings) -> Path:
+    """Where it is."""
     return settings.place(settings.keys.folder) / "image-repository-newest.json"
