@@ -154,7 +154,9 @@ def test_a_server_that_starts_on_an_older_set_says_so_at_once_and_does_not_sign_
 
 
 def test_an_emptied_store_is_not_begun_anew_with_the_same_keys(fleet: Path) -> None:
+    """Nor where its first Root was not kept, which says so by itself."""
     shutil.rmtree(fleet / STORE / "metadata")
+    next((fleet / "keys").glob("image-repository-first-root.*")).unlink()
     with pytest.raises(StorageError, match=REFUSED):
         asyncio.run(initialise(load_settings(fleet)))
     assert not (fleet / STORE / "metadata").exists()

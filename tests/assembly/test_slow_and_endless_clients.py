@@ -13,13 +13,16 @@ import pytest
 from certificates import URI, House, der_of, get
 from raw_sockets import answer_of, raw_connection, say, status_of
 
-from uptane.assembly import tls_server
+from uptane.assembly import slow_clients, tls_server
 from uptane.assembly.http_server import ServerThread
+from uptane.assembly.slow_clients import LEAST_BYTES_PER_SECOND, PATIENCE, Seen
 from uptane.assembly.tls_server import (
+    CLOSE_SECONDS,
     HEAD_SECONDS,
     KEEP_ALIVE_SECONDS,
-    LEAST_TAKEN,
     MAX_WAITING,
+    REST_SECONDS,
+    STALLED_SECONDS,
     TlsServer,
     listening,
 )
@@ -28,6 +31,10 @@ from uptane.services.identity import IDENTITY, Identification, Identified, Revok
 
 CHUNKED = b"PUT / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 REQUEST = get("/")
+
+LEAST_TAKEN = int(STALLED_SECONDS * LEAST_BYTES_PER_SECOND)
+ALWAYS = (STALLED_SECONDS, CLOSE_SECONDS)
+"""A connection is looked at each time that so many seconds have passed."""
 
 
 @pytest.fixture
@@ -171,12 +178,13 @@ class Loop:
         return Task()
 
     def pending(self) -> list[float]:
-        """After how many seconds something happens."""
-        return [timer.seconds for timer in self.timers if not timer.cancelled]
+        """After how many seconds something happens that does not happen all the time."""
+        return [timer.seconds for timer in self.timers if not timer.cancelled and timer.seconds not in ALWAYS]
 
-    def pass_by(self) -> None:
-        """The time of every timer comes."""
-        due, self.timers = [timer for timer in self.timers if not timer.cancelled], []
+    def pass_by(self, *seconds: float) -> None:
+        """The time of every timer comes, or of those of that many seconds."""
+        due = [timer for timer in self.timers if not timer.cancelled and timer.seconds in (seconds or (timer.seconds,))]
+        self.timers = [timer for timer in self.timers if timer not in due]
         for timer in due:
             timer.work()
 
@@ -186,16 +194,22 @@ class Transport(asyncio.Transport):
 
     def __init__(self) -> None:
         super().__init__()
-        self.waits, self.aborted, self.reads = 0, False, True
+        self.waits, self.closed, self.aborted, self.reads = 0, False, False, True
+        self.taken: int | None = 1
 
     def get_write_buffer_size(self) -> int:
         return self.waits
+
+    def takes(self, count: int) -> None:
+        """The client acknowledges so many bytes."""
+        self.waits -= count
+        self.taken = (self.taken or 0) + count
 
     def abort(self) -> None:
         self.aborted = True
 
     def close(self) -> None:
-        self.aborted = True
+        self.closed = True
 
     def write(self, data: Any) -> None:
         """Goes nowhere."""
@@ -207,7 +221,7 @@ class Transport(asyncio.Transport):
         self.reads = True
 
     def is_closing(self) -> bool:
-        return self.aborted
+        return self.closed or self.aborted
 
 
 @pytest.fixture
@@ -221,8 +235,9 @@ def transport() -> Transport:
 
 
 @pytest.fixture
-def connection(loop: Loop, transport: Transport) -> Any:
+def connection(loop: Loop, transport: Transport, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A connection of a server, on that loop."""
+    monkeypatch.setattr(slow_clients, "seen", lambda of: Seen(of.waits, of.taken))
     server = tls_server._Server(Asked(), None, 0)
     made = tls_server._Connection(server.config, server.server_state, {}, loop)  # type: ignore[arg-type]
     made.connection_made(transport)
@@ -265,19 +280,91 @@ def test_who_sends_ends_of_lines_and_no_request_is_cut_off(connection: Any, loop
     assert transport.aborted
 
 
+def test_a_body_that_ends_after_its_answer_leaves_the_whole_time_for_the_next_request(
+    connection: Any, loop: Loop
+) -> None:
+    connection.data_received(CHUNKED)
+    answered(connection)
+    assert loop.pending() == [KEEP_ALIVE_SECONDS, REST_SECONDS]
+    connection.data_received(b"0\r\n\r\n")
+    assert loop.pending() == [KEEP_ALIVE_SECONDS]
+
+
+def test_an_idle_connection_is_not_timed_once_the_next_request_comes_with_the_end_of_a_body(
+    connection: Any, loop: Loop
+) -> None:
+    connection.data_received(CHUNKED)
+    answered(connection)
+    connection.data_received(b"0\r\n\r\n" + REQUEST)
+    assert loop.pending() == []
+
+
 def test_a_client_that_takes_its_answer_slowly_gets_all_of_it_and_one_that_stops_does_not(
     connection: Any, loop: Loop, transport: Transport
 ) -> None:
     connection.data_received(REQUEST)
     transport.waits = 10 * LEAST_TAKEN
-    connection.pause_writing()
+    loop.pass_by()
     for _ in range(5):
-        transport.waits -= LEAST_TAKEN
+        transport.takes(LEAST_TAKEN)
         loop.pass_by()
         assert not transport.aborted
-    connection.resume_writing()
-    assert loop.pending() == []
-    connection.pause_writing()
-    transport.waits -= LEAST_TAKEN - 1
+    transport.takes(LEAST_TAKEN - 1)
     loop.pass_by()
+    assert transport.aborted
+
+
+def test_a_server_that_has_little_to_give_does_not_take_its_client_for_a_slow_one(
+    connection: Any, loop: Loop, transport: Transport
+) -> None:
+    connection.data_received(REQUEST)
+    for _ in range(5):
+        transport.waits = 10
+        loop.pass_by()
+        transport.takes(10)
+    assert not transport.aborted
+
+
+def test_the_end_of_an_answer_is_waited_for_before_a_connection_is_idle(
+    connection: Any, loop: Loop, transport: Transport
+) -> None:
+    connection.data_received(REQUEST)
+    answered(connection)
+    transport.waits = 10
+    loop.pass_by(KEEP_ALIVE_SECONDS)
+    transport.takes(10)
+    loop.pass_by(KEEP_ALIVE_SECONDS)
+    assert loop.pending() == [KEEP_ALIVE_SECONDS] and not transport.closed
+    loop.pass_by(KEEP_ALIVE_SECONDS)
+    assert transport.closed
+
+
+def test_a_closed_connection_ends_without_a_goodbye_once_its_client_has_taken_all(
+    connection: Any, loop: Loop, transport: Transport
+) -> None:
+    transport.waits = 10
+    transport.close()
+    for _ in range(5):
+        loop.pass_by(CLOSE_SECONDS)
+    transport.takes(10)
+    loop.pass_by(CLOSE_SECONDS)
+    assert not transport.aborted
+    loop.pass_by(CLOSE_SECONDS)
+    assert transport.aborted
+
+
+def test_where_nobody_counts_what_a_client_takes_it_is_cut_off_once_nothing_moves_for_long(
+    connection: Any, loop: Loop, transport: Transport
+) -> None:
+    transport.taken = None
+    connection.data_received(REQUEST)
+    transport.waits = 10
+    loop.pass_by(STALLED_SECONDS)
+    for _ in range(PATIENCE - 1):
+        loop.pass_by(STALLED_SECONDS)
+    connection.resume_writing()
+    for _ in range(PATIENCE):
+        loop.pass_by(STALLED_SECONDS)
+        assert not transport.aborted
+    loop.pass_by(STALLED_SECONDS)
     assert transport.aborted

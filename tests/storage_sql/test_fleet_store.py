@@ -289,7 +289,7 @@ def test_no_statement_waits_for_a_database_that_is_gone_without_a_word(server: s
         async with (
             engine.connect() as through,
             PostgresqlFleet(engine).open() as fleet,
-            fleet._pool.connection() as own,
+            fleet._connections._pool.connection() as own,
         ):
             other = (await through.get_raw_connection()).driver_connection
             assert patience(own) == patience(other) == ("10000", "3", "2", "3")  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from pathlib import Path
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from uptane.assembly.http_server import BACKLOG, QuietServer, first_free, logged, started
+from uptane.assembly.slow_clients import ClientWatch
 from uptane.metadata.errors import StorageError, UptaneError
 from uptane.services.asgi import Application, Receive, Scope, Send
 from uptane.services.identity import PEER_CERTIFICATE
@@ -29,8 +30,7 @@ REST_SECONDS = 10.0
 """Seconds from an answer to the end of its request, for a client that sends a body which nobody asked for."""
 
 STALLED_SECONDS = 60.0
-LEAST_TAKEN = 65_536
-"""Bytes of an answer that waits here which a client must take in STALLED_SECONDS, if there are so many."""
+"""Seconds after which it is judged, again and again, whether a client takes its answers at the least speed."""
 
 MAX_HEAD_BYTES = 16_384
 """Bytes of the head of a request: a client certificate that a front passes on takes 3,000 at most. What frames
@@ -40,10 +40,15 @@ MAX_WAITING = 16
 """Requests of one connection that wait for the answer to the one before; our clients and fronts ask one at a time."""
 
 KEEP_ALIVE_SECONDS = 15
-"""Seconds that an idle connection is kept: longer than our clients do, so that none is used while it closes."""
+"""Seconds that an idle connection is kept: longer than our clients do, so that none is used while it closes. Who still
+takes the end of an answer is not idle."""
 
 CLOSE_SECONDS = 5.0
-"""Seconds for a client to take the end of its answer once the connection shall close."""
+"""Seconds for a client to say goodbye, once it has taken all and the connection shall close."""
+
+FLUSH_SECONDS = 900.0
+"""Seconds for the rest of an answer and the goodbye, for a client that takes it fast enough: more than what TLS and the
+kernel hold of a file, at the least speed that a vehicle puts up with."""
 
 GRACE_SECONDS = 30
 """Seconds that a stopping server gives to requests on their way."""
@@ -190,7 +195,7 @@ class _Server(QuietServer):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """uvicorn's, with limits on the handshake and on the goodbye."""
         loop = asyncio.get_running_loop()
-        timeouts = (HANDSHAKE_SECONDS, CLOSE_SECONDS) if self._tls is not None else (None, None)
+        timeouts = (HANDSHAKE_SECONDS, FLUSH_SECONDS) if self._tls is not None else (None, None)
         self.servers = [
             await loop.create_server(
                 self._connection,
@@ -228,7 +233,7 @@ class _Connection(HttpToolsProtocol):
     _head_begun = True
     _loose_bytes = 0
     _timer: asyncio.TimerHandle | None = None
-    _stalled: asyncio.TimerHandle | None = None
+    _watch: ClientWatch
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The handshake is over."""
@@ -236,16 +241,19 @@ class _Connection(HttpToolsProtocol):
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             self._certificate = tls.getpeercert(binary_form=True)
+        self._watch = ClientWatch(transport, self.loop, seconds=STALLED_SECONDS, goodbye_seconds=CLOSE_SECONDS)
         self._time(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client, or we, closed."""
         self._stop_timing()
-        self._stop_waiting()
+        self._watch.end()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Some bytes of a request."""
+        if self.transport.is_closing():
+            return
         self._loose_bytes += len(data)
         super().data_received(data)
         if self.transport.is_closing():
@@ -254,12 +262,13 @@ class _Connection(HttpToolsProtocol):
             if self._in_head:
                 self.transport.write(_HEAD_TOO_LARGE)
             self.transport.close()
-        elif self._in_head and (self._head_begun or not self._owes_an_answer()):
+        elif self._in_head and (self._head_begun or not (self._owes_an_answer() or self.timeout_keep_alive_task)):
             self._time(HEAD_SECONDS)
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         super().on_message_begin()
+        self._unset_keepalive_if_required()
         self._head_begun = True
         self.scope["extensions"] = {"tls": {PEER_CERTIFICATE: self._certificate}}
 
@@ -288,6 +297,9 @@ class _Connection(HttpToolsProtocol):
         """The last byte of a request."""
         self._in_head = True
         super().on_message_complete()
+        if not self._owes_an_answer():
+            self._stop_timing()
+            self._keep_alive()
 
     def on_response_complete(self) -> None:
         """The last byte of an answer is on its way."""
@@ -297,15 +309,21 @@ class _Connection(HttpToolsProtocol):
         if not self._in_head and not self.transport.is_closing():
             self._time(REST_SECONDS)
 
-    def pause_writing(self) -> None:
-        """The client does not take its answer as fast as we have it."""
-        super().pause_writing()
-        self._wait_for_the_client()
-
     def resume_writing(self) -> None:
-        """The client has taken some of it."""
-        self._stop_waiting()
+        """The client has taken some of its answer."""
+        self._watch.resumed()
         super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The client was idle, or still takes its answer."""
+        if not self.transport.is_closing() and self._watch.is_taking():
+            self._keep_alive()
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _keep_alive(self) -> None:
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def _owes_an_answer(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -318,21 +336,6 @@ class _Connection(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _wait_for_the_client(self) -> None:
-        left = self.transport.get_write_buffer_size()
-        self._stalled = self.loop.call_later(STALLED_SECONDS, self._has_waited, left)
-
-    def _has_waited(self, before: int) -> None:
-        if before - self.transport.get_write_buffer_size() < LEAST_TAKEN:
-            self.transport.abort()
-        else:
-            self._wait_for_the_client()
-
-    def _stop_waiting(self) -> None:
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = None
 
     def _is_late(self) -> None:
         self._timer = None

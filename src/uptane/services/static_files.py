@@ -17,8 +17,10 @@ from uptane.services.problems import refusal
 CHUNK = 256 * 1024
 """Bytes read from a file at a time: few trips to the thread, and little memory for each client."""
 
-CHUNK_SECONDS = 30.0
-"""Seconds that a client may take to accept one chunk before the connection is closed."""
+CHUNK_SECONDS = 900.0
+"""Seconds that a client may take to accept one chunk before the connection is closed: for chunks of 1 MiB
+and what the kernel holds before them, 4 MiB at most on Linux, at the 8,192 bytes a second that a vehicle puts up with.
+A server that sees what clients acknowledge ends those that take nothing long before."""
 
 MAX_PATH = 2_048
 """Bytes of a URL's path; the longest name of an image, percent-encoded, is shorter."""

@@ -5,12 +5,12 @@ The driver is used by itself here, as what SQLAlchemy does around each statement
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import psycopg
-from psycopg.pq import Format, TransactionStatus
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg.pq import Format
+from psycopg_pool import PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from uptane.director.ports import Changes, VehicleState
@@ -19,11 +19,9 @@ from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.storage import inventory_rules as rules
 from uptane.storage.sql.engine import VANISHED, WAIT_SECONDS
 from uptane.storage.sql.fleet import SqlFleet, reading
-from uptane.storage.sql.postgresql_statements import Statement, StatementConnection, text_array
+from uptane.storage.sql.postgresql_connections import ConnectionsAtHand
+from uptane.storage.sql.postgresql_statements import Statement, text_array
 from uptane.storage.sql.vehicle_revisions import CHANNEL
-
-CONNECTIONS = 4
-"""Connections of a process: a write waits for the disk meanwhile, and few waiters keep the disk busy."""
 
 _COMMIT = Statement.of(
     "commit_vehicle",
@@ -77,8 +75,6 @@ SELECT CASE WHEN %(tell)s::boolean THEN pg_notify('{CHANNEL}', revision || ' ' |
     tell=Format.TEXT,
 )
 
-ResultT = TypeVar("ResultT")
-
 
 class PostgresqlFleet(SqlFleet):
     """A `SqlFleet` with connections of its own, which `open` gives and takes back.
@@ -90,31 +86,19 @@ class PostgresqlFleet(SqlFleet):
 
     def __init__(self, engine: AsyncEngine, *, wait_seconds: float = WAIT_SECONDS) -> None:
         super().__init__(engine)
-        self._pool = AsyncConnectionPool(
+        self._connections = ConnectionsAtHand(
             connection_url(engine),
-            connection_class=StatementConnection,
-            kwargs={**VANISHED, "autocommit": True, "options": f"-c lock_timeout={round(wait_seconds * 1000)}"},
-            min_size=0,
-            max_size=CONNECTIONS,
-            timeout=wait_seconds,
-            open=False,
+            {**VANISHED, "autocommit": True, "options": f"-c lock_timeout={round(wait_seconds * 1000)}"},
+            wait_seconds=wait_seconds,
         )
-        # Between two statements, a connection waits here: to give it back and ask for it again takes as long as one.
-        self._at_hand: list[StatementConnection] = []
-        self._waiting = 0
         text = str(reading(postgresql=True).compile(dialect=engine.dialect))
         self._read = Statement.of("read_vehicle", text, vehicle=Format.BINARY, names=Format.BINARY)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["PostgresqlFleet"]:
         """Usable within the context."""
-        await self._pool.open()
-        try:
+        async with self._connections.open():
             yield self
-        finally:
-            while self._at_hand:
-                await self._pool.putconn(self._at_hand.pop())
-            await self._pool.close()
 
     async def read(
         self, vehicle: VehicleIdentifier, names: Collection[str], last: VehicleState | None = None
@@ -133,23 +117,9 @@ class PostgresqlFleet(SqlFleet):
             raise
 
     async def _rows(self, statement: Statement, values: Sequence[bytes | None]) -> list[tuple[Any, ...]]:
-        """Runs one statement, which is a transaction of its own.
-
-        A connection that broke while it was idle is no failure of the database, so others are tried. Neither statement
-        does harm when it is run twice.
-        """
+        """Runs one statement, which is a transaction of its own, and does no harm when it is run twice."""
         try:
-            broken = 0
-            while True:
-                connection = await self._taken()
-                try:
-                    return await connection.rows(statement, values)
-                except psycopg.OperationalError:
-                    if not connection.broken or broken == CONNECTIONS:
-                        raise
-                    broken += 1
-                finally:
-                    await self._released(connection)
+            return await self._connections.rows(statement, values)
         except (psycopg.Error, PoolTimeout) as error:
             raise StorageError(
                 f"the inventory {self._database} failed: {str(error).rstrip('.') or type(error).__name__}",
@@ -157,22 +127,6 @@ class PostgresqlFleet(SqlFleet):
                 database=self._database,
                 reason=type(error).__name__,
             ) from error
-
-    async def _taken(self) -> StatementConnection:
-        if self._at_hand:
-            return self._at_hand.pop()
-        self._waiting += 1
-        try:
-            return await self._pool.getconn()
-        finally:
-            self._waiting -= 1
-
-    async def _released(self, connection: StatementConnection) -> None:
-        """Keeps a connection at hand; the pool has it back where somebody waits for one, or it is not in order."""
-        if self._waiting or self._pool.closed or connection.pgconn.transaction_status != TransactionStatus.IDLE:
-            await self._pool.putconn(connection)
-        else:
-            self._at_hand.append(connection)
 
 
 def connection_url(engine: AsyncEngine) -> str:

@@ -4,16 +4,16 @@ What a cursor does around a statement, such as reading its text anew and choosin
 than the statement itself where a vehicle is read, or written, in one.
 """
 
+import asyncio
 import struct
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import AsyncConnection, errors, generators
-from psycopg.abc import PQGen
+from psycopg import AsyncConnection, Error, errors, generators
 from psycopg.adapt import Transformer
 from psycopg.pq import ExecStatus, Format
-from psycopg.pq.abc import PGconn, PGresult
+from psycopg.pq.abc import PGresult
 
 _TEXT_OID = 25
 
@@ -48,14 +48,27 @@ def text_array(values: Collection[str]) -> bytes:
 
 
 class StatementConnection(AsyncConnection[tuple[Any, ...]]):
-    """A connection that knows which statements it has prepared."""
+    """A connection that knows which statements it has prepared. Whoever has it has it alone."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._here: set[bytes] = set()
+        self._descriptor: int | None = None
+        self._more: asyncio.Future[None] | None = None
+
+    def watch(self) -> None:
+        """From now on the event loop reads what the server sends: to ask it anew for each statement takes longer."""
+        self._descriptor = self.pgconn.socket  # which a lost connection does not tell any more
+        asyncio.get_running_loop().add_reader(self._descriptor, self._read)
+
+    def unwatch(self) -> None:
+        """Ends that."""
+        if self._descriptor is not None:
+            asyncio.get_running_loop().remove_reader(self._descriptor)
+            self._descriptor = None
 
     async def rows(self, statement: Statement, values: Sequence[bytes | None]) -> list[tuple[Any, ...]]:
-        """Runs a statement; its rows.
+        """Runs a statement; its rows. Where this is cancelled, the connection is closed.
 
         Args:
             statement: the statement.
@@ -64,25 +77,50 @@ class StatementConnection(AsyncConnection[tuple[Any, ...]]):
         Raises:
             psycopg.Error: as `execute`.
         """
-        async with self.lock:
-            result = await self.wait(self._run(statement, values))
+        if statement.name not in self._here:
+            self.pgconn.send_prepare(statement.name, statement.text)
+            await self._result()
+            self._here.add(statement.name)
+        self.pgconn.send_query_prepared(statement.name, values, statement.formats, Format.BINARY)
+        result = await self._result()
         transformer = Transformer(self)
         transformer.set_pgresult(result)
         return transformer.load_rows(0, result.ntuples, tuple)
 
-    def _run(self, statement: Statement, values: Sequence[bytes | None]) -> PQGen[PGresult]:
-        if statement.name not in self._here:
-            self.pgconn.send_prepare(statement.name, statement.text)
-            yield from _result(self.pgconn)
-            self._here.add(statement.name)
-        self.pgconn.send_query_prepared(statement.name, values, statement.formats, Format.BINARY)
-        result: PGresult = yield from _result(self.pgconn)
+    async def _result(self) -> PGresult:
+        found: list[PGresult] = []
+        try:
+            if self.pgconn.flush():  # it is more than the socket takes at once
+                self.unwatch()
+                found = await self.wait(generators.execute(self.pgconn))
+                self.watch()
+            else:
+                while (result := await self._next()) is not None:
+                    found.append(result)
+        except BaseException:
+            self.unwatch()
+            self.pgconn.finish()  # what was asked for is still under way, or nobody knows
+            raise
+        (result,) = found
+        if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+            raise errors.error_from_result(result)
         return result
 
+    async def _next(self) -> PGresult | None:
+        while self.pgconn.is_busy():
+            self._more = asyncio.get_running_loop().create_future()
+            await self._more
+        result: PGresult | None = self.pgconn.get_result()
+        return result
 
-def _result(connection: PGconn) -> PQGen[PGresult]:
-    result: PGresult
-    (result,) = yield from generators.execute(connection)
-    if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
-        raise errors.error_from_result(result)
-    return result
+    def _read(self) -> None:
+        more, error = self._more, None
+        try:
+            self.pgconn.consume_input()
+            if self.pgconn.is_busy():
+                return
+        except Error as lost:
+            self.unwatch()
+            error = lost
+        if more is not None and not more.done():
+            more.set_result(None) if error is None else more.set_exception(error)
