@@ -74,6 +74,23 @@ def test_a_trailer_that_a_front_lets_through_says_nothing_of_who_asks(port: int,
     assert asked.scopes[0]["headers"] == [(b"host", b"localhost"), (b"transfer-encoding", b"chunked")]
 
 
+@pytest.mark.parametrize("protocol", [b"websocket", b"h2c", b"TLS/1.0"])
+def test_a_body_behind_a_wish_for_another_protocol_is_no_request_of_somebody_else(
+    port: int, asked: Asked, tmp_path: Path, protocol: bytes
+) -> None:
+    """A front passes both on, and what it does not take for a request has no header of its own."""
+    stolen = base64.b64encode(der_of(House(tmp_path).forged([URI]))).decode()
+    hidden = get("/", f"Client-Cert: :{stolen}:")
+    length = b"\r\nContent-Length: %d\r\n\r\n" % len(hidden)
+    with raw_connection(port) as connection:
+        connection.sendall(b"PUT / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: " + protocol + length)
+        assert status_of(answer_of(connection)) == 400
+        with suppress(OSError):
+            connection.sendall(hidden)
+            answer_of(connection)
+    assert asked.scopes == []
+
+
 @pytest.mark.parametrize(
     ("begun", "more"),
     [(b"0\r\n", b"a: b\r\n"), (b"0\r\na: ", b"b"), (b"1;a=", b"b"), (b"0", b"0")],
