@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from postgresql import running_postgresql
+from psycopg.conninfo import make_conninfo
 from psycopg.pq import Format
 from psycopg_pool import PoolTimeout
 
@@ -133,6 +134,21 @@ def test_who_waits_too_long_for_a_connection_is_told(tell: Callable[..., None]) 
         await say(connections, "there are some again")
 
     tell(story, wait_seconds=0.05)
+
+
+def test_who_asked_the_pool_in_vain_gets_what_others_need_no_more(server: str) -> None:
+    """Where the server gives no more connections, nobody waits beside one that is idle."""
+
+    async def told() -> None:
+        async with await psycopg.AsyncConnection.connect(server, autocommit=True) as connection:
+            await connection.execute("CREATE ROLE alone LOGIN CONNECTION LIMIT 1")
+        alone = ConnectionsAtHand(make_conninfo(server, user="alone"), {"autocommit": True}, wait_seconds=60)
+        async with alone.open() as connections:
+            processes = await asyncio.gather(*(say(connections, str(number)) for number in range(2 * CONNECTIONS)))
+            assert len(set(processes)) == 1
+            assert connections._count == len(connections._since)
+
+    asyncio.run(told())
 
 
 def test_what_is_handed_to_somebody_who_is_leaving_goes_to_the_next(tell: Callable[..., None]) -> None:

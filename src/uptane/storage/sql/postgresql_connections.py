@@ -117,10 +117,15 @@ class ConnectionsAtHand:
 
     async def _released(self, connection: StatementConnection) -> None:
         in_order = connection.pgconn.transaction_status == TransactionStatus.IDLE
-        if self._pool.closed or not in_order or monotonic() - self._since[connection] > AT_HAND_SECONDS:
+        is_old = monotonic() - self._since[connection] > AT_HAND_SECONDS
+        if self._pool.closed or not in_order or is_old or self._pool_is_asked():
             await self._give_back(connection)
         elif not self._hand_over(connection):
             self._at_hand.append(connection)
+
+    def _pool_is_asked(self) -> bool:
+        """Whether somebody waits for the pool, which may not get another connection from the server for long."""
+        return self._count > len(self._since)
 
     async def _give_back(self, connection: StatementConnection) -> None:
         del self._since[connection]
