@@ -10,6 +10,7 @@ from postgresql import running_postgresql
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import Format
 from psycopg_pool import PoolTimeout
+from psycopg_pool.base import AttemptWithBackoff
 
 from uptane.storage.sql import postgresql_connections
 from uptane.storage.sql.postgresql_connections import CONNECTIONS, ConnectionsAtHand
@@ -149,6 +150,29 @@ def test_who_asked_the_pool_in_vain_gets_what_others_need_no_more(server: str) -
             assert connections._count == len(connections._since)
 
     asyncio.run(told())
+
+
+def test_after_a_long_outage_the_server_is_found_again_as_soon_as_after_a_short_one(
+    tell: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pauses that double would, after twenty failures, last longer than anybody waits."""
+    monkeypatch.setattr(AttemptWithBackoff, "INITIAL_DELAY", 0.001)
+    connect, failures = StatementConnection.connect, iter(range(20))
+
+    async def sometimes(*args: Any, **kwargs: Any) -> StatementConnection:
+        if next(failures, None) is not None:
+            raise psycopg.OperationalError("the server is away")
+        return await connect(*args, **kwargs)
+
+    monkeypatch.setattr(StatementConnection, "connect", sometimes)
+    monkeypatch.setattr(postgresql_connections, "RETRY_SECONDS", 0.001)
+
+    async def story(connections: ConnectionsAtHand) -> None:
+        await asyncio.gather(*(say(connections, str(number)) for number in range(2 * CONNECTIONS)))
+        assert next(failures, None) is None
+        assert connections._count == len(connections._since)
+
+    tell(story)
 
 
 def test_what_is_handed_to_somebody_who_is_leaving_goes_to_the_next(tell: Callable[..., None]) -> None:

@@ -19,6 +19,10 @@ CONNECTIONS = 4
 AT_HAND_SECONDS = 600.0
 """After that time the pool has a connection back, which closes those that are old."""
 
+RETRY_SECONDS = 1.0
+"""After that time a server that could not be reached is tried anew. The pool would double its pauses, and after an
+outage of minutes still wait for minutes."""
+
 
 class ConnectionsAtHand:
     """Some connections, each of which runs one statement at a time.
@@ -37,6 +41,8 @@ class ConnectionsAtHand:
             min_size=0,
             max_size=CONNECTIONS,
             timeout=wait_seconds,
+            reconnect_timeout=RETRY_SECONDS,
+            reconnect_failed=self._try_again,
             open=False,
         )
         self._wait_seconds = wait_seconds
@@ -126,6 +132,10 @@ class ConnectionsAtHand:
     def _pool_is_asked(self) -> bool:
         """Whether somebody waits for the pool, which may not get another connection from the server for long."""
         return self._count > len(self._since)
+
+    async def _try_again(self, pool: AsyncConnectionPool[StatementConnection]) -> None:
+        if self._pool_is_asked():
+            await pool.check()  # which begins to connect again
 
     async def _give_back(self, connection: StatementConnection) -> None:
         del self._since[connection]
