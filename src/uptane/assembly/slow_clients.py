@@ -40,6 +40,10 @@ class ClientWatch:
     What the transport still holds tells nothing of a slow client, as the send buffer of the kernel, up to 4 MiB,
     swallows whole images. What the client has acknowledged does.
 
+    A client that breaks TLS, says goodbye in the middle of an answer, or asks on and stops leaves what it has not taken
+    to the kernel as well, where it belongs to no connection and no limit counts it. So the kernel is told beforehand to
+    forget that when a connection over TLS ends. Over TCP alone a connection is closed while its client still takes.
+
     Args:
         transport: the connection's.
         loop: its event loop.
@@ -53,6 +57,9 @@ class ClientWatch:
     ) -> None:
         self._transport = transport
         self._loop = loop
+        self._is_tls = transport.get_extra_info("ssl_object") is not None
+        if self._is_tls:
+            _forget_at_the_end(transport)
         self._seconds = seconds
         self._goodbye_seconds = goodbye_seconds
         self._seen = seen(transport)
@@ -66,6 +73,11 @@ class ClientWatch:
         self._judging.cancel()
         self._parting.cancel()
 
+    def says_goodbye(self) -> None:
+        """The client sends no more; over TLS that is the end of the connection."""
+        if self._is_tls and not seen(self._transport).waits:
+            _forget_at_the_end(self._transport, forget=False)
+
     def resumed(self) -> None:
         """The transport takes bytes again, so the client has taken some."""
         self._resumed = True
@@ -78,7 +90,8 @@ class ClientWatch:
     def _judge(self) -> None:
         before, self._seen = self._seen, seen(self._transport)
         if self._is_too_slow(before):
-            _reset(self._transport)
+            _forget_at_the_end(self._transport)
+            self._transport.abort()
             return
         self._resumed = False
         self._judging = self._loop.call_later(self._seconds, self._judge)
@@ -93,6 +106,7 @@ class ClientWatch:
     def _part(self) -> None:
         was_over, self._was_over = self._was_over, self._transport.is_closing() and not seen(self._transport).waits
         if was_over and self._was_over:
+            _forget_at_the_end(self._transport, forget=False)
             self._transport.abort()
             return
         self._parting = self._loop.call_later(self._goodbye_seconds, self._part)
@@ -135,10 +149,12 @@ if sys.platform == "linux":
         return (struct.unpack_from("=Q", told, ACKED)[0] or None) if len(told) == ACKED + 8 else None
 
 
-def _reset(transport: asyncio.Transport) -> None:
-    """Ends a connection, and has the kernel forget what the client has not taken."""
+def _forget_at_the_end(transport: asyncio.Transport, *, forget: bool = True) -> None:
+    """Whether the kernel forgets what the client has not taken when the connection ends, and tells it so with a reset.
+
+    Without that it goes on to send, as slowly as the client likes.
+    """
     kernel = transport.get_extra_info("socket")
     if kernel is not None:
         with suppress(OSError):
-            kernel.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
+            kernel.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", forget, 0))

@@ -250,6 +250,11 @@ class _Connection(HttpToolsProtocol):
         self._watch.end()
         super().connection_lost(exc)
 
+    def eof_received(self) -> None:
+        """The client sends no more."""
+        self._watch.says_goodbye()
+        super().eof_received()
+
     def data_received(self, data: bytes) -> None:
         """Some bytes of a request."""
         if self.transport.is_closing():
