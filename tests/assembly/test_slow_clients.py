@@ -45,12 +45,12 @@ def servers() -> Iterator[ServerThread]:
 
 @pytest.fixture
 def client(tmp_path: Path, servers: ServerThread, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssl.SSLSocket]:
-    """A client over TLS with a small receive buffer, of a server that waits half a second for a head."""
+    """A client over TLS with a small receive buffer, of a server without patience."""
     monkeypatch.setattr(tls_server, "HEAD_SECONDS", 0.5)
     house = House(tmp_path)
     files = house.server()
     tls = server_tls(certificate=files.certificate, key=files.key, client_authorities=house.authority.certificate)
-    port = servers.serve(TlsServer(large_or_small, listening("127.0.0.1", 0), tls=tls))
+    port = servers.serve(TlsServer(large_or_small, listening("127.0.0.1", 0), tls=tls, grace_seconds=0))
     with socket.socket() as plain:
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         plain.settimeout(10)
@@ -142,6 +142,16 @@ def test_who_has_taken_his_answer_and_says_goodbye_is_not_reset(client: ssl.SSLS
     client.sendall(get("/small"))
     assert answer_of(client).endswith(b"small")
     assert client.unwrap().recv(1) == b""
+
+
+def test_who_never_says_goodbye_is_cut_off_when_a_server_has_stopped(
+    client: ssl.SSLSocket, servers: ServerThread
+) -> None:
+    client.sendall(get("/small", "Connection: close"))
+    assert answer_of(client).endswith(b"small")
+    assert client.recv(1) == b""
+    servers.stop(client.getpeername()[1])
+    wait_for_its_end(client)
 
 
 class Transport(asyncio.Transport):

@@ -319,6 +319,11 @@ class _Connection(HttpToolsProtocol):
         self._watch.resumed()
         super().resume_writing()
 
+    def shutdown(self) -> None:
+        """The server stops. Once it is closed twice, asyncio's TLS forgets itself, and nothing ends it any more."""
+        if not self.transport.is_closing():
+            super().shutdown()
+
     def timeout_keep_alive_handler(self) -> None:
         """The client was idle, or still takes its answer."""
         if not self.transport.is_closing() and self._watch.is_taking():
