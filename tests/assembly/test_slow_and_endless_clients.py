@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from certificates import URI, House, der_of, get
@@ -192,8 +193,8 @@ class Loop:
 class Transport(asyncio.Transport):
     """A connection whose client takes what a test says."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, over_tls: bool) -> None:
+        super().__init__({"ssl_object": Mock()} if over_tls else {})
         self.waits, self.closed, self.aborted, self.reads = 0, False, False, True
         self.taken: int | None = 1
 
@@ -230,8 +231,13 @@ def loop() -> Loop:
 
 
 @pytest.fixture
-def transport() -> Transport:
-    return Transport()
+def over_tls() -> bool:
+    return True
+
+
+@pytest.fixture
+def transport(over_tls: bool) -> Transport:
+    return Transport(over_tls=over_tls)
 
 
 @pytest.fixture
@@ -311,6 +317,24 @@ def test_a_client_that_takes_its_answer_slowly_gets_all_of_it_and_one_that_stops
         assert not transport.aborted
     transport.takes(LEAST_TAKEN - 1)
     loop.pass_by()
+    assert transport.aborted
+
+
+@pytest.mark.parametrize("over_tls", [False])
+def test_a_front_that_takes_lumps_for_a_slow_client_gets_all_and_one_that_stops_does_not(
+    connection: Any, loop: Loop, transport: Transport
+) -> None:
+    connection.data_received(REQUEST)
+    transport.waits = 10 * LEAST_TAKEN
+    loop.pass_by(STALLED_SECONDS)
+    for _ in range(3):
+        for _ in range(PATIENCE - 1):
+            loop.pass_by(STALLED_SECONDS)
+        transport.takes(1)
+        loop.pass_by(STALLED_SECONDS)
+    for _ in range(PATIENCE):
+        assert not transport.aborted
+        loop.pass_by(STALLED_SECONDS)
     assert transport.aborted
 
 

@@ -14,8 +14,8 @@ LEAST_BYTES_PER_SECOND = TransferLimits().min_bytes_per_second / 2
 take their bytes by lumps."""
 
 PATIENCE = 10
-"""Judgements in a row in which nothing at all moved, where the operating system does not tell what a client has taken:
-what moves there are lumps as large as its buffers, 4 MiB at most on Linux."""
+"""Judgements in a row in which nothing at all moved, where nobody tells what a client has taken: of a front's clients,
+and on operating systems that do not count. What moves there are lumps as large as buffers, 4 MiB at most on Linux."""
 
 ACKED = 120
 """Where `tcpi_bytes_acked` stands in Linux's `tcp_info` (linux/tcp.h), since Linux 4.1: 8 bytes."""
@@ -38,7 +38,8 @@ class ClientWatch:
     """Ends the connection of a client that does not take its answers, or that is closed and does not say goodbye.
 
     What the transport still holds tells nothing of a slow client, as the send buffer of the kernel, up to 4 MiB,
-    swallows whole images. What the client has acknowledged does.
+    swallows whole images. What the client has acknowledged does. A front, which ends TLS, acknowledges for its clients:
+    between two lumps that it takes for a slow one, minutes pass.
 
     A client that breaks TLS, says goodbye in the middle of an answer, or asks on and stops leaves what it has not taken
     to the kernel as well, where it belongs to no connection and no limit counts it. So the kernel is told beforehand to
@@ -97,7 +98,7 @@ class ClientWatch:
         self._judging = self._loop.call_later(self._seconds, self._judge)
 
     def _is_too_slow(self, before: Seen) -> bool:
-        if before.taken is not None and self._seen.taken is not None:
+        if self._is_tls and before.taken is not None and self._seen.taken is not None:
             return self._seen.taken - before.taken < min(before.waits, self._seconds * LEAST_BYTES_PER_SECOND)
         moved = self._seen != before or self._resumed
         self._unmoved = self._unmoved + 1 if before.waits and not moved else 0
