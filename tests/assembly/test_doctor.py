@@ -8,13 +8,14 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from world import new_signer
 
 from uptane.assembly import doctor as doctoring
 from uptane.assembly.doctor import Finding, Surroundings, examine
-from uptane.assembly.production import utc_now
+from uptane.assembly.production import open_systems, utc_now
 from uptane.assembly.settings import load_settings
 from uptane.cli.main import main
 from uptane.metadata.digests import Digests
@@ -22,10 +23,12 @@ from uptane.metadata.snapshot import MetadataFile
 from uptane.metadata.timestamp import Timestamp
 from uptane.signing.sign import envelope_of
 from uptane.storage.certificate_authority import CertificateAuthority
+from uptane.storage.folders import PublishedFolder
 from uptane.storage.key_files import KeyFolder
 from uptane.storage.object_store import Objects
 from uptane.storage.object_urls import open_objects
 from uptane.storage.places import ObjectPlace
+from uptane.verification.own_metadata import OwnMetadata, Reader
 
 CHECKS = [
     *("settings", "database", "storage", "keys", "Image repository"),
@@ -154,6 +157,37 @@ METADATA, DATABASE = {"Image repository"}, {"database", "Director"}
 def test_what_is_harmed_is_found_by_its_check(fleet: Path, harm: Callable[[Path], object], found: set[str]) -> None:
     harm(fleet)
     assert unwell(fleet) == found
+
+
+@pytest.mark.parametrize("when", ["while it is read", "after it was read"])
+def test_whoever_publishes_meanwhile_is_not_taken_for_somebody_who_put_an_older_set_back(
+    fleet: Path, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify, read = doctoring.verify_own_metadata, PublishedFolder.read
+    times = [when]
+
+    async def publish() -> None:
+        if times:
+            times.clear()
+            async with open_systems(load_settings(fleet)) as systems:
+                await systems.image_repository.renew()
+                await systems.image_repository.publish(utc_now())
+
+    async def verified(store: Reader, *arguments: Any) -> OwnMetadata | None:
+        own = await verify(store, *arguments)
+        if when == "after it was read":
+            await publish()
+        return own
+
+    async def read_meanwhile(self: PublishedFolder, name: str) -> bytes | None:
+        if when == "while it is read" and name == "1.targets.der" and times:
+            await publish()
+            return None
+        return await read(self, name)
+
+    monkeypatch.setattr(doctoring, "verify_own_metadata", verified)
+    monkeypatch.setattr(PublishedFolder, "read", read_meanwhile)
+    assert unwell(fleet) == set() and not times
 
 
 @pytest.mark.parametrize("away", [["root"], ["root", "targets"]])

@@ -7,15 +7,19 @@ from pathlib import Path
 import pytest
 from world import new_signer
 
+from uptane.assembly import production
 from uptane.assembly.doctor import examine
 from uptane.assembly.first_root import pin_of
-from uptane.assembly.production import IMAGE_REPOSITORY, signers_of, utc_now
+from uptane.assembly.production import IMAGE_REPOSITORY, System, signers_of, utc_now
 from uptane.assembly.servers import image_repository_over_folder
+from uptane.assembly.serving import serving
 from uptane.assembly.settings import FILE_NAME, load_settings
+from uptane.assembly.tls_server import listening
 from uptane.cli.main import main
 from uptane.metadata.identifiers import ImagePath
 from uptane.metadata.root import Role
 from uptane.signing.publish import new_root
+from uptane.storage.sql.inventory import SqlInventory
 
 STORE = Path("data") / "image-repository"
 
@@ -138,6 +142,26 @@ def test_servers_that_have_not_kept_the_first_root_go_on_and_the_doctor_tells(fl
     assert pin.read_bytes() == kept and unwell(fleet) == set()
 
 
+@pytest.mark.parametrize(
+    ("systems", "told"), [(frozenset(System), True), (frozenset({System.TIMESERVER}), False)], ids=["all", "Timeserver"]
+)
+def test_servers_that_have_not_kept_the_first_root_say_so_when_they_start(
+    fleet: Path, systems: frozenset[System], told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = load_settings(fleet)
+
+    async def story() -> None:
+        with listening("127.0.0.1", 0) as listener:
+            async with serving(settings, systems, listener):
+                pass
+
+    asyncio.run(story())
+    assert "first Root" not in caplog.text
+    pin_of(settings).unlink()
+    asyncio.run(story())
+    assert (f"first Root is not in {pin_of(settings)}" in caplog.text) is told
+
+
 def test_an_init_that_was_cut_off_goes_on_with_what_it_has_published(fleet: Path) -> None:
     pin = pin_of(load_settings(fleet))
     kept, before = pin.read_bytes(), published(fleet)
@@ -181,6 +205,29 @@ def test_no_init_signs_into_the_store_of_others(fleet: Path, capsys: pytest.Capt
     assert main(["init", str(new), "--port", "0", "--storage", str(fleet / STORE)]) != 0
     assert "Name a store that is empty" in capsys.readouterr().err
     assert everything(fleet) == before and everything(new) == {}
+
+
+def test_no_init_signs_another_history_that_is_put_there_while_it_runs(
+    fleet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was cut off once before it had published, so that a thief may know the public keys."""
+    put_another_history_there(fleet)
+    shutil.move(fleet / STORE, tmp_path / "thief")
+    pin_of(load_settings(fleet)).unlink()
+    (fleet / "keys" / "image-repository-newest.json").unlink()
+    before = everything(fleet)
+    open_inventory = production.open_inventory
+
+    async def meanwhile(url: str) -> SqlInventory:
+        shutil.copytree(tmp_path / "thief", fleet / STORE)
+        return await open_inventory(url)
+
+    monkeypatch.setattr(production, "open_inventory", meanwhile)
+    assert init(fleet) != 0
+    thief = everything(tmp_path / "thief")
+    assert everything(fleet) == before | {
+        fleet / STORE / file.relative_to(tmp_path / "thief"): raw for file, raw in thief.items()
+    }
 
 
 def test_no_init_keeps_a_first_root_that_names_these_keys_and_that_they_have_not_signed(fleet: Path) -> None:

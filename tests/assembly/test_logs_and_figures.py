@@ -15,6 +15,7 @@ from certificates import House, der_of
 from production import IMAGE, MINE, contacts_of, made, routes_of, whole_api
 from prometheus_client import REGISTRY
 
+from uptane.assembly.admin import figures, loopback_listening
 from uptane.assembly.logs import start_logging
 from uptane.assembly.production import open_systems, utc_now
 from uptane.assembly.serving import certificates_of
@@ -236,6 +237,32 @@ def test_figures_are_never_shown_to_other_machines(home: Path, admin: str, monke
     monkeypatch.setenv("UPTANE_LISTEN__ADMIN", admin)
     with pytest.raises(SettingsError, match=r"listen\.admin"):
         load_settings(home / "servers")
+
+
+def test_figures_are_shown_though_somebody_has_written_over_what_is_published(home: Path) -> None:
+    """Just then an operator needs them."""
+
+    async def ready() -> bool:
+        return True
+
+    async def scenario(mine: Stack, nobody: Stack, systems: Any) -> None:
+        timestamp = next((home / "servers").rglob("metadata/timestamp.*"))
+        genuine = timestamp.read_bytes()
+        with loopback_listening("127.0.0.1:0") as listener:
+            assert listener is not None
+            async with figures(systems, True, ready, listener), httpx2.AsyncClient() as client:
+                address = f"http://127.0.0.1:{listener.getsockname()[1]}/metrics"
+                before = await client.get(address)
+                timestamp.write_bytes(b"no metadata")
+                try:
+                    after = await client.get(address)
+                finally:
+                    timestamp.write_bytes(genuine)
+        assert before.status_code == after.status_code == 200
+        shown = [line for line in before.text.splitlines() if line.startswith("uptane_timestamp_expiry_seconds")]
+        assert shown and shown[0] in after.text
+
+    run(home, scenario)
 
 
 def test_a_certificate_that_is_given_is_counted(home: Path, log: io.StringIO) -> None:

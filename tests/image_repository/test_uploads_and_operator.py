@@ -1,5 +1,8 @@
 """An operator and suppliers change one repository: neither undoes what the other did."""
 
+import asyncio
+from collections.abc import Iterable, Sequence
+
 import pytest
 from catalogs import catalog_of
 from fleet import Fleet
@@ -11,6 +14,8 @@ from world import delegation, delegations
 from uptane.formats.profile import Profile
 from uptane.metadata.errors import BadSignatureError, UptaneError
 from uptane.metadata.identifiers import ImagePath, RoleName
+from uptane.metadata.root import Role
+from uptane.metadata.targets import ImageFile
 
 SUPPLIER = RoleName("supplier")
 BRAKES = ImagePath("supplier/brakes.img")
@@ -80,3 +85,34 @@ def test_whoever_still_delegates_to_a_role_with_its_old_keys_keeps_it_from_nothi
     desk.refuses(Supplier(fleet, SUPPLIER, old).upload({BRAKES: EVIL}, version=3), BadSignatureError)
     desk.receive(Supplier(fleet, SUPPLIER, [new]).upload({BRAKES: FRESH}, version=3))
     assert wait(catalog_of(fleet).look_up({BRAKES: None}, fleet.now))[BRAKES].file == entry(BRAKES, FRESH).file
+
+
+@pytest.mark.parametrize("revokes", [False, True], ids=["publishes", "revokes the supplier's key"])
+def test_while_the_images_of_an_upload_are_stored_others_publish(fleet: Fleet, revokes: bool) -> None:
+    """A long upload keeps no Timestamp from being renewed, and what is published meanwhile counts."""
+    supplier = Supplier(fleet, SUPPLIER, fleet.grant(SUPPLIER, "supplier/*", at_hand=False))
+    wait(fleet.images.publish(fleet.now))
+    before, new, turn = fleet.published(), fleet.new_key(), asyncio.Lock()
+    store = fleet.image_store.add_all
+
+    async def slowly(images: Sequence[tuple[ImageFile, Iterable[bytes]]]) -> None:
+        await store(images)
+        assert not turn.locked() or not images, "others wait"
+        if images and revokes:
+            await fleet.images.replace_role_keys(SUPPLIER, {new.key.key_id: new.key})
+        if images:
+            await fleet.images.publish(fleet.now)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(fleet.image_store, "add_all", slowly)
+        desk = UploadDesk(fleet, turn=lambda: turn)
+        if revokes:
+            with pytest.raises(BadSignatureError):
+                desk.receive(supplier.upload({BRAKES: EVIL}))
+            assert fleet.profile.metadata_name(SUPPLIER) not in fleet.published()
+        else:
+            desk.receive(supplier.upload({BRAKES: FRESH}))
+            listed = wait(catalog_of(fleet).look_up({BRAKES: None}, fleet.now))
+            assert listed[BRAKES].file == entry(BRAKES, FRESH).file
+    name = fleet.profile.metadata_name(Role.TIMESTAMP)
+    assert fleet.published()[name] != before[name]

@@ -5,6 +5,7 @@ import errno
 import itertools
 import json
 import logging
+import os
 import random
 from pathlib import Path
 
@@ -29,6 +30,15 @@ def test_what_one_process_has_written_another_one_reads(tmp_path: Path) -> None:
     assert asyncio.run(FloorFile(file).read()) == seen(3)
     assert json.loads(file.read_bytes()) == {"versions": {"root": 1, "timestamp": 3}, "timestamp_sha256": "03" * 32}
     assert (file.parent.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o644)
+
+
+def test_whatever_an_umask_says_the_servers_can_read_what_a_command_of_another_user_has_written(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        asyncio.run(FloorFile(tmp_path / NAME).raise_to(seen(3)))
+    finally:
+        os.umask(before)
+    assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o644
 
 
 def test_whoever_comes_late_does_not_lower_it(tmp_path: Path) -> None:

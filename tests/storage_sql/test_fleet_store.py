@@ -74,7 +74,9 @@ def everything() -> Changes:
         record=VehicleRecord(vehicle=CAR, manifest_counter=3, manifest=b"\x00manifest\xff", manifest_received=NOW),
         reports=[(latest, report_of(7, attacks='"quoted" \\ Zoë'))],
         directed={BRAKE: [directed_of("brake", 2), directed_of("brake", 3)]},
-        publication=Publication(files=[("1.a.der", b"\x00one")], mutable={"a.der": b"one\xff"}),
+        publication=Publication(
+            files=[("1.a.der", b"\x00one"), ("2.a.der", b"one\xff")], mutable={"a.der": b"one\xff"}
+        ),
     )
 
 
@@ -89,7 +91,7 @@ def test_all_changes_are_there_afterwards_and_nothing_of_another_vehicle_has_cha
         after = await fleet.read(CAR, NAMES, before)
         assert after is not None and after == await fleet.read(CAR, NAMES), "what was known before changes no answer"
         assert after.revision == before.revision + 1
-        assert after.files == {"1.a.der": b"\x00one", "a.der": b"one\xff"}
+        assert after.files == {"1.a.der": b"\x00one", "2.a.der": b"one\xff", "a.der": b"one\xff"}
         async with inventory.transaction() as reader:
             assert after.record == await reader.vehicle(CAR) == everything().record
             assert list(after.ecus) == list(await reader.ecus(CAR))

@@ -1,6 +1,7 @@
 """Suppliers who sign where their keys are, and the desk of an Image repository where they hand it in."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from fleet import Fleet
 from links import wait
 from signed import custom
 
+from uptane.image_repository.ports import Turn
 from uptane.image_repository.repository import ImageRepository
 from uptane.image_repository.uploads import DEFAULT_UPLOAD_LIMITS, Receipt, Upload, UploadLimits
 from uptane.metadata.delegations import Delegations
@@ -32,7 +34,14 @@ def entry(path: str, content: bytes, counter: int | None = 1, hardware: tuple[st
 class UploadDesk:
     """An Image repository with the Snapshot and Timestamp keys at hand, and no other."""
 
-    def __init__(self, fleet: Fleet, limits: UploadLimits = DEFAULT_UPLOAD_LIMITS, *, waits: bool = True) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        limits: UploadLimits = DEFAULT_UPLOAD_LIMITS,
+        *,
+        waits: bool = True,
+        turn: Turn = nullcontext,
+    ) -> None:
         self.fleet = fleet
         self.waiting = MemoryWaiting()
         self.repository = ImageRepository(
@@ -41,6 +50,7 @@ class UploadDesk:
             images=fleet.image_store,
             waiting=self.waiting if waits else None,
             upload_limits=limits,
+            turn=turn,
         )
         self.repository.add_signers(fleet.image_keys[Role.SNAPSHOT] + fleet.image_keys[Role.TIMESTAMP])
 

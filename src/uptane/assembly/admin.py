@@ -57,11 +57,11 @@ async def figures(
         for role in (Role.ROOT, Role.TIMESTAMP) if publishes else ():
             try:
                 raw = await systems.image_metadata.read(profile.metadata_name(role))
+                if raw is not None:
+                    payload = profile.format.decode(KINDS[role], raw).payload  # type: ignore[type-var]
+                    found[role, IMAGE_REPOSITORY] = payload.expires
             except UptaneError:
                 continue  # the figure of the last time stays
-            if raw is not None:
-                payload = profile.format.decode(KINDS[role], raw).payload  # type: ignore[type-var]
-                found[role, IMAGE_REPOSITORY] = payload.expires
         return found
 
     server = TlsServer(DeviceApi([*health_routes(ready), *metrics_routes(expiries)]), listener, tls=None)

@@ -202,7 +202,7 @@ class _Ward:
 
     async def image_repository(self) -> str:
         store = under_first_root(self._settings, storage_of(self._settings).metadata("metadata"))
-        own = await require_above_floor(self._settings, await self._verified(store, None))
+        own = await require_above_floor(self._settings, lambda: self._verified(store, None))
         if not own.timestamp:
             raise ProvisioningError("the Image repository has no Timestamp", next_step="Restore it from a backup.")
         snapshot = self._profile.format.decode(Snapshot, own.snapshot).payload

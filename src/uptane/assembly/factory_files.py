@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from uptane.assembly.device_package import DIRECTOR, IMAGE_REPOSITORY, DeviceSettings, SecondarySettings
 from uptane.assembly.production import Systems
 from uptane.director.vehicle_cache import files_of
+from uptane.formats.profile import Profile
+from uptane.image_repository.overtaken import again_if_overtaken
 from uptane.metadata.errors import ProvisioningError
 from uptane.metadata.identifiers import RepositoryName
 from uptane.metadata.keys import PublicKey
@@ -13,52 +15,60 @@ from uptane.metadata.repository_map import MappedRepository, RepositoryKind, Rep
 from uptane.metadata.root import Role
 from uptane.storage.certificate_authority import authority_certificate
 from uptane.vehicle.memory import VerificationKind
-from uptane.verification.own_metadata import verify_own_metadata
+from uptane.verification.own_metadata import OwnMetadata, verify_own_metadata
 
 FACTORY_IMAGE = b"the image that this ECU was made with\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServersOfFactory:
-    """What ECUs are told of the servers.
+    """What ECUs are told of the servers, which is the same for every vehicle.
 
     Args:
         authority: the certificate of the authority that issues to vehicles and servers, PEM.
         timeserver_key: verifies attestations of the time.
+        image_repository: the metadata that the Image repository publishes, by its name in `factory/`.
     """
 
     authority: bytes
     timeserver_key: PublicKey
+    image_repository: Mapping[str, bytes]
 
     @classmethod
-    def of(cls, systems: Systems) -> "ServersOfFactory":
-        """Reads it; ProvisioningError or StorageError where something is missing or damaged."""
-        folder = systems.settings.place(systems.settings.certificates.folder)
-        return cls(authority=authority_certificate(folder), timeserver_key=systems.timeserver_key)
+    async def of(cls, systems: Systems) -> "ServersOfFactory":
+        """Reads it; ProvisioningError or StorageError where something is missing, damaged, or older than it was."""
+        settings = systems.settings
+        published = await again_if_overtaken(systems.newest.read)(systems.pinned_metadata, settings.profile)
+        return cls(
+            authority=authority_certificate(settings.place(settings.certificates.folder)),
+            timeserver_key=systems.timeserver_key,
+            image_repository=_metadata(IMAGE_REPOSITORY, published, settings.profile),
+        )
 
 
 async def factory_files(systems: Systems, settings: DeviceSettings, servers: ServersOfFactory) -> dict[str, bytes]:
     """Every file of `factory/` that all ECUs have, by its name there."""
     codec = settings.profile.format
-    files = {
+    own = systems.director_metadata(settings.vehicle)
+    director = await verify_own_metadata(own, settings.profile, settings.vehicle)
+    return {
         "map": codec.encode_map(map_of(settings.server)),
         "timeserver-key": codec.encode_key(servers.timeserver_key),
         "image": FACTORY_IMAGE,
+        **_metadata(DIRECTOR, director, settings.profile),
+        **servers.image_repository,
     }
-    # Nobody verifies what an ECU is made with but those who make it, so it gets the very bytes that were verified.
-    published = {
-        DIRECTOR: await verify_own_metadata(
-            systems.director_metadata(settings.vehicle), settings.profile, settings.vehicle
-        ),
-        IMAGE_REPOSITORY: await systems.newest.read(systems.pinned_metadata, settings.profile),
-    }
-    for repository, own in published.items():
-        verified = {} if own is None else files_of(own, settings.profile)
-        for role in Role:
-            raw = verified.get(settings.profile.metadata_name(role))
-            if raw is None:
-                raise ProvisioningError(f"{role} of {repository} is not published", role=role)
-            files[f"{repository}/{role}.{codec.extension}"] = raw
+
+
+def _metadata(repository: RepositoryName, own: OwnMetadata | None, profile: Profile) -> dict[str, bytes]:
+    """Nobody verifies what an ECU is made with but those who make it, so it gets the very bytes that were verified."""
+    verified = {} if own is None else files_of(own, profile)
+    files = {}
+    for role in Role:
+        raw = verified.get(profile.metadata_name(role))
+        if raw is None:
+            raise ProvisioningError(f"{role} of {repository} is not published", role=role)
+        files[f"{repository}/{role}.{profile.format.extension}"] = raw
     return files
 
 

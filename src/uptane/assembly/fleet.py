@@ -62,8 +62,9 @@ async def add_vehicle(
         SettingsError: the folder holds one.
         FormatError: one ECU is named twice, or an ECU that the vehicle does not have.
         SpoofingError: a key, or the identifier of its ECU, is in use. Nothing was registered.
-        StorageError: a file holds no public key.
         ProvisioningError: the Timeserver's public key, or a key of the Director, is missing. Nothing was registered.
+        StorageError: a file holds no public key; or the Image repository's files were altered, or an older set was put
+            back. Nothing was registered.
     """
     listen = systems.settings.listen
     named = [EcuIdentifier(ecu), *(each.ecu for each in secondaries)]
@@ -88,7 +89,7 @@ async def add_vehicle(
     )
     require_no_vehicle(device.folder)
     await _require_new(systems, known)
-    told = ServersOfFactory.of(systems)
+    told = await ServersOfFactory.of(systems)
     await systems.director.add_new_vehicle(device.vehicle, utc_now())
     if skipped:
         await systems.director.leave_out_versions(device.vehicle, skipped, utc_now())

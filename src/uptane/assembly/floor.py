@@ -1,9 +1,11 @@
 """What this machine has seen the Image repository publish last: beside its keys, as the first Root is."""
 
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from uptane.assembly.settings import Settings
+from uptane.image_repository.overtaken import again_if_overtaken
 from uptane.image_repository.seen import Seen
 from uptane.metadata.errors import StorageError
 from uptane.storage.floor_file import FloorFile
@@ -12,15 +14,17 @@ from uptane.verification.own_metadata import OwnMetadata
 
 def floor_of(settings: Settings) -> FloorFile:
     """The file; it is not there before the first publication."""
-    return FloorFile(_file(settings))
+    return FloorFile(floor_file(settings))
 
 
-async def require_above_floor(settings: Settings, own: OwnMetadata) -> OwnMetadata:
-    """Gives verified metadata again; StorageError where it is below the floor, or that cannot be kept."""
-    kept = await floor_of(settings).read()
+@again_if_overtaken
+async def require_above_floor(settings: Settings, verified: Callable[[], Awaitable[OwnMetadata]]) -> OwnMetadata:
+    """Gives what is verified; StorageError where that is below the floor, or none can be kept. Changes nothing."""
+    kept = await floor_of(settings).read()  # before the store, which rises first
+    own = await verified()
     if kept is not None:
         Seen.of(own).require_not_below(kept)
-    folder = _file(settings).parent
+    folder = floor_file(settings).parent
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StorageError(
             f"this user may not write to {folder}, where the versions are kept that were published last",
@@ -30,5 +34,13 @@ async def require_above_floor(settings: Settings, own: OwnMetadata) -> OwnMetada
     return own
 
 
-def _file(settings: Settings) -> Path:
+async def require_no_floor(settings: Settings) -> None:
+    """Raises StorageError where this machine has seen anything published: a store that is empty was emptied then."""
+    kept = await floor_of(settings).read()
+    if kept is not None:
+        Seen.of(None).require_not_below(kept)
+
+
+def floor_file(settings: Settings) -> Path:
+    """Where it is."""
     return settings.place(settings.keys.folder) / "image-repository-newest.json"

@@ -12,20 +12,22 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from uptane.assembly.first_root import first_root_to_keep, kept_first_root, name_of_first, pin_of
-from uptane.assembly.floor import floor_of
+from uptane.assembly.floor import floor_of, require_no_floor
 from uptane.assembly.settings import Settings
 from uptane.director.director import Director
 from uptane.director.encrypting import ImageEncryption
 from uptane.director.vehicle_cache import VehicleCache
 from uptane.image_repository.newest import Newest
+from uptane.image_repository.ports import Turn
 from uptane.image_repository.repository import ImageRepository
+from uptane.image_repository.seen import Seen
 from uptane.metadata.errors import ProvisioningError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.keys import KeyIdRule, PublicKey
 from uptane.metadata.root import Role, Root
 from uptane.services.metrics import SIGNATURES
 from uptane.signing.ports import MetadataStore
-from uptane.signing.publish import new_root
+from uptane.signing.publish import Draft, Publisher, new_root
 from uptane.signing.signer import KeySigner, PrivateKey
 from uptane.storage.certificate_authority import CertificateAuthority
 from uptane.storage.folders import ImageFolder, PublishedFolder
@@ -122,7 +124,13 @@ class Systems:
     @cached_property
     def image_repository(self) -> ImageRepository:
         """The Image repository; ProvisioningError where the key of Snapshot or Timestamp is missing."""
-        repository = _image_repository(self.settings, self.place, self.newest, self.pinned_metadata)
+        repository = ImageRepository(
+            profile=self.settings.profile,
+            metadata=self.pinned_metadata,
+            images=self.images,
+            turn=turn_of(self.image_metadata),
+            newest=self.newest,
+        )
         repository.add_signers(signers_at_hand(self.settings, IMAGE_REPOSITORY).values())
         return repository
 
@@ -309,15 +317,9 @@ def _published(place: Place) -> tuple[PublishedFolder | PublishedObjects, ImageF
     return place.metadata("metadata"), place.images("targets")
 
 
-def _image_repository(
-    settings: Settings, place: Place, newest: Newest, pinned: MetadataStore | None = None
-) -> ImageRepository:
-    """The Image repository over its stores; of several processes that publish at the same time, one does."""
-    metadata, images = _published(place)
-    taken = metadata.turn if isinstance(metadata, PublishedObjects) else partial(turn, metadata.root.parent)
-    return ImageRepository(
-        profile=settings.profile, metadata=pinned or metadata, images=images, turn=taken, newest=newest
-    )
+def turn_of(metadata: PublishedFolder | PublishedObjects) -> Turn:
+    """Of several processes that publish at the same time, one does; it has to be the store that is published to."""
+    return metadata.turn if isinstance(metadata, PublishedObjects) else partial(turn, metadata.root.parent)
 
 
 async def _first_root(settings: Settings) -> bytes:
@@ -355,15 +357,27 @@ async def initialise(settings: Settings) -> None:
     inventory = await open_inventory(settings.database_url)
     await inventory.dispose()
     if is_empty:
-        repository = _image_repository(settings, storage_of(settings), Newest(floor_of(settings)))
-        keys = signers_of(settings, IMAGE_REPOSITORY)
-        repository.add_signers(keys.values())
-        repository.stage_root(root_of(keys))
-        await repository.publish(utc_now())
+        await _begin(settings)
     first = await _first_root_to_keep(settings)
     if first is None:
         raise nothing_published(settings)
     write_pin(pin_of(settings), first)
+
+
+async def _begin(settings: Settings) -> None:
+    """The first publication of an Image repository; nothing, where somebody has published by now.
+
+    What lies in the store is never built on here: no first Root is kept yet that would tell whose it is.
+    """
+    metadata, _ = _published(storage_of(settings))
+    keys = signers_of(settings, IMAGE_REPOSITORY)
+    keyring = {signer.key.key_id: signer for signer in keys.values()}
+    publisher = Publisher(store=metadata, profile=settings.profile, keyring=keyring)
+    async with turn_of(metadata)():
+        await require_no_floor(settings)
+        if await metadata.read(name_of_first(settings)) is None:
+            published = await publisher.publish(None, Draft(root=root_of(keys)), utc_now())
+            await floor_of(settings).raise_to(Seen.of(published))
 
 
 async def _first_root_to_keep(settings: Settings) -> bytes | None:

@@ -74,4 +74,9 @@ def restored(*, skip: int = SKIP, servers: Servers = Path(), json_output: AsJson
     done = f"The Image repository and {said['vehicles']} vehicles have new metadata, {skip} versions on."
     if said["behind"]:
         done += f" The Image repository was {said['behind']} versions older than what was published from here."
+    if said["lost"]:
+        done += (
+            f" Versions of {', '.join(said['lost'])} are lost, and nobody could sign others here: vehicles may refuse "
+            "what is lower. docs/operations/backup.md says how to bring them back."
+        )
     tell(said, done, json_output)

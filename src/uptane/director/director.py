@@ -202,8 +202,8 @@ class Director(Inquiries):
             else:
                 issued = await self._issue(vehicle, now, occasion=Occasion.MANIFEST)
                 new, withheld = issued.published if issued.is_new else None, issued.withheld
-        outstanding = tuple(await self.outstanding(vehicle))
-        return Answer(manifest=checked, outstanding=outstanding, published=new, withheld=withheld)
+        outstanding = await self.outstanding(vehicle)
+        return Answer(manifest=checked, look_up=lambda: outstanding, published=new, withheld=withheld)
 
     def metadata_at_hand(self, vehicle: VehicleIdentifier, name: str, now: datetime) -> bytes | AtHand | None:
         """A published file of a vehicle from memory; None for one that there is not, UNKNOWN for `metadata_file`."""

@@ -91,6 +91,7 @@ class VehicleCache:
         self._limit_bytes = limit_bytes
         self._bytes = 0
         self._known: OrderedDict[VehicleIdentifier, Known] = OrderedDict()
+        self._sizes: dict[VehicleIdentifier, int] = {}
         self._stale: set[VehicleIdentifier] = set()
         self._changed: dict[VehicleIdentifier, int] = {}
         self._open = False
@@ -149,17 +150,17 @@ class VehicleCache:
         """What was read, or written: current unless a newer revision was told of meanwhile."""
         vehicle = known.vehicle
         newest = self._changed.pop(vehicle, _EVERYTHING)
-        before = self._known.get(vehicle)
-        self._bytes += known.size - (0 if before is None else before.size)
-        self._known[vehicle] = known
+        size = known.size
+        self._bytes += size - self._sizes.get(vehicle, 0)
+        self._known[vehicle], self._sizes[vehicle] = known, size
         self._known.move_to_end(vehicle)
         if self._open and newest <= known.state.revision:
             self._stale.discard(vehicle)
         else:
             self._stale.add(vehicle)
         while len(self._known) > self._limit or (self._bytes > self._limit_bytes and len(self._known) > 1):
-            oldest, forgotten = self._known.popitem(last=False)
-            self._bytes -= forgotten.size
+            oldest, _ = self._known.popitem(last=False)
+            self._bytes -= self._sizes.pop(oldest)
             self._stale.discard(oldest)
 
     def changed(self, vehicle: VehicleIdentifier, revision: int = _EVERYTHING) -> None:

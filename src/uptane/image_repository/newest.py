@@ -34,22 +34,16 @@ class Newest:
     async def saw(self, own: ReadBack | None) -> None:
         """Remembers what was verified or published, where it is newer; StorageError where the floor cannot be read."""
         seen = Seen.of(own)
-        if seen.newest > (await self._highest()).newest:
+        if seen.is_newer_than(await self._highest()):
             self._seen = seen
             if self._floor is not None:
                 await self._floor.raise_to(seen)
 
-    async def accept_restored(self, store: Reader, profile: Profile) -> int:
-        """From now on an older set is built on: an operator says that it is a backup.
-
-        Returns:
-            How many versions are missing in the role that lacks most: so many have to be left out, or numbers that
-            clients have seen are given again.
-        """
+    async def accept_restored(self) -> Seen:
+        """From now on an older set is built on: an operator says that it is a backup. Gives what was newest before."""
         self._restored = True
-        behind = Seen.of(await verify_own_metadata(store, profile)).behind(await self._highest())
-        return max(behind.values(), default=0)
+        return await self._highest()
 
     async def _highest(self) -> Seen:
         kept = None if self._floor is None else await self._floor.read()
-        return self._seen if kept is None or kept.newest < self._seen.newest else kept
+        return self._seen if kept is None or self._seen.is_newer_than(kept) else kept

@@ -61,7 +61,7 @@ class Floor(Protocol):
         ...
 
     async def raise_to(self, seen: Seen) -> None:
-        """Remembers a set, unless one with a higher Timestamp is remembered already.
+        """Remembers a set, unless one that is as new is remembered already (`Seen.is_newer_than`).
 
         What cannot be written is told, and no error: what is published already would else seem not to be, and without
         a new Timestamp clients believe nothing any more.

@@ -1,7 +1,7 @@
 """The Image repository: images are added to roles, and everything that changed is published at once."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -16,16 +16,14 @@ from uptane.image_repository.release import NewImage, check_may_list, content_of
 from uptane.image_repository.renewal import Renewal, look, renew
 from uptane.image_repository.uploads import (
     DEFAULT_UPLOAD_LIMITS,
-    CheckedUpload,
     Receipt,
     Upload,
     UploadLimits,
     check_history,
-    check_signed_enough,
     check_upload,
     named_keys,
-    with_signatures,
 )
+from uptane.image_repository.waiting import JudgedUpload, WaitingUploads
 from uptane.metadata.delegations import TARGETS_ROLE, Delegation
 from uptane.metadata.errors import FormatError, ProvisioningError, UptaneError
 from uptane.metadata.identifiers import ImagePath, KeyId, RoleName
@@ -35,7 +33,6 @@ from uptane.metadata.targets import NO_CUSTOM, Custom, Image, ImageFile, Targets
 from uptane.signing.ports import MetadataStore
 from uptane.signing.publish import Draft, Lifetimes, Published, Publisher
 from uptane.signing.signer import Signer
-from uptane.verification.threshold import valid_signatures
 from uptane.verification.verify_image import check_bytes
 
 DEFAULT_LIFETIMES = Lifetimes()
@@ -75,7 +72,7 @@ class ImageRepository:
         self._metadata = metadata
         self._images = images
         self._lifetimes = lifetimes
-        self._waiting = waiting
+        self._waiting = WaitingUploads(profile, waiting)
         self._turn = turn
         self._upload_limits = upload_limits
         self._keyring: dict[KeyId, Signer] = {}
@@ -317,29 +314,39 @@ class ImageRepository:
             ProvisioningError: the repository is empty, or its Snapshot and Timestamp keys are not at hand.
             StorageError: something could not be written; readers see what was published before.
         """
-        async with self._lock, self._turn():
-            before = await self.published()
-            self._publisher().require_keys(before.root.payload, Role.SNAPSHOT, Role.TIMESTAMP)
-            checked = check_upload(self._profile, before.targets, upload, now, self._upload_limits)
-            self._check_not_changed_here(checked.role, before)
-            await check_history(self._profile, self._metadata, checked)
-            envelope = with_signatures(self._profile, checked, await self._waiting_for(checked))
-            signed = len(tuple(valid_signatures(envelope, checked.keys, checked.role_keys)))
-            needed = checked.role_keys.threshold
-            images = [(file, upload.images[file.path]()) for file in checked.files]
-            if self._waiting is not None and signed < needed:
-                mine = {self._waiting_name(checked, entry.key_id): envelope.raw for entry in checked.signatures}
-                await asyncio.to_thread(check_bytes, images)
-                await self._waiting.write(mine)
-                return Receipt(signatures=signed, needed=needed)
-            check_signed_enough(checked, envelope)
+        async with self._lock:
+            first = await self._judged(upload, now)
+            await self._take(first, first.checked.files, upload)  # nothing lists them yet, and others publish meanwhile
+            async with self._turn():
+                judged = await self._judged(upload, now)
+                await self._take(judged, set(judged.checked.files) - set(first.checked.files), upload)
+                return await self._accept(judged, now)
+
+    async def _judged(self, upload: Upload, now: datetime) -> JudgedUpload:
+        before = await self.published()
+        self._publisher().require_keys(before.root.payload, Role.SNAPSHOT, Role.TIMESTAMP)
+        checked = check_upload(self._profile, before.targets, upload, now, self._upload_limits)
+        self._check_not_changed_here(checked.role, before)
+        await check_history(self._profile, self._metadata, checked)
+        return await self._waiting.judged(checked, before)
+
+    async def _take(self, judged: JudgedUpload, files: Collection[ImageFile], upload: Upload) -> None:
+        images = [(file, upload.images[file.path]()) for file in judged.checked.files if file in files]
+        if judged.signed < judged.needed:
+            await asyncio.to_thread(check_bytes, images)
+        else:
             await self._images.add_all(images)
-            published = await self._published_now(before, Draft(signed={checked.role: envelope.raw}), now)
+
+    async def _accept(self, judged: JudgedUpload, now: datetime) -> Receipt:
+        checked, published = judged.checked, None
+        if judged.signed < judged.needed:
+            await self._waiting.keep(judged)
+        else:
+            draft = Draft(signed={checked.role: judged.envelope.raw})
+            published = await self._published_now(judged.before, draft, now)
             self._pending.pop(checked.role, None)  # the place that was kept for a first file
-            if self._waiting is not None:
-                names = [self._waiting_name(checked, key_id) for key_id in checked.role_keys.key_ids]
-                await self._waiting.write(dict.fromkeys(names))
-            return Receipt(signatures=signed, needed=needed, published=published)
+            await self._waiting.end(checked)
+        return Receipt(signatures=judged.signed, needed=judged.needed, published=published)
 
     def _check_not_changed_here(self, role: RoleName, before: Published) -> None:
         """An upload and a change that waits here must not undo each other, nor meet under different keys."""
@@ -352,16 +359,6 @@ class ImageRepository:
                 next_step="Publish or discard that change first, and then hand in what follows it.",
                 role=role,
             )
-
-    async def _waiting_for(self, checked: CheckedUpload) -> list[bytes]:
-        """What the role's keys signed and handed in before, one file for each key."""
-        if self._waiting is None:
-            return []
-        found = [await self._waiting.read(self._waiting_name(checked, key)) for key in checked.role_keys.key_ids]
-        return [raw for raw in found if raw is not None]
-
-    def _waiting_name(self, checked: CheckedUpload, key_id: KeyId) -> str:
-        return f"{key_id}.{self._profile.metadata_name(checked.role)}"
 
     def _publisher(self) -> Publisher:
         return Publisher(store=self._metadata, profile=self._profile, keyring=self._keyring, lifetimes=self._lifetimes)

@@ -44,6 +44,10 @@ class Seen:
         """The Timestamp's version, which rises with every publication."""
         return self.versions[Role.TIMESTAMP]
 
+    def is_newer_than(self, other: "Seen") -> bool:
+        """By the Timestamp; and of one Timestamp, who looked for the next Root too soon has read an older one."""
+        return (self.newest, self.versions.get(Role.ROOT, 0)) > (other.newest, other.versions.get(Role.ROOT, 0))
+
     def behind(self, floor: "Seen") -> Mapping[str, int]:
         """The roles whose versions are below those of another set, each with how many versions are missing."""
         gaps = {role: version - self.versions.get(role, 0) for role, version in floor.versions.items()}

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -69,9 +70,11 @@ class FloorFile(Floor):
         with Folder.made(self._path.parent, FOLDER_MODE, layer=self._layer) as folder:
             folder.lock()
             raw = folder.read(name)
-            if raw is None or self._decoded(raw).newest < seen.newest:
+            if raw is None or seen.is_newer_than(self._decoded(raw)):
                 kept = _Kept(dict(sorted(seen.versions.items())), seen.timestamp.hex())
                 folder.replace(name, msgspec.json.encode(kept) + b"\n", FILE_MODE)
+                with suppress(OSError):  # an umask may have taken from it what the servers need
+                    os.chmod(name, FILE_MODE, dir_fd=folder.descriptor)
 
     def _decoded(self, raw: bytes) -> Seen:
         try:

@@ -3,6 +3,7 @@
 The driver is used by itself here, as what SQLAlchemy does around each statement costs more than the statement.
 """
 
+import hashlib
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -36,7 +37,7 @@ WITH said AS (
     manifest_received = coalesce(%(received)s::timestamptz, manifest_received)
   WHERE vehicle = %(vehicle)s::text AND revision = %(revision)s::bigint AND NOT EXISTS (
     SELECT FROM said LEFT JOIN metadata_files f ON f.vehicle = %(vehicle)s::text AND f.name = said.name
-    WHERE f.data IS DISTINCT FROM said.old)
+    WHERE sha256(f.data) IS DISTINCT FROM said.old)
   RETURNING vehicle, revision
 ), reported AS (
   SELECT held.vehicle, ecu, counter, decode(report, 'base64') AS report, received, attacks
@@ -58,8 +59,10 @@ WITH said AS (
   INSERT INTO directed (vehicle, ecu, number, path, image) SELECT * FROM may
   ON CONFLICT (vehicle, ecu, number) DO UPDATE SET path = excluded.path, image = excluded.image
 ), added AS (
-  INSERT INTO metadata_files (vehicle, name, data) SELECT held.vehicle, name, decode(data, 'base64')
-  FROM held, json_to_recordset(%(said)s::json -> 'files') AS n(name text, data text)
+  INSERT INTO metadata_files (vehicle, name, data)
+  SELECT held.vehicle, n.name, coalesce(said.data, decode(n.data, 'base64'))
+  FROM held, json_to_recordset(%(said)s::json -> 'files') AS n(name text, data text, like_ text)
+    LEFT JOIN said ON said.name = n.like_
 ), replaced AS (
   INSERT INTO metadata_files (vehicle, name, data) SELECT held.vehicle, said.name, said.data FROM held, said
   ON CONFLICT (vehicle, name) DO UPDATE SET data = excluded.data
@@ -135,11 +138,14 @@ def connection_url(engine: AsyncEngine) -> str:
 
 
 def _values(changes: Changes) -> tuple[bytes | None, ...]:
-    """The parameters from the counter on: rows as one JSON text, as arrays take longer. Bytes are base64 in it."""
+    """The parameters from the counter on: rows as one JSON text, as arrays take longer. Bytes are base64 in it.
+
+    What is published under two names stands in it once, and what it replaces as its SHA-256.
+    """
     record, publication = changes.record, changes.publication
     for _, stored in changes.reports:
         rules.check_report(stored)
-    rows = {
+    rows: dict[str, list[Any]] = {
         "reports": [
             {
                 "ecu": str(ecu.ecu),
@@ -156,14 +162,17 @@ def _values(changes: Changes) -> tuple[bytes | None, ...]:
             for images in changes.directed.values()
             for each in images
         ],
-        "mutable": [
-            {"name": name, "data": data, "old": publication.replaced.get(name)}
-            for name, data in publication.mutable.items()
-        ]
-        if publication is not None
-        else [],
-        "files": [{"name": name, "data": data} for name, data in publication.files] if publication is not None else [],
     }
+    if publication is not None:
+        replaced = {name: hashlib.sha256(data).digest() for name, data in publication.replaced.items()}
+        names = {data: name for name, data in publication.mutable.items()}
+        rows["mutable"] = [
+            {"name": name, "data": data, "old": replaced.get(name)} for name, data in publication.mutable.items()
+        ]
+        rows["files"] = [
+            {"name": name, "like_": names[data]} if data in names else {"name": name, "data": data}
+            for name, data in publication.files
+        ]
     return (
         None if record is None else b"%d" % record.manifest_counter,
         None if record is None else record.manifest,

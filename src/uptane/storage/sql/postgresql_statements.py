@@ -53,6 +53,7 @@ class StatementConnection(AsyncConnection[tuple[Any, ...]]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._here: set[bytes] = set()
+        self._transformer = Transformer(self)
         self._descriptor: int | None = None
         self._more: asyncio.Future[None] | None = None
 
@@ -83,9 +84,8 @@ class StatementConnection(AsyncConnection[tuple[Any, ...]]):
             self._here.add(statement.name)
         self.pgconn.send_query_prepared(statement.name, values, statement.formats, Format.BINARY)
         result = await self._result()
-        transformer = Transformer(self)
-        transformer.set_pgresult(result)
-        return transformer.load_rows(0, result.ntuples, tuple)
+        self._transformer.set_pgresult(result)
+        return self._transformer.load_rows(0, result.ntuples, tuple)
 
     async def _result(self) -> PGresult:
         found: list[PGresult] = []
