@@ -74,6 +74,11 @@ def test_what_a_vehicle_puts_up_with_is_served() -> None:
         assert seconds * floor > SEND_BUFFER + 2 * max(CHUNK, PIECE)
 
 
+def test_the_front_of_the_template_is_as_patient_as_the_server_behind_it() -> None:
+    template = (Path(__file__).parents[2] / "deploy" / "nginx" / "uptane.conf").read_text("utf-8")
+    assert f"send_timeout          {PATIENCE * STALLED_SECONDS:.0f}s;" in template
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has POLLRDHUP and long send buffers")
 def test_the_end_of_an_answer_is_not_cut_off_while_a_client_takes_its_time(
     tmp_path: Path, servers: ServerThread, monkeypatch: pytest.MonkeyPatch
