@@ -114,6 +114,23 @@ def test_a_connection_that_the_server_has_ended_meanwhile_is_no_failure(tell: Ca
     tell(story)
 
 
+def test_what_the_event_loop_does_not_tell_is_noticed_all_the_same(
+    tell: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uvloop says nothing of a connection that was reset, and its statement would wait for ever."""
+    monkeypatch.setattr(StatementConnection, "watch", lambda self: setattr(self, "_descriptor", self.pgconn.socket))
+    monkeypatch.setattr(postgresql_connections, "LOOK_SECONDS", 0.001)
+
+    async def story(connections: ConnectionsAtHand) -> None:
+        async with asyncio.timeout(10):
+            process = await say(connections, "first")
+            assert await connections.rows(END, [str(process).encode()]) == [(False,)], (
+                "run by another, as the first ended"
+            )
+
+    tell(story)
+
+
 def test_more_than_a_socket_takes_at_once_arrives_whole(tell: Callable[..., None]) -> None:
     async def story(connections: ConnectionsAtHand) -> None:
         for length in (5, 30_000_000, 7):

@@ -19,6 +19,9 @@ CONNECTIONS = 4
 AT_HAND_SECONDS = 600.0
 """After that time the pool has a connection back, which closes those that are old."""
 
+LOOK_SECONDS = 1.0
+"""How often it is looked whether a connection is lost, where the event loop tells nothing."""
+
 RETRY_SECONDS = 1.0
 """After that time a server that could not be reached is tried anew. The pool would double its pauses, and after an
 outage of minutes still wait for minutes."""
@@ -57,9 +60,11 @@ class ConnectionsAtHand:
     async def open(self) -> AsyncIterator["ConnectionsAtHand"]:
         """Usable within the context."""
         await self._pool.open()
+        looking = asyncio.create_task(self._look())
         try:
             yield self
         finally:
+            looking.cancel()
             while self._at_hand:
                 await self._give_back(self._at_hand.pop())
             await self._pool.close()
@@ -82,6 +87,12 @@ class ConnectionsAtHand:
                 broken += 1
             finally:
                 await self._released(connection)
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            for connection in self._since:
+                connection.look()
 
     async def _taken(self) -> StatementConnection:
         if self._at_hand:
