@@ -1,8 +1,10 @@
 """The load: vehicles that run update cycles without a pause, and an operator who publishes and assigns images."""
 
 import random
+import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -10,7 +12,7 @@ from typing import ClassVar
 from faults.ledger import Ledger
 from uptane.assembly import device
 from uptane.assembly.device_package import DIRECTOR, IMAGE_REPOSITORY, load_device
-from uptane.metadata.errors import SecurityError, SlowRetrievalError, UptaneError
+from uptane.metadata.errors import SecurityError, SlowRetrievalError, UnreachableError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.root import Role, Root
 from uptane.metadata.snapshot import Snapshot
@@ -18,6 +20,7 @@ from uptane.metadata.targets import Targets
 from uptane.metadata.timestamp import Timestamp
 from uptane.transport.device_api import DirectorOfDeviceApi
 from uptane.vehicle.primary import Primary
+from uptane.verification.full_verification import AskImageRepositories
 
 KINDS = {Role.ROOT: Root, Role.TIMESTAMP: Timestamp, Role.SNAPSHOT: Snapshot, Role.TARGETS: Targets}
 IMAGE_BYTES = 200_000
@@ -55,6 +58,17 @@ class Allowed:
         return isinstance(error, (SlowRetrievalError, *self.kinds))
 
 
+def judge(error: UptaneError, vehicle: str, allowed: Allowed, ledger: Ledger) -> None:
+    """Tells the ledger of a cycle that failed: as a violation, where what the servers offered was to blame."""
+    ledger.count(f"cycles that ended with {error.code}")
+    if isinstance(error, SecurityError) and not allowed.covers(error):
+        ledger.violated(f"vehicle {vehicle} saw {error.code}: {error}")
+    if (
+        isinstance(error, UnreachableError) and "role" in error.facts
+    ):  # the servers answered that they have no such file
+        ledger.violated(f"vehicle {vehicle} was offered metadata that is not whole: {error}")
+
+
 class Car(threading.Thread):
     """A Primary that runs cycle after cycle.
 
@@ -79,7 +93,8 @@ class Car(threading.Thread):
     def run(self) -> None:
         """Cycle after cycle until the run ends."""
         try:
-            with device.open_device(self.settings) as opened:
+            # Otherwise it would look at the Image repository only when the Director directs something else.
+            with device.open_device(self.settings, ask=AskImageRepositories.IN_EVERY_CYCLE) as opened:
                 primary = opened.primary
                 self.ready.set()
                 while not self._stopping.is_set():
@@ -96,12 +111,8 @@ class Car(threading.Thread):
             primary.update_cycle()
             self._ledger.count("cycles that ended well")
             self.cycles += 1
-        except SecurityError as error:
-            self._ledger.count(f"cycles that ended with {error.code}")
-            if not self._allowed.covers(error):
-                self._ledger.violated(f"vehicle {self.name} saw {error.code}: {error}")
         except UptaneError as error:
-            self._ledger.count(f"cycles that ended with {error.code}")
+            judge(error, self.name, self._allowed, self._ledger)
 
     def _look(self, primary: Primary) -> None:
         """Tells the ledger of every file that this vehicle trusts now."""
@@ -120,6 +131,10 @@ class Operator(threading.Thread):
         run: starts one command of `uptane`.
         folder: for the images.
         vehicles: identifiers, each with its Primary's.
+
+    Attributes:
+        running: the command that runs now.
+        seconds: how long the last one took that ended well.
     """
 
     def __init__(
@@ -133,6 +148,7 @@ class Operator(threading.Thread):
     ) -> None:
         super().__init__(name="operator", daemon=True)
         self.running: subprocess.Popen[str] | None = None
+        self.seconds = 0.0
         self._command, self._folder, self._vehicles = run, folder, vehicles
         self._ledger, self._stopping, self._chance = ledger, stop, chance
         self._ends = threading.Event()
@@ -144,9 +160,24 @@ class Operator(threading.Thread):
     def run(self) -> None:
         """Image after image until the run ends."""
         number = 0
-        while not self._stopping.is_set() and not self._ends.is_set():
-            number += 1
-            self.release(number, *self._chance.choice(self._vehicles))
+        try:
+            while not self._stopping.is_set() and not self._ends.is_set():
+                number += 1
+                self.release(number, *self._chance.choice(self._vehicles))
+        except Exception as error:
+            self._ledger.violated(f"the operator ended: {error!r}")
+            raise
+
+    def kill(self) -> None:
+        """Ends a command of his at once, in the middle of what it does; returns when one was."""
+        while self.is_alive():
+            process = self.running
+            if process is not None:
+                time.sleep(self._chance.uniform(0, self.seconds))
+                process.kill()
+                if process.wait() == -signal.SIGKILL:
+                    return
+            time.sleep(0.01)
 
     def release(self, number: int, vehicle: VehicleIdentifier, ecu: EcuIdentifier) -> bool:
         """Publishes an image and assigns it; whether both were acknowledged."""
@@ -162,10 +193,13 @@ class Operator(threading.Thread):
         return True
 
     def _does(self, *words: str) -> bool:
+        started = time.monotonic()
         with self._command(words) as process:
             self.running = process
             said = process.communicate()[1].strip()
         self.running = None
+        if process.returncode == 0:
+            self.seconds = time.monotonic() - started
         outcome = {0: "acknowledged", -9: "killed"}.get(process.returncode, f"exit code {process.returncode}")
         self._ledger.count(f"{words[0]} {words[1]}: {outcome}")
         if len(said.splitlines()) > 1 or "Traceback" in said:

@@ -57,15 +57,6 @@ def outages(stack: Stack, operator: Operator, ledger: Ledger, chance: random.Ran
                 process.kill()
         stack.server_is_gone()
 
-    def kill_an_operator() -> None:
-        for _ in range(100):
-            process = operator.running
-            if process is not None:
-                time.sleep(chance.uniform(0.2, 1.2))
-                process.kill()
-                return
-            time.sleep(0.02)
-
     def restart_the_database() -> None:
         stack.stop_database()
         time.sleep(BROKEN_SECONDS)
@@ -100,7 +91,7 @@ def outages(stack: Stack, operator: Operator, ledger: Ledger, chance: random.Ran
     return (
         Outage(name="kill -9 of a worker", happen=kill_a_worker),
         Outage(name="immediate stop of the database, and a start", happen=restart_the_database),
-        Outage(name="kill -9 of an operator's command", happen=kill_an_operator),
+        Outage(name="kill -9 of an operator's command", happen=operator.kill),
         Outage(name="kill -9 of the object store, and a start", happen=lose_the_object_store),
         Outage(name="disk full under the database", happen=fill_the_disk_of_the_database),
         Outage(name="disk full under the object store", happen=fill_the_disk_of_the_object_store),

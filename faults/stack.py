@@ -195,7 +195,9 @@ def limit_file_size(processes: Sequence[psutil.Process], limit: str) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             user = process.uids().real if os.geteuid() == 0 else None
             words = ["prlimit", "--pid", str(process.pid), f"--fsize={limit}:"]
-            subprocess.run(words, user=user, check=False, stderr=subprocess.DEVNULL)
+            limited = subprocess.run(words, user=user, check=False, capture_output=True, text=True)
+            if limited.returncode and process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                raise RuntimeError(f"the disk of process {process.pid} cannot be made full: {limited.stderr}")
 
 
 @contextmanager

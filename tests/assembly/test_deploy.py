@@ -262,6 +262,8 @@ def test_a_front_of_three_systems_asks_the_right_one_and_says_who_it_is(template
                 assert told(ask(port, vehicle, get(path))) == expected
             stolen = header_of(house.forged())
             assert told(ask(port, stranger, get("/repo/x", stolen)))["vehicle"] is None
+            other_protocol = get("/repo/x", "Connection: Upgrade", "Upgrade: websocket")
+            assert told(ask(port, vehicle, other_protocol))["vehicle"] == VIN, "the front passes that on"
 
 
 def test_a_server_behind_a_front_serves_plain_http_to_whom_the_front_names(tmp_path: Path) -> None:

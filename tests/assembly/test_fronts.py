@@ -160,6 +160,15 @@ def test_a_header_that_a_client_sends_through_a_front_is_replaced(house: House, 
     assert told(ask(port, house.vehicle(OTHER), get("/", "Connection: close, Client-Cert")))["vehicle"] == OTHER
 
 
+@pytest.mark.parametrize("protocol", ["websocket", "h2c"])
+def test_a_front_passes_no_wish_for_another_protocol_on(house: House, front: Callable[..., int], protocol: str) -> None:
+    """A server that stops at it would read the body as the next request, in the name of whomever it tells."""
+    hidden = get("/", header_of(house.forged([URI])))
+    head = f"PUT / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n"
+    request = f"{head}Content-Length: {len(hidden)}\r\n\r\n".encode() + hidden
+    assert told(ask(front(), house.vehicle(OTHER), request)) == {"vehicle": OTHER, "body": len(hidden), "path": "/"}
+
+
 def test_a_front_lets_no_bad_certificate_through(house: House, front: Callable[..., int], tmp_path: Path) -> None:
     port = front()
     foreign = house.stranger()

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from unittest.mock import Mock
 import pytest
 from certificates import URI, House, der_of, get
 from raw_sockets import answer_of, raw_connection, say, status_of
+from still_loop import Loop
 
 from uptane.assembly import slow_clients, tls_server
 from uptane.assembly.http_server import ServerThread
@@ -34,8 +35,6 @@ CHUNKED = b"PUT / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\
 REQUEST = get("/")
 
 LEAST_TAKEN = int(STALLED_SECONDS * LEAST_BYTES_PER_SECOND)
-ALWAYS = (STALLED_SECONDS, CLOSE_SECONDS)
-"""A connection is looked at each time that so many seconds have passed."""
 
 
 @pytest.fixture
@@ -73,6 +72,23 @@ def test_a_trailer_that_a_front_lets_through_says_nothing_of_who_asks(port: int,
     answer = say(port, CHUNKED + b"1\r\nx\r\n0\r\nClient-Cert: :" + stolen + b":\r\n\r\n")
     assert answer.endswith(b"nobody")
     assert asked.scopes[0]["headers"] == [(b"host", b"localhost"), (b"transfer-encoding", b"chunked")]
+
+
+@pytest.mark.parametrize("protocol", [b"websocket", b"h2c", b"TLS/1.0"])
+def test_a_body_behind_a_wish_for_another_protocol_is_no_request_of_somebody_else(
+    port: int, asked: Asked, tmp_path: Path, protocol: bytes
+) -> None:
+    """A front passes both on, and what it does not take for a request has no header of its own."""
+    stolen = base64.b64encode(der_of(House(tmp_path).forged([URI]))).decode()
+    hidden = get("/", f"Client-Cert: :{stolen}:")
+    length = b"\r\nContent-Length: %d\r\n\r\n" % len(hidden)
+    with raw_connection(port) as connection:
+        connection.sendall(b"PUT / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: " + protocol + length)
+        assert status_of(answer_of(connection)) == 400
+        with suppress(OSError):
+            connection.sendall(hidden)
+            answer_of(connection)
+    assert asked.scopes == []
 
 
 @pytest.mark.parametrize(
@@ -145,49 +161,6 @@ def test_requests_that_nobody_waits_for_the_answers_of_do_not_fill_the_memory(
     assert not transport.reads, "before all of them are answered"
     connection.data_received(REQUEST * 1000)
     assert len(connection.pipeline) == MAX_WAITING + 1 and transport.is_closing()
-
-
-class Timer:
-    """Stands for what `call_later` gives."""
-
-    def __init__(self, seconds: float, work: Callable[[], object]) -> None:
-        self.seconds, self.work, self.cancelled = seconds, work, False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-class Task:
-    """Stands for a task that is never run."""
-
-    def add_done_callback(self, done: Callable[..., object]) -> None:
-        """Is never called."""
-
-
-class Loop:
-    """An event loop in which nothing runs and no time passes but when a test says so."""
-
-    def __init__(self) -> None:
-        self.timers: list[Timer] = []
-
-    def call_later(self, seconds: float, work: Callable[..., object], *arguments: object) -> Timer:
-        self.timers.append(Timer(seconds, lambda: work(*arguments)))
-        return self.timers[-1]
-
-    def create_task(self, work: Any) -> Task:
-        work.close()
-        return Task()
-
-    def pending(self) -> list[float]:
-        """After how many seconds something happens that does not happen all the time."""
-        return [timer.seconds for timer in self.timers if not timer.cancelled and timer.seconds not in ALWAYS]
-
-    def pass_by(self, *seconds: float) -> None:
-        """The time of every timer comes, or of those of that many seconds."""
-        due = [timer for timer in self.timers if not timer.cancelled and timer.seconds in (seconds or (timer.seconds,))]
-        self.timers = [timer for timer in self.timers if timer not in due]
-        for timer in due:
-            timer.work()
 
 
 class Transport(asyncio.Transport):

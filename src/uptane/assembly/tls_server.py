@@ -225,7 +225,7 @@ class _Connection(HttpToolsProtocol):
 
     A head that takes too long is cut off, one that is too large is answered with 431. Bodies are bounded by
     applications, who know how large theirs may be, until they have answered. Trailers behind a body are dropped: no
-    application can tell them from the headers that a front has set.
+    application can tell them from the headers that a front has set. Whoever asks for another protocol is refused.
     """
 
     _certificate: bytes | None = None
@@ -284,6 +284,9 @@ class _Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The last byte of a request's head."""
+        if self.parser.should_upgrade():
+            # The parser would end here, and take the body for the next request, with headers that no front has set.
+            raise UptaneError("no other protocol is spoken here")  # ends the parser, and uvicorn answers with 400
         self._stop_timing()
         self._in_head = self._head_begun = False
         self._loose_bytes = 0

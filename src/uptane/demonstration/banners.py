@@ -12,9 +12,13 @@ from typing import TextIO
 
 from uptane.demonstration import sounds
 from uptane.demonstration.sounds import Tone
+from uptane.metadata.errors import SecurityError
 
 PREFIX = "[uptane] BANNER: "
 """What the line that names a banner begins with; the banner's name is the rest of it."""
+
+CAUSE = "[uptane] CAUSE: "
+"""What the line begins with that names the check which refused something: the error's code, and the file."""
 
 
 class Banner(StrEnum):
@@ -87,6 +91,12 @@ def show(banner: Banner, text: str, *, file: TextIO | None = None) -> None:
         _draw(banner, out)
     print(f"{PREFIX}{banner}", *text.splitlines(), sep="\n", file=out, flush=True)
     sounds.play(LOOKS[banner].tones)
+
+
+def cause(error: SecurityError) -> str:
+    """The line that names the check which failed and the role or image that it failed for: `E-SIG timestamp`."""
+    subject = error.facts.get("role", error.facts.get("image", ""))
+    return f"{CAUSE}{error.code} {subject}".rstrip()
 
 
 def try_banners() -> None:

@@ -165,6 +165,7 @@ class PrimaryConsole:
             result = self._update()
         except SecurityError as error:
             say(self._cause(error))
+            say(banners.cause(error))
             banners.show(*_banner_for(error))
             return None
         for ecu, image in sorted(result.images.items()):

@@ -4,6 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from uptane.demonstration.banners import Banner
+from uptane.metadata.errors import (
+    BadHashError,
+    BadSignatureError,
+    ReplayedMetadataError,
+    RepositoryMismatchError,
+    SecurityError,
+)
+from uptane.metadata.root import Role
 
 VIN = "democar"
 ECU = "TCUdemocar"
@@ -19,12 +27,20 @@ CONFIDENTIAL = "secret/radio.img"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One line typed in a window: `di.`, `dd.` and `dt.` in the services', `dp.`, `ds.` and `ds2.` in the ECUs'."""
+    """One line typed in a window: `di.`, `dd.` and `dt.` in the services', `dp.`, `ds.` and `ds2.` in the ECUs'.
+
+    Args:
+        name, args, kwargs: what is typed.
+        shows: the banner that must appear.
+        because: the check that must refuse the attack, and for which role or image: another one does not show that
+            this one is there.
+    """
 
     name: str
     args: tuple[object, ...] = ()
     kwargs: Mapping[str, object] = field(default_factory=dict)
     shows: Banner | None = None
+    because: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +51,7 @@ class Step:
         section: its number, or a word.
         title: what it is called.
         why: what the reader should know before it runs.
-        calls: what is typed; exactly the banners that they name must appear, in that order.
+        calls: what is typed; exactly the banners and the checks that they name must appear, in that order.
     """
 
     section: str
@@ -48,8 +64,9 @@ PRIMARY = Call("dp.update_cycle")
 SECONDARY = Call("ds.update_cycle")
 
 
-def _primary(banner: Banner) -> Call:
-    return Call("dp.update_cycle", shows=banner)
+def _refused(error: type[SecurityError], subject: str) -> Call:
+    banner = Banner.REPLAY if error is ReplayedMetadataError else Banner.DEFENDED
+    return Call("dp.update_cycle", shows=banner, because=f"{error.code} {subject}")
 
 
 def _secondary(banner: Banner) -> Call:
@@ -86,7 +103,7 @@ STEPS: tuple[Step, ...] = (
         "A man in the middle alters the image that the Director hosts. No signed metadata lists such bytes.",
         (
             Call("dd.mitm_arbitrary_package_attack", (VIN, FIRMWARE)),
-            _primary(Banner.DEFENDED),
+            _refused(BadHashError, FIRMWARE),
             Call("dd.undo_mitm_arbitrary_package_attack", (VIN, FIRMWARE)),
             PRIMARY,
         ),
@@ -97,7 +114,7 @@ STEPS: tuple[Step, ...] = (
         "The same on the Image repository's side.",
         (
             Call("di.mitm_arbitrary_package_attack", (FIRMWARE,)),
-            _primary(Banner.DEFENDED),
+            _refused(BadHashError, FIRMWARE),
             Call("di.undo_mitm_arbitrary_package_attack", (FIRMWARE,)),
             PRIMARY,
         ),
@@ -111,7 +128,7 @@ STEPS: tuple[Step, ...] = (
             Call("dd.write_to_live", (VIN,)),
             PRIMARY,
             Call("dd.replay_timestamp", (VIN,)),
-            _primary(Banner.REPLAY),
+            _refused(ReplayedMetadataError, Role.TIMESTAMP),
             Call("dd.restore_timestamp", (VIN,)),
         ),
     ),
@@ -124,7 +141,7 @@ STEPS: tuple[Step, ...] = (
                 "dd.add_target_and_write_to_live",
                 kwargs={"filename": FIRMWARE, "file_content": EVIL, "vin": VIN, "ecu_serial": ECU},
             ),
-            _primary(Banner.DEFENDED),
+            _refused(RepositoryMismatchError, FIRMWARE),
         ),
     ),
     Step(
@@ -159,7 +176,7 @@ STEPS: tuple[Step, ...] = (
         "The thief signs once more with the keys that were revoked.",
         (
             Call("dd.sign_with_compromised_keys_attack", (VIN,)),
-            _primary(Banner.DEFENDED),
+            _refused(BadSignatureError, Role.TIMESTAMP),
             Call("dd.undo_sign_with_compromised_keys_attack", (VIN,)),
         ),
     ),
@@ -196,9 +213,13 @@ PARTIAL_STEPS: tuple[Step, ...] = (
             Call("dd.add_target_and_write_to_live", (LAMP, EVIL, VIN, WEAK_ECU)),
             Call("dd.add_target_to_director", (LAMP, LAMP, VIN, ECU)),
             Call("dd.write_to_live", (VIN,)),
-            _primary(Banner.DEFENDED),
+            _refused(RepositoryMismatchError, LAMP),
             Call("ds2.update_cycle", shows=Banner.NO_UPDATE_NEEDED),
-            Call("ds.ATTACK_update_from_hostile_primary", shows=Banner.DEFENDED),
+            Call(
+                "ds.ATTACK_update_from_hostile_primary",
+                shows=Banner.DEFENDED,
+                because=f"{RepositoryMismatchError.code} {LAMP}",
+            ),
             Call("ds2.ATTACK_update_from_hostile_primary", shows=Banner.COMPROMISED),
         ),
     ),
@@ -215,7 +236,11 @@ PARTIAL_STEPS: tuple[Step, ...] = (
             Call("ds2.update_cycle", shows=Banner.UPDATED),
             _secondary(Banner.NO_UPDATE_NEEDED),
             Call("dd.sign_with_compromised_keys_attack", (VIN,)),
-            Call("ds2.ATTACK_update_from_hostile_primary", shows=Banner.DEFENDED),
+            Call(
+                "ds2.ATTACK_update_from_hostile_primary",
+                shows=Banner.DEFENDED,
+                because=f"{BadSignatureError.code} {Role.TARGETS}",
+            ),
             Call("dd.undo_sign_with_compromised_keys_attack", (VIN,)),
         ),
     ),
@@ -243,7 +268,7 @@ SUPPLIER_STEPS: tuple[Step, ...] = (
         "The thief signs an evil image as the supplier. The Director never directed it.",
         (
             Call("di.sign_with_stolen_supplier_key_attack", ("supplier", SUPPLIED)),
-            _primary(Banner.DEFENDED),
+            _refused(RepositoryMismatchError, SUPPLIED),
             Call("di.undo_sign_with_stolen_supplier_key_attack"),
         ),
     ),
@@ -258,7 +283,7 @@ SUPPLIER_STEPS: tuple[Step, ...] = (
             PRIMARY,
             _secondary(Banner.NO_UPDATE_NEEDED),
             Call("di.sign_with_stolen_supplier_key_attack", ("supplier", SUPPLIED)),
-            _primary(Banner.DEFENDED),
+            _refused(BadSignatureError, "supplier"),
         ),
     ),
 )

@@ -161,6 +161,7 @@ class SecondaryConsole:
             result = secondary.update_cycle()
         except SecurityError as error:
             say(f"{type(error).__name__}: {error}")
+            say(banners.cause(error))
             hint = NEWER_THAN_PRIMARY if isinstance(error, ReplayedMetadataError) else ""
             banners.show(Banner.DEFENDED, f"{error}{hint}")
             return None

@@ -41,7 +41,7 @@ class StepResult:
     Args:
         section, title: of the section.
         expected, seen: banners, in order.
-        errors: errors that appeared; none is expected.
+        errors: errors that appeared, and attacks that another check refused than the one named; none is expected.
         seconds: how long it took.
     """
 
@@ -188,6 +188,9 @@ def _run_step(step: Step, windows: Mapping[str, Window], show: Callable[[str], N
         answer = windows[_window(call)].call(call.name, call.args, call.kwargs)
         seen += answer.banners
         errors += answer.errors
+        if answer.causes != (wanted := (call.because,) if call.because else ()):
+            found = " and ".join(answer.causes) or "nothing"
+            errors.append(f"{call.name} was refused by {found}, not by {' '.join(wanted) or 'nothing'}")
     expected = tuple(str(call.shows) for call in step.calls if call.shows is not None)
     result = StepResult(
         section=step.section,

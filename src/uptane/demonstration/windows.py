@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from uptane.demonstration.agent import DONE
-from uptane.demonstration.banners import PREFIX
+from uptane.demonstration.banners import CAUSE, PREFIX
 from uptane.demonstration.console import ERROR_LINE
 from uptane.demonstration.settings import PREFIX as SETTINGS
 from uptane.demonstration.settings import TRACEBACK
@@ -29,12 +29,14 @@ class Answer:
     Args:
         lines: what it printed.
         banners: the banners among it.
+        causes: the checks among it that refused something.
         errors: the errors among it.
         value: what it returned, where that is a text or a number.
     """
 
     lines: tuple[str, ...]
     banners: tuple[str, ...]
+    causes: tuple[str, ...]
     errors: tuple[str, ...]
     value: object
 
@@ -84,9 +86,11 @@ class Window:
             text = line.rstrip("\n")
             if text.startswith(DONE):
                 value = json.loads(text.removeprefix(DONE)).get("value")
-                banners = tuple(line.removeprefix(PREFIX) for line in lines if line.startswith(PREFIX))
-                errors = tuple(line.removeprefix(ERROR_LINE) for line in lines if line.startswith(ERROR_LINE))
-                return Answer(tuple(lines), banners, errors, value)
+                banners, causes, errors = (
+                    tuple(line.removeprefix(prefix) for line in lines if line.startswith(prefix))
+                    for prefix in (PREFIX, CAUSE, ERROR_LINE)
+                )
+                return Answer(tuple(lines), banners, causes, errors, value)
             lines.append(text)
             self._show(text)
         raise self._ended()

@@ -105,7 +105,8 @@ async def require_ecu(transaction: InventoryTransaction, vehicle: VehicleIdentif
     if record is None or record.vehicle != vehicle or record.retired is not None:
         raise UnknownEcuError(
             f"ECU {ecu} is not registered for vehicle {vehicle}",
-            next_step="Start it first, which registers it; in the demonstration, ds.clean_slate(ecu_serial=...) does.",
+            next_step="Start it first, which registers it (in the demonstration with ds.clean_slate); "
+            f"uptane vehicle show {vehicle} lists those that are.",
             ecu=ecu,
             vehicle=vehicle,
         )

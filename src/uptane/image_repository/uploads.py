@@ -267,9 +267,10 @@ def check_counter(path: ImagePath, custom: Custom, before: Image | None) -> None
     released = None if before is None else before.custom.must_match.release_counter
     offered = custom.must_match.release_counter
     if released is not None and (offered is None or offered < released):
+        listed = "without a release counter" if offered is None else f"with release counter {offered}"
         raise ImageRollbackError(
-            f"image {path} would be listed with release counter {offered}, after {released}",
-            next_step=f"Give it {released + 1}, or a higher one.",
+            f"image {path} would be listed {listed}, after {released}",
+            next_step=f"Give it release counter {released + 1} or a higher one (--release {released + 1}).",
             image=path,
             expected=released,
             offered=offered,

@@ -153,7 +153,8 @@ def _wrong_id(offered: KeyId, expected: KeyId) -> FormatError:
     )
 
 
-@lru_cache(maxsize=1024)
+# As many as the ECUs of some thousand vehicles have; each takes 360 bytes.
+@lru_cache(maxsize=32_768)
 def load_key(key_type: KeyType, material: bytes) -> VerificationKey:
     """The `cryptography` object of a key.
 
