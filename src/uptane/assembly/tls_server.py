@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from itertools import chain
 from pathlib import Path
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -290,7 +291,7 @@ class _Connection(HttpToolsProtocol):
         self._stop_timing()
         self._in_head = self._head_begun = False
         self._loose_bytes = 0
-        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
+        if len(self.url) + sum(map(len, chain.from_iterable(self.headers))) + 4 * len(self.headers) > MAX_HEAD_BYTES:
             self.app = _head_too_large
         super().on_headers_complete()
         if len(self.pipeline) > MAX_WAITING:
