@@ -3,15 +3,17 @@
 import asyncio
 import base64
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from certificates import URI, House, der_of, get
 from raw_sockets import answer_of, raw_connection, say, status_of
+from still_loop import Loop
 
 from uptane.assembly import slow_clients, tls_server
 from uptane.assembly.http_server import ServerThread
@@ -33,8 +35,6 @@ CHUNKED = b"PUT / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\
 REQUEST = get("/")
 
 LEAST_TAKEN = int(STALLED_SECONDS * LEAST_BYTES_PER_SECOND)
-ALWAYS = (STALLED_SECONDS, CLOSE_SECONDS)
-"""A connection is looked at each time that so many seconds have passed."""
 
 
 @pytest.fixture
@@ -163,54 +163,11 @@ def test_requests_that_nobody_waits_for_the_answers_of_do_not_fill_the_memory(
     assert len(connection.pipeline) == MAX_WAITING + 1 and transport.is_closing()
 
 
-class Timer:
-    """Stands for what `call_later` gives."""
-
-    def __init__(self, seconds: float, work: Callable[[], object]) -> None:
-        self.seconds, self.work, self.cancelled = seconds, work, False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-class Task:
-    """Stands for a task that is never run."""
-
-    def add_done_callback(self, done: Callable[..., object]) -> None:
-        """Is never called."""
-
-
-class Loop:
-    """An event loop in which nothing runs and no time passes but when a test says so."""
-
-    def __init__(self) -> None:
-        self.timers: list[Timer] = []
-
-    def call_later(self, seconds: float, work: Callable[..., object], *arguments: object) -> Timer:
-        self.timers.append(Timer(seconds, lambda: work(*arguments)))
-        return self.timers[-1]
-
-    def create_task(self, work: Any) -> Task:
-        work.close()
-        return Task()
-
-    def pending(self) -> list[float]:
-        """After how many seconds something happens that does not happen all the time."""
-        return [timer.seconds for timer in self.timers if not timer.cancelled and timer.seconds not in ALWAYS]
-
-    def pass_by(self, *seconds: float) -> None:
-        """The time of every timer comes, or of those of that many seconds."""
-        due = [timer for timer in self.timers if not timer.cancelled and timer.seconds in (seconds or (timer.seconds,))]
-        self.timers = [timer for timer in self.timers if timer not in due]
-        for timer in due:
-            timer.work()
-
-
 class Transport(asyncio.Transport):
     """A connection whose client takes what a test says."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, over_tls: bool) -> None:
+        super().__init__({"ssl_object": Mock()} if over_tls else {})
         self.waits, self.closed, self.aborted, self.reads = 0, False, False, True
         self.taken: int | None = 1
 
@@ -247,8 +204,13 @@ def loop() -> Loop:
 
 
 @pytest.fixture
-def transport() -> Transport:
-    return Transport()
+def over_tls() -> bool:
+    return True
+
+
+@pytest.fixture
+def transport(over_tls: bool) -> Transport:
+    return Transport(over_tls=over_tls)
 
 
 @pytest.fixture
@@ -328,6 +290,24 @@ def test_a_client_that_takes_its_answer_slowly_gets_all_of_it_and_one_that_stops
         assert not transport.aborted
     transport.takes(LEAST_TAKEN - 1)
     loop.pass_by()
+    assert transport.aborted
+
+
+@pytest.mark.parametrize("over_tls", [False])
+def test_a_front_that_takes_lumps_for_a_slow_client_gets_all_and_one_that_stops_does_not(
+    connection: Any, loop: Loop, transport: Transport
+) -> None:
+    connection.data_received(REQUEST)
+    transport.waits = 10 * LEAST_TAKEN
+    loop.pass_by(STALLED_SECONDS)
+    for _ in range(3):
+        for _ in range(PATIENCE - 1):
+            loop.pass_by(STALLED_SECONDS)
+        transport.takes(1)
+        loop.pass_by(STALLED_SECONDS)
+    for _ in range(PATIENCE):
+        assert not transport.aborted
+        loop.pass_by(STALLED_SECONDS)
     assert transport.aborted
 
 

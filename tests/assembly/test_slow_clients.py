@@ -3,8 +3,9 @@
 import asyncio
 import select
 import socket
+import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,8 +28,12 @@ SEND_BUFFER = 4 * 1024 * 1024
 LARGE = b"x" * (2 * SEND_BUFFER)
 
 
+MIDDLE = LARGE[: SEND_BUFFER // 8]
+"""More than a client with a small receive buffer takes, and all of it in the kernel at once."""
+
+
 async def large_or_small(scope: Scope, receive: Receive, send: Send) -> None:
-    body = LARGE if scope["path"] == "/large" else b"small"
+    body = {"/large": LARGE, "/middle": MIDDLE}.get(scope["path"], b"small")
     await Answer(status=200, content_type="text/plain", body=body).send(send)
 
 
@@ -36,6 +41,22 @@ async def large_or_small(scope: Scope, receive: Receive, send: Send) -> None:
 def servers() -> Iterator[ServerThread]:
     with ServerThread() as thread:
         yield thread
+
+
+@pytest.fixture
+def client(tmp_path: Path, servers: ServerThread, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssl.SSLSocket]:
+    """A client over TLS with a small receive buffer, of a server without patience."""
+    monkeypatch.setattr(tls_server, "HEAD_SECONDS", 0.5)
+    house = House(tmp_path)
+    files = house.server()
+    tls = server_tls(certificate=files.certificate, key=files.key, client_authorities=house.authority.certificate)
+    port = servers.serve(TlsServer(large_or_small, listening("127.0.0.1", 0), tls=tls, grace_seconds=0))
+    with socket.socket() as plain:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        plain.settimeout(10)
+        plain.connect(("127.0.0.1", port))
+        with house.stranger().wrap_socket(plain, server_hostname="localhost") as wrapped:
+            yield wrapped
 
 
 def wait_for_its_end(connection: socket.socket) -> None:
@@ -51,6 +72,11 @@ def test_what_a_vehicle_puts_up_with_is_served() -> None:
     assert PATIENCE * STALLED_SECONDS * floor > SEND_BUFFER
     for seconds in (CHUNK_SECONDS, FLUSH_SECONDS):
         assert seconds * floor > SEND_BUFFER + 2 * max(CHUNK, PIECE)
+
+
+def test_the_front_of_the_template_is_as_patient_as_the_server_behind_it() -> None:
+    template = (Path(__file__).parents[2] / "deploy" / "nginx" / "uptane.conf").read_text("utf-8")
+    assert f"send_timeout          {PATIENCE * STALLED_SECONDS:.0f}s;" in template
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has POLLRDHUP and long send buffers")
@@ -88,6 +114,49 @@ def test_a_client_that_takes_nothing_of_what_the_kernel_holds_is_cut_off(
         wait_for_its_end(connection)
         with pytest.raises(ConnectionResetError):
             answer_of(connection)
+
+
+def asks_on_and_stops(client: ssl.SSLSocket) -> None:
+    client.sendall(b"G")
+
+
+def sends_no_more(client: ssl.SSLSocket) -> None:
+    socket.socket.shutdown(client, socket.SHUT_WR)
+
+
+def breaks_tls(client: ssl.SSLSocket) -> None:
+    socket.socket.send(client, b"\x17\x03\x03\x00\x20" + bytes(32))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has POLLRDHUP and long send buffers")
+@pytest.mark.parametrize("leaves", [asks_on_and_stops, sends_no_more, breaks_tls])
+def test_who_leaves_in_the_middle_of_an_answer_leaves_nothing_of_it_in_the_kernel(
+    client: ssl.SSLSocket, leaves: Callable[[ssl.SSLSocket], None]
+) -> None:
+    """What is left there belongs to no connection, and is sent for as long as the client likes."""
+    client.sendall(get("/middle"))
+    client.recv(1)
+    leaves(client)
+    wait_for_its_end(client)
+    with pytest.raises(ConnectionResetError):
+        while socket.socket.recv(client, 65536):
+            continue
+
+
+def test_who_has_taken_his_answer_and_says_goodbye_is_not_reset(client: ssl.SSLSocket) -> None:
+    client.sendall(get("/small"))
+    assert answer_of(client).endswith(b"small")
+    assert client.unwrap().recv(1) == b""
+
+
+def test_who_never_says_goodbye_is_cut_off_when_a_server_has_stopped(
+    client: ssl.SSLSocket, servers: ServerThread
+) -> None:
+    client.sendall(get("/small", "Connection: close"))
+    assert answer_of(client).endswith(b"small")
+    assert client.recv(1) == b""
+    servers.stop(client.getpeername()[1])
+    wait_for_its_end(client)
 
 
 class Transport(asyncio.Transport):

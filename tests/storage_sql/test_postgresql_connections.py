@@ -7,8 +7,10 @@ from typing import Any
 import psycopg
 import pytest
 from postgresql import running_postgresql
+from psycopg.conninfo import make_conninfo
 from psycopg.pq import Format
 from psycopg_pool import PoolTimeout
+from psycopg_pool.base import AttemptWithBackoff
 
 from uptane.storage.sql import postgresql_connections
 from uptane.storage.sql.postgresql_connections import CONNECTIONS, ConnectionsAtHand
@@ -112,6 +114,23 @@ def test_a_connection_that_the_server_has_ended_meanwhile_is_no_failure(tell: Ca
     tell(story)
 
 
+def test_what_the_event_loop_does_not_tell_is_noticed_all_the_same(
+    tell: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uvloop says nothing of a connection that was reset, and its statement would wait for ever."""
+    monkeypatch.setattr(StatementConnection, "watch", lambda self: setattr(self, "_descriptor", self.pgconn.socket))
+    monkeypatch.setattr(postgresql_connections, "LOOK_SECONDS", 0.001)
+
+    async def story(connections: ConnectionsAtHand) -> None:
+        async with asyncio.timeout(10):
+            process = await say(connections, "first")
+            assert await connections.rows(END, [str(process).encode()]) == [(False,)], (
+                "run by another, as the first ended"
+            )
+
+    tell(story)
+
+
 def test_more_than_a_socket_takes_at_once_arrives_whole(tell: Callable[..., None]) -> None:
     async def story(connections: ConnectionsAtHand) -> None:
         for length in (5, 30_000_000, 7):
@@ -133,6 +152,44 @@ def test_who_waits_too_long_for_a_connection_is_told(tell: Callable[..., None]) 
         await say(connections, "there are some again")
 
     tell(story, wait_seconds=0.05)
+
+
+def test_who_asked_the_pool_in_vain_gets_what_others_need_no_more(server: str) -> None:
+    """Where the server gives no more connections, nobody waits beside one that is idle."""
+
+    async def told() -> None:
+        async with await psycopg.AsyncConnection.connect(server, autocommit=True) as connection:
+            await connection.execute("CREATE ROLE alone LOGIN CONNECTION LIMIT 1")
+        alone = ConnectionsAtHand(make_conninfo(server, user="alone"), {"autocommit": True}, wait_seconds=60)
+        async with alone.open() as connections:
+            processes = await asyncio.gather(*(say(connections, str(number)) for number in range(2 * CONNECTIONS)))
+            assert len(set(processes)) == 1
+            assert connections._count == len(connections._since)
+
+    asyncio.run(told())
+
+
+def test_after_a_long_outage_the_server_is_found_again_as_soon_as_after_a_short_one(
+    tell: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pauses that double would, after twenty failures, last longer than anybody waits."""
+    monkeypatch.setattr(AttemptWithBackoff, "INITIAL_DELAY", 0.001)
+    connect, failures = StatementConnection.connect, iter(range(20))
+
+    async def sometimes(*args: Any, **kwargs: Any) -> StatementConnection:
+        if next(failures, None) is not None:
+            raise psycopg.OperationalError("the server is away")
+        return await connect(*args, **kwargs)
+
+    monkeypatch.setattr(StatementConnection, "connect", sometimes)
+    monkeypatch.setattr(postgresql_connections, "RETRY_SECONDS", 0.001)
+
+    async def story(connections: ConnectionsAtHand) -> None:
+        await asyncio.gather(*(say(connections, str(number)) for number in range(2 * CONNECTIONS)))
+        assert next(failures, None) is None
+        assert connections._count == len(connections._since)
+
+    tell(story)
 
 
 def test_what_is_handed_to_somebody_who_is_leaving_goes_to_the_next(tell: Callable[..., None]) -> None:

@@ -14,8 +14,8 @@ LEAST_BYTES_PER_SECOND = TransferLimits().min_bytes_per_second / 2
 take their bytes by lumps."""
 
 PATIENCE = 10
-"""Judgements in a row in which nothing at all moved, where the operating system does not tell what a client has taken:
-what moves there are lumps as large as its buffers, 4 MiB at most on Linux."""
+"""Judgements in a row in which nothing at all moved, where nobody tells what a client has taken: of a front's clients,
+and on operating systems that do not count. What moves there are lumps as large as buffers, 4 MiB at most on Linux."""
 
 ACKED = 120
 """Where `tcpi_bytes_acked` stands in Linux's `tcp_info` (linux/tcp.h), since Linux 4.1: 8 bytes."""
@@ -38,7 +38,12 @@ class ClientWatch:
     """Ends the connection of a client that does not take its answers, or that is closed and does not say goodbye.
 
     What the transport still holds tells nothing of a slow client, as the send buffer of the kernel, up to 4 MiB,
-    swallows whole images. What the client has acknowledged does.
+    swallows whole images. What the client has acknowledged does. A front, which ends TLS, acknowledges for its clients:
+    between two lumps that it takes for a slow one, minutes pass.
+
+    A client that breaks TLS, says goodbye in the middle of an answer, or asks on and stops leaves what it has not taken
+    to the kernel as well, where it belongs to no connection and no limit counts it. So the kernel is told beforehand to
+    forget that when a connection over TLS ends. Over TCP alone a connection is closed while its client still takes.
 
     Args:
         transport: the connection's.
@@ -53,6 +58,9 @@ class ClientWatch:
     ) -> None:
         self._transport = transport
         self._loop = loop
+        self._is_tls = transport.get_extra_info("ssl_object") is not None
+        if self._is_tls:
+            _forget_at_the_end(transport)
         self._seconds = seconds
         self._goodbye_seconds = goodbye_seconds
         self._seen = seen(transport)
@@ -66,6 +74,11 @@ class ClientWatch:
         self._judging.cancel()
         self._parting.cancel()
 
+    def says_goodbye(self) -> None:
+        """The client sends no more; over TLS that is the end of the connection."""
+        if self._is_tls and not seen(self._transport).waits:
+            _forget_at_the_end(self._transport, forget=False)
+
     def resumed(self) -> None:
         """The transport takes bytes again, so the client has taken some."""
         self._resumed = True
@@ -78,13 +91,14 @@ class ClientWatch:
     def _judge(self) -> None:
         before, self._seen = self._seen, seen(self._transport)
         if self._is_too_slow(before):
-            _reset(self._transport)
+            _forget_at_the_end(self._transport)
+            self._transport.abort()
             return
         self._resumed = False
         self._judging = self._loop.call_later(self._seconds, self._judge)
 
     def _is_too_slow(self, before: Seen) -> bool:
-        if before.taken is not None and self._seen.taken is not None:
+        if self._is_tls and before.taken is not None and self._seen.taken is not None:
             return self._seen.taken - before.taken < min(before.waits, self._seconds * LEAST_BYTES_PER_SECOND)
         moved = self._seen != before or self._resumed
         self._unmoved = self._unmoved + 1 if before.waits and not moved else 0
@@ -93,6 +107,7 @@ class ClientWatch:
     def _part(self) -> None:
         was_over, self._was_over = self._was_over, self._transport.is_closing() and not seen(self._transport).waits
         if was_over and self._was_over:
+            _forget_at_the_end(self._transport, forget=False)
             self._transport.abort()
             return
         self._parting = self._loop.call_later(self._goodbye_seconds, self._part)
@@ -135,10 +150,12 @@ if sys.platform == "linux":
         return (struct.unpack_from("=Q", told, ACKED)[0] or None) if len(told) == ACKED + 8 else None
 
 
-def _reset(transport: asyncio.Transport) -> None:
-    """Ends a connection, and has the kernel forget what the client has not taken."""
+def _forget_at_the_end(transport: asyncio.Transport, *, forget: bool = True) -> None:
+    """Whether the kernel forgets what the client has not taken when the connection ends, and tells it so with a reset.
+
+    Without that it goes on to send, as slowly as the client likes.
+    """
     kernel = transport.get_extra_info("socket")
     if kernel is not None:
         with suppress(OSError):
-            kernel.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
+            kernel.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", forget, 0))

@@ -251,6 +251,11 @@ class _Connection(HttpToolsProtocol):
         self._watch.end()
         super().connection_lost(exc)
 
+    def eof_received(self) -> None:
+        """The client sends no more."""
+        self._watch.says_goodbye()
+        super().eof_received()
+
     def data_received(self, data: bytes) -> None:
         """Some bytes of a request."""
         if self.transport.is_closing():
@@ -317,6 +322,11 @@ class _Connection(HttpToolsProtocol):
         """The client has taken some of its answer."""
         self._watch.resumed()
         super().resume_writing()
+
+    def shutdown(self) -> None:
+        """The server stops. Once it is closed twice, asyncio's TLS forgets itself, and nothing ends it any more."""
+        if not self.transport.is_closing():
+            super().shutdown()
 
     def timeout_keep_alive_handler(self) -> None:
         """The client was idle, or still takes its answer."""

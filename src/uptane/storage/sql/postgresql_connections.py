@@ -19,6 +19,13 @@ CONNECTIONS = 4
 AT_HAND_SECONDS = 600.0
 """After that time the pool has a connection back, which closes those that are old."""
 
+LOOK_SECONDS = 1.0
+"""How often it is looked whether a connection is lost, where the event loop tells nothing."""
+
+RETRY_SECONDS = 1.0
+"""After that time a server that could not be reached is tried anew. The pool would double its pauses, and after an
+outage of minutes still wait for minutes."""
+
 
 class ConnectionsAtHand:
     """Some connections, each of which runs one statement at a time.
@@ -37,6 +44,8 @@ class ConnectionsAtHand:
             min_size=0,
             max_size=CONNECTIONS,
             timeout=wait_seconds,
+            reconnect_timeout=RETRY_SECONDS,
+            reconnect_failed=self._try_again,
             open=False,
         )
         self._wait_seconds = wait_seconds
@@ -51,9 +60,11 @@ class ConnectionsAtHand:
     async def open(self) -> AsyncIterator["ConnectionsAtHand"]:
         """Usable within the context."""
         await self._pool.open()
+        looking = asyncio.create_task(self._look())
         try:
             yield self
         finally:
+            looking.cancel()
             while self._at_hand:
                 await self._give_back(self._at_hand.pop())
             await self._pool.close()
@@ -76,6 +87,12 @@ class ConnectionsAtHand:
                 broken += 1
             finally:
                 await self._released(connection)
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            for connection in self._since:
+                connection.look()
 
     async def _taken(self) -> StatementConnection:
         if self._at_hand:
@@ -117,10 +134,19 @@ class ConnectionsAtHand:
 
     async def _released(self, connection: StatementConnection) -> None:
         in_order = connection.pgconn.transaction_status == TransactionStatus.IDLE
-        if self._pool.closed or not in_order or monotonic() - self._since[connection] > AT_HAND_SECONDS:
+        is_old = monotonic() - self._since[connection] > AT_HAND_SECONDS
+        if self._pool.closed or not in_order or is_old or self._pool_is_asked():
             await self._give_back(connection)
         elif not self._hand_over(connection):
             self._at_hand.append(connection)
+
+    def _pool_is_asked(self) -> bool:
+        """Whether somebody waits for the pool, which may not get another connection from the server for long."""
+        return self._count > len(self._since)
+
+    async def _try_again(self, pool: AsyncConnectionPool[StatementConnection]) -> None:
+        if self._pool_is_asked():
+            await pool.check()  # which begins to connect again
 
     async def _give_back(self, connection: StatementConnection) -> None:
         del self._since[connection]

@@ -68,6 +68,11 @@ class StatementConnection(AsyncConnection[tuple[Any, ...]]):
             asyncio.get_running_loop().remove_reader(self._descriptor)
             self._descriptor = None
 
+    def look(self) -> None:
+        """Looks itself: uvloop does not tell a reader that its connection is lost by an error, and forgets it."""
+        if self._descriptor is not None:
+            self._read()
+
     async def rows(self, statement: Statement, values: Sequence[bytes | None]) -> list[tuple[Any, ...]]:
         """Runs a statement; its rows. Where this is cancelled, the connection is closed.
 
