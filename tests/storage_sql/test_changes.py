@@ -1,14 +1,22 @@
-"""What tells of changes to a SQLite file ends without harm, whatever it does at that moment."""
+"""What tells of changes misses none, and ends without harm, whatever it does at that moment."""
 
+import asyncio
 import sqlite3
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from postgresql import running_postgresql
 
-from uptane.storage.sql.changes import _DataVersion
+from uptane.metadata.identifiers import VehicleIdentifier
+from uptane.storage.sql import changes
+from uptane.storage.sql.changes import _DataVersion, keep_telling
+from uptane.storage.sql.engine import open_engine
+from uptane.storage.sql.vehicle_revisions import CHANNEL
 
 
 class Slow:
@@ -54,3 +62,49 @@ def test_a_write_of_another_connection_is_seen_and_a_closed_file_is_not_read(tmp
     other.close()
     with pytest.raises(sqlite3.ProgrammingError):
         version.now()
+
+
+def test_a_loop_that_does_not_hear_of_it_is_no_reason_to_miss_a_change_or_the_end_of_a_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """uvloop calls no reader of a connection that was lost by an error."""
+    monkeypatch.setattr(changes, "LOOK_SECONDS", 0.01)
+    told: asyncio.Queue[tuple[object, ...]] = asyncio.Queue()
+
+    class Recorder:
+        def open(self) -> None:
+            told.put_nowait(("open",))
+
+        def close(self) -> None:
+            told.put_nowait(("close",))
+
+        def changed(self, vehicle: VehicleIdentifier, revision: int) -> None:
+            told.put_nowait((vehicle, revision))
+
+        def all_changed(self) -> None:
+            told.put_nowait(("all",))
+
+    async def story(url: str) -> None:
+        loop, engine = asyncio.get_running_loop(), open_engine(url)
+        listens = loop.add_reader
+
+        def forgetful(descriptor: int, heard: Callable[..., None], *given: object) -> None:
+            if heard.__name__ != "told":
+                listens(descriptor, heard, *given)
+
+        monkeypatch.setattr(loop, "add_reader", forgetful)
+        telling = asyncio.create_task(keep_telling(engine, Recorder()))
+        try:
+            assert await told.get() == ("open",)
+            async with await psycopg.AsyncConnection.connect(url, autocommit=True) as other:
+                await other.execute(f"NOTIFY {CHANNEL}, '7 a-vehicle'")
+                assert await told.get() == ("a-vehicle", 7)
+                await other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+                assert await told.get() == ("close",)
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+            await engine.dispose()
+
+    with running_postgresql() as url:
+        asyncio.run(story(url))

@@ -19,6 +19,9 @@ SQLITE_SECONDS = 1.0
 AGAIN_SECONDS = 1.0
 """After which a connection that was lost is made anew."""
 
+LOOK_SECONDS = 1.0
+"""How often a connection that tells of changes is looked at: uvloop forgets one that was lost by an error."""
+
 log = logging.getLogger(__name__)
 
 
@@ -86,6 +89,9 @@ async def _listen(engine: AsyncEngine, remembered: Remembered) -> None:
         try:
             told()
             remembered.open()
+            while not lost.done():
+                await asyncio.wait([lost], timeout=LOOK_SECONDS)
+                told()
             await lost
         finally:
             loop.remove_reader(descriptor)
