@@ -1,12 +1,15 @@
 """`make audit` looks up every pin, and fails where it finds something, cannot ask, or has to leave one out."""
 
 import json
+import runpy
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from raw_sockets import closed_port
@@ -84,3 +87,40 @@ def test_a_service_that_cannot_be_asked_fails_the_audit() -> None:
 def test_the_audit_leaves_nothing_out(flag: str) -> None:
     recipe = (REPOSITORY / "Makefile").read_text().partition("\naudit:")[2].partition("\n\n")[0]
     assert "--strict" in recipe and "-r constraints.txt" in recipe and flag not in recipe
+
+
+@dataclass
+class Page:
+    status_code: int
+    body: dict[str, Any] = field(default_factory=dict)
+
+    def json(self) -> dict[str, Any]:
+        return self.body
+
+
+class Index:
+    """A package index that has these pages."""
+
+    def __init__(self, pages: dict[str, Page]) -> None:
+        self._pages = pages
+
+    def get(self, *, url: str, timeout: float | None) -> Page:
+        return self._pages.get(url, Page(404))
+
+
+@pytest.mark.parametrize(
+    ("pages", "found"),
+    [
+        ({"a/1.0/json": Page(200), "a/json": Page(200, {"info": {"version": "1.0"}})}, "a/1.0/json"),
+        ({"a/json": Page(200, {"info": {"version": "1.0.0"}})}, "a/json"),
+        ({"a/json": Page(200, {"info": {"version": "1.1"}})}, None),
+        ({"a/1.0/json": Page(503), "a/json": Page(200, {"info": {"version": "1.0"}})}, "a/1.0/json"),
+        ({}, None),
+    ],
+    ids=["a page of the version", "the newest one", "an older one", "an index in trouble", "no such project"],
+)
+def test_a_project_page_tells_of_its_newest_version_alone(pages: dict[str, Page], found: str | None) -> None:
+    """What is known of another version says nothing of the pinned one, which has not been looked up then."""
+    program = runpy.run_path(str(REPOSITORY / "tests" / "house" / "audit.py"))
+    page = program["NewestToo"](Index(pages)).get(url="a/1.0/json", timeout=1)
+    assert page == (Page(404) if found is None else pages[found])
