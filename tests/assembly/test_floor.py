@@ -292,6 +292,12 @@ class Server:
         made.add_signers(key for keys in self._fleet.image_keys.values() for key in keys)
         return made
 
+    def begin(self) -> None:
+        """The first publication."""
+        first = self()
+        first.stage_root(new_root(self._fleet.image_keys))
+        wait(first.publish(NOW))
+
 
 @pytest.fixture(params=[_in_a_folder, _on_object_storage], ids=["folder", "objects"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
@@ -315,9 +321,7 @@ def test_an_older_set_on_either_kind_of_store_is_refused_after_a_restart(
 ) -> None:
     store, read, write = place
     server = Server(Fleet(profile), store, tmp_path / "keys" / "newest.json")
-    first = server()
-    first.stage_root(new_root(server._fleet.image_keys))
-    wait(first.publish(NOW))
+    server.begin()
     older = read()
     wait(server().renew_expiring(NOW + timedelta(days=1)))
     newest = read()
@@ -337,9 +341,7 @@ def test_a_process_that_ends_between_publication_and_floor_leaves_a_lower_one_an
     store, _, _ = place
     file = tmp_path / "keys" / "newest.json"
     server = Server(Fleet(profile), store, file)
-    first = server()
-    first.stage_root(new_root(server._fleet.image_keys))
-    wait(first.publish(NOW))
+    server.begin()
     with pytest.raises(PowerCut):
         wait(server(CutFloor(file)).publish(NOW))
     lower = wait(FloorFile(file).read())
@@ -353,9 +355,7 @@ def test_another_set_under_the_same_version_is_refused(place: Place, profile: Pr
     """A machine without a floor was made to build on an older set, and has signed something else."""
     store, read, write = place
     server = Server(Fleet(profile), store, tmp_path / "here" / "newest.json")
-    first = server()
-    first.stage_root(new_root(server._fleet.image_keys))
-    wait(first.publish(NOW))
+    server.begin()
     older = read()
     wait(server().publish(NOW))
     write(older)
@@ -371,9 +371,7 @@ def test_publishers_and_readers_at_the_same_time_see_nothing_wrong(
     store, _, _ = place
     file = tmp_path / "keys" / "newest.json"
     server = Server(Fleet(profile), store, file)
-    first = server()
-    first.stage_root(new_root(server._fleet.image_keys))
-    wait(first.publish(NOW))
+    server.begin()
 
     async def story() -> None:
         publisher, readers = server(), [server() for _ in range(3)]
