@@ -77,6 +77,7 @@ def test_what_a_vehicle_puts_up_with_is_served() -> None:
 def test_the_front_of_the_template_is_as_patient_as_the_server_behind_it() -> None:
     template = (Path(__file__).parents[2] / "deploy" / "nginx" / "uptane.conf").read_text("utf-8")
     assert f"send_timeout          {PATIENCE * STALLED_SECONDS:.0f}s;" in template
+    assert "proxy_max_temp_file_size 0;" in template, "1 GiB at 1 MiB/s keeps the server waiting for longer"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has POLLRDHUP and long send buffers")

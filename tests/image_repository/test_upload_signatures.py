@@ -1,6 +1,8 @@
 """Roles of several owners: a threshold of two that the repository collects, and groups whose members must agree."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from catalogs import catalog_of
@@ -62,6 +64,25 @@ def test_it_is_published_when_the_second_signature_of_the_same_bytes_is_handed_i
     assert desk.receive(owners.upload(CONTENT, signers=[two])).published is not None
     assert is_found(fleet)
     assert desk.everything()[2] == {}
+
+
+def test_an_image_is_stored_where_the_last_signature_came_while_its_upload_waited_for_the_turn(
+    fleet: Fleet, owners: Supplier
+) -> None:
+    """Each of the two was one of two signatures when it was handed in, so neither had stored the image."""
+    one, two, _ = owners.signers
+    other = UploadDesk(fleet)
+
+    @asynccontextmanager
+    async def turn() -> AsyncIterator[None]:
+        assert (await other.repository.receive(owners.upload(CONTENT, signers=[one]), fleet.now)).published is None
+        yield
+
+    desk = UploadDesk(fleet, turn=turn)
+    desk.waiting._files = other.waiting._files
+    assert desk.receive(owners.upload(CONTENT, signers=[two])).published is not None
+    assert is_found(fleet)
+    assert FRESH in desk.everything()[1].values()
 
 
 @pytest.mark.standard("STD-5.2.2-2")

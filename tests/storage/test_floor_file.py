@@ -14,6 +14,7 @@ from failing_disk import FailingLayer
 
 from uptane.image_repository.seen import Seen
 from uptane.metadata.errors import FormatError, StorageError
+from uptane.storage import floor_file
 from uptane.storage.floor_file import FloorFile
 
 NAME = "image-repository-newest.json"
@@ -46,6 +47,21 @@ def test_whoever_comes_late_does_not_lower_it(tmp_path: Path) -> None:
     for version in (5, 4, 5):
         asyncio.run(FloorFile(file).raise_to(seen(version)))
         assert asyncio.run(FloorFile(file).read()) == seen(5)
+
+
+def test_whoever_reads_while_the_first_publication_is_written_down_does_not_take_it_for_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, read_file = tmp_path / NAME, floor_file.read_file
+
+    def just_before(path: Path) -> bytes | None:
+        found = read_file(path)
+        asyncio.run(FloorFile(file).raise_to(seen(1)))
+        return found
+
+    monkeypatch.setattr(floor_file, "read_file", just_before)
+    assert asyncio.run(FloorFile(file).read()) is None
+    assert asyncio.run(FloorFile(file).read()) == seen(1)
 
 
 def test_of_many_who_write_at_the_same_time_the_newest_stays_and_readers_see_it_rise(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The Image repository: images are added to roles, and everything that changed is published at once."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -309,17 +309,19 @@ class ImageRepository:
             What is published now, or how many signatures are missing.
 
         Raises:
-            SecurityError: it may not be published, as `check_upload` says; nothing has changed.
+            SecurityError: it may not be published, as `check_upload` says; nothing is listed or waits. Images may be
+                stored already, where others have changed meanwhile what it depends on.
             EndlessDataError, LengthMismatchError, BadHashError: an image is not the listed one; nothing has changed.
             ProvisioningError: the repository is empty, or its Snapshot and Timestamp keys are not at hand.
             StorageError: something could not be written; readers see what was published before.
         """
         async with self._lock:
             first = await self._judged(upload, now)
-            await self._take(first, first.checked.files, upload)  # nothing lists them yet, and others publish meanwhile
+            await self._take(first, upload)  # nothing lists the images yet, and others publish meanwhile
             async with self._turn():
                 judged = await self._judged(upload, now)
-                await self._take(judged, set(judged.checked.files) - set(first.checked.files), upload)
+                if judged.is_complete and not first.is_complete:  # others have signed meanwhile
+                    await self._take(judged, upload)
                 return await self._accept(judged, now)
 
     async def _judged(self, upload: Upload, now: datetime) -> JudgedUpload:
@@ -330,22 +332,22 @@ class ImageRepository:
         await check_history(self._profile, self._metadata, checked)
         return await self._waiting.judged(checked, before)
 
-    async def _take(self, judged: JudgedUpload, files: Collection[ImageFile], upload: Upload) -> None:
-        images = [(file, upload.images[file.path]()) for file in judged.checked.files if file in files]
-        if judged.signed < judged.needed:
-            await asyncio.to_thread(check_bytes, images)
-        else:
+    async def _take(self, judged: JudgedUpload, upload: Upload) -> None:
+        images = [(file, upload.images[file.path]()) for file in judged.checked.files]
+        if judged.is_complete:
             await self._images.add_all(images)
+        else:
+            await asyncio.to_thread(check_bytes, images)
 
     async def _accept(self, judged: JudgedUpload, now: datetime) -> Receipt:
         checked, published = judged.checked, None
-        if judged.signed < judged.needed:
-            await self._waiting.keep(judged)
-        else:
+        if judged.is_complete:
             draft = Draft(signed={checked.role: judged.envelope.raw})
             published = await self._published_now(judged.before, draft, now)
             self._pending.pop(checked.role, None)  # the place that was kept for a first file
             await self._waiting.end(checked)
+        else:
+            await self._waiting.keep(judged)
         return Receipt(signatures=judged.signed, needed=judged.needed, published=published)
 
     def _check_not_changed_here(self, role: RoleName, before: Published) -> None:

@@ -37,6 +37,11 @@ class JudgedUpload:
         """How many of them must."""
         return self.checked.role_keys.threshold
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether enough of them have, so that it is published."""
+        return self.signed >= self.needed
+
 
 class WaitingUploads:
     """What was handed in and is not published yet.
@@ -59,7 +64,7 @@ class WaitingUploads:
         found = [await self._place.read(self._name(checked, key)) for key in checked.role_keys.key_ids if self._place]
         envelope = with_signatures(self._profile, checked, [raw for raw in found if raw is not None])
         judged = JudgedUpload(before=before, checked=checked, envelope=envelope)
-        if self._place is None or judged.signed >= judged.needed:
+        if self._place is None or judged.is_complete:
             check_signed_enough(checked, envelope)
         return judged
 

@@ -58,12 +58,11 @@ class FloorFile(Floor):
             )
 
     def _read(self) -> Seen | None:
+        was_there = os.path.lexists(self._path)  # before it is read, as another process may make it meanwhile
         raw = read_file(self._path)
-        if raw is None:
-            if os.path.lexists(self._path):
-                raise self._damaged()
-            return None
-        return self._decoded(raw)
+        if raw is None and was_there:
+            raise self._damaged()
+        return None if raw is None else self._decoded(raw)
 
     def _raise_to(self, seen: Seen) -> None:
         name = single(self._path.name)
