@@ -14,7 +14,7 @@ from failing_disk import FailingLayer
 
 from uptane.image_repository.seen import Seen
 from uptane.metadata.errors import FormatError, StorageError
-from uptane.storage import floor_file
+from uptane.storage import one_file
 from uptane.storage.floor_file import FloorFile
 
 NAME = "image-repository-newest.json"
@@ -52,14 +52,14 @@ def test_whoever_comes_late_does_not_lower_it(tmp_path: Path) -> None:
 def test_whoever_reads_while_the_first_publication_is_written_down_does_not_take_it_for_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file, read_file = tmp_path / NAME, floor_file.read_file
+    file, read_file = tmp_path / NAME, one_file.read_file
 
     def just_before(path: Path) -> bytes | None:
         found = read_file(path)
         asyncio.run(FloorFile(file).raise_to(seen(1)))
         return found
 
-    monkeypatch.setattr(floor_file, "read_file", just_before)
+    monkeypatch.setattr(one_file, "read_file", just_before)
     assert asyncio.run(FloorFile(file).read()) is None
     assert asyncio.run(FloorFile(file).read()) == seen(1)
 

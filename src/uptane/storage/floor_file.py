@@ -13,7 +13,7 @@ from uptane.image_repository.seen import Seen
 from uptane.metadata.errors import FormatError, StorageError
 from uptane.storage.atomic_files import OPERATING_SYSTEM, FileLayer, Folder
 from uptane.storage.names import single
-from uptane.storage.one_file import read_file
+from uptane.storage.one_file import read_kept
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o644
@@ -58,10 +58,7 @@ class FloorFile(Floor):
             )
 
     def _read(self) -> Seen | None:
-        was_there = os.path.lexists(self._path)  # before it is read, as another process may make it meanwhile
-        raw = read_file(self._path)
-        if raw is None and was_there:
-            raise self._damaged()
+        raw = read_kept(self._path, self._damaged)
         return None if raw is None else self._decoded(raw)
 
     def _raise_to(self, seen: Seen) -> None:

@@ -1,6 +1,5 @@
 """A repository's first Root, kept where its metadata is not: who writes over the one need not reach the other."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from uptane.metadata.errors import StorageError
 from uptane.signing.ports import MetadataStore
 from uptane.storage.atomic_files import Folder
 from uptane.storage.names import single
-from uptane.storage.one_file import read_file
+from uptane.storage.one_file import read_kept
 
 
 class PinnedRoot(MetadataStore):
@@ -56,10 +55,9 @@ def missing_first_root(name: str) -> StorageError:
 
 def read_pin(path: Path) -> bytes | None:
     """The first Root in a file; None where there is nothing of that name. StorageError where there is no Root in it."""
-    raw = read_file(path)
-    if raw or not os.path.lexists(path):
-        return raw
-    raise StorageError(f"{path} holds no Root", next_step="Restore it from a backup.", path=str(path))
+    return read_kept(
+        path, lambda: StorageError(f"{path} holds no Root", next_step="Restore it from a backup.", path=str(path))
+    )
 
 
 def write_pin(path: Path, first: bytes) -> None:
