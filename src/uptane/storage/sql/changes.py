@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from uptane.metadata.errors import UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
-from uptane.storage.sql.engine import VANISHED
+from uptane.storage.sql.engine import LOOK_SECONDS, VANISHED
 from uptane.storage.sql.vehicle_revisions import CHANNEL
 
 SQLITE_SECONDS = 1.0
@@ -18,9 +18,6 @@ SQLITE_SECONDS = 1.0
 
 AGAIN_SECONDS = 1.0
 """After which a connection that was lost is made anew."""
-
-LOOK_SECONDS = 1.0
-"""How often a connection that tells of changes is looked at: uvloop forgets one that was lost by an error."""
 
 log = logging.getLogger(__name__)
 

@@ -29,6 +29,9 @@ VANISHED: Mapping[str, int] = {
 """With these a connection to a PostgreSQL server that is gone without a word ends within ten seconds, idle or not.
 Without them a statement waits for as long as the kernel tries, which is a quarter of an hour."""
 
+LOOK_SECONDS = 1.0
+"""How often a connection that the event loop listens to is looked at: uvloop forgets one that was lost by an error."""
+
 _ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 _NEXT_STEPS = {

@@ -11,6 +11,7 @@ from psycopg import OperationalError
 from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from uptane.storage.sql.engine import LOOK_SECONDS
 from uptane.storage.sql.postgresql_statements import Statement, StatementConnection
 
 CONNECTIONS = 4
@@ -18,9 +19,6 @@ CONNECTIONS = 4
 
 AT_HAND_SECONDS = 600.0
 """After that time the pool has a connection back, which closes those that are old."""
-
-LOOK_SECONDS = 1.0
-"""How often it is looked whether a connection is lost, where the event loop tells nothing."""
 
 RETRY_SECONDS = 1.0
 """After that time a server that could not be reached is tried anew. The pool would double its pauses, and after an
