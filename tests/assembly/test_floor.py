@@ -278,30 +278,35 @@ class Server:
     """An Image repository that starts anew at each call: nothing of it is in memory, but its floor is in a file."""
 
     def __init__(self, fleet: Fleet, store: Callable[[], MetadataStore], floor: Path) -> None:
-        self._fleet, self._store, self._floor, self._images = fleet, store, floor, MemoryImages()
+        self.fleet, self._store, self.floor, self._images = fleet, store, floor, MemoryImages()
 
     def __call__(self, floor: FloorFile | None = None) -> ImageRepository:
         metadata = self._store()
         taken: dict[str, Callable[[], AbstractAsyncContextManager[object]]] = (
             {"turn": metadata.turn} if isinstance(metadata, PublishedObjects) else {}
         )
-        newest = Newest(floor or FloorFile(self._floor))
+        newest = Newest(floor or FloorFile(self.floor))
         made = ImageRepository(
-            profile=self._fleet.profile, metadata=metadata, images=self._images, newest=newest, **taken
+            profile=self.fleet.profile, metadata=metadata, images=self._images, newest=newest, **taken
         )
-        made.add_signers(key for keys in self._fleet.image_keys.values() for key in keys)
+        made.add_signers(key for keys in self.fleet.image_keys.values() for key in keys)
         return made
-
-    def begin(self) -> None:
-        """The first publication."""
-        first = self()
-        first.stage_root(new_root(self._fleet.image_keys))
-        wait(first.publish(NOW))
 
 
 @pytest.fixture(params=[_in_a_folder, _on_object_storage], ids=["folder", "objects"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     made: Place = request.param(tmp_path)
+    return made
+
+
+@pytest.fixture
+def server(place: Place, profile: Profile, tmp_path: Path) -> Server:
+    """An Image repository that has published once."""
+    store, _, _ = place
+    made = Server(Fleet(profile), store, tmp_path / "keys" / "newest.json")
+    first = made()
+    first.stage_root(new_root(made.fleet.image_keys))
+    wait(first.publish(NOW))
     return made
 
 
@@ -317,11 +322,10 @@ class CutFloor(FloorFile):
 
 
 def test_an_older_set_on_either_kind_of_store_is_refused_after_a_restart(
-    place: Place, profile: Profile, tmp_path: Path
+    place: Place,
+    server: Server,
 ) -> None:
-    store, read, write = place
-    server = Server(Fleet(profile), store, tmp_path / "keys" / "newest.json")
-    server.begin()
+    _, read, write = place
     older = read()
     wait(server().renew_expiring(NOW + timedelta(days=1)))
     newest = read()
@@ -336,12 +340,9 @@ def test_an_older_set_on_either_kind_of_store_is_refused_after_a_restart(
 
 
 def test_a_process_that_ends_between_publication_and_floor_leaves_a_lower_one_and_the_next_raises_it(
-    place: Place, profile: Profile, tmp_path: Path
+    server: Server,
 ) -> None:
-    store, _, _ = place
-    file = tmp_path / "keys" / "newest.json"
-    server = Server(Fleet(profile), store, file)
-    server.begin()
+    file = server.floor
     with pytest.raises(PowerCut):
         wait(server(CutFloor(file)).publish(NOW))
     lower = wait(FloorFile(file).read())
@@ -351,11 +352,9 @@ def test_a_process_that_ends_between_publication_and_floor_leaves_a_lower_one_an
     assert after is not None and after.newest == 2
 
 
-def test_another_set_under_the_same_version_is_refused(place: Place, profile: Profile, tmp_path: Path) -> None:
+def test_another_set_under_the_same_version_is_refused(place: Place, server: Server, tmp_path: Path) -> None:
     """A machine without a floor was made to build on an older set, and has signed something else."""
-    store, read, write = place
-    server = Server(Fleet(profile), store, tmp_path / "here" / "newest.json")
-    server.begin()
+    _, read, write = place
     older = read()
     wait(server().publish(NOW))
     write(older)
@@ -366,12 +365,9 @@ def test_another_set_under_the_same_version_is_refused(place: Place, profile: Pr
 
 
 def test_publishers_and_readers_at_the_same_time_see_nothing_wrong(
-    place: Place, profile: Profile, tmp_path: Path
+    server: Server,
 ) -> None:
-    store, _, _ = place
-    file = tmp_path / "keys" / "newest.json"
-    server = Server(Fleet(profile), store, file)
-    server.begin()
+    file = server.floor
 
     async def story() -> None:
         publisher, readers = server(), [server() for _ in range(3)]
