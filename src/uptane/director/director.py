@@ -181,7 +181,7 @@ class Director(Inquiries):
 
         Args:
             vehicle, primary: who the sender says that it is; no Primary where it has proved to be that vehicle: its
-                last manifest may then come again, byte for byte, and changes nothing.
+                last manifest, also a diff, may then come again, byte for byte, and changes nothing.
             raw: the manifest as received.
             now: UTC.
 

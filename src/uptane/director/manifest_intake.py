@@ -43,8 +43,9 @@ async def take_in_manifest(
     """Stores a manifest and its new reports (STD-5.3.2.1-1 to -11).
 
     A diff is taken for the whole manifest that it and the last whole one stand for; that one stays on record. Where
-    manifests carry no counter, one that holds nothing new is checked and changes nothing. So is the last whole one,
-    byte for byte, where its sender has proved to be that vehicle: it may not have heard that it was accepted.
+    manifests carry no counter, one that holds nothing new is checked and changes nothing. So is the last one again
+    where its sender has proved to be that vehicle: it may not have heard that it was accepted. Only a whole one is kept
+    byte for byte; a diff is known by its counter and by its reports, each of which has to be the latest on record.
 
     Args:
         vehicle, primary: who the sender says that it is; no Primary where it has proved to be that vehicle, and the
