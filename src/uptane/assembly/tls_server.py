@@ -1,4 +1,4 @@
-"""The server that vehicles reach over a network: TLS, their certificates, limits against slow and endless clients."""
+"""The server that vehicles reach over a network: their certificates, and limits against slow and endless clients."""
 
 import asyncio
 import ipaddress
@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from itertools import chain
-from pathlib import Path
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from uptane.assembly.http_server import BACKLOG, QuietServer, first_free, logged, started
 from uptane.assembly.slow_clients import ClientWatch
-from uptane.metadata.errors import StorageError, UptaneError
+from uptane.metadata.errors import UptaneError
 from uptane.services.asgi import Application, Receive, Scope, Send
 from uptane.services.identity import PEER_CERTIFICATE
 from uptane.services.problems import refusal
@@ -57,9 +56,6 @@ GRACE_SECONDS = 30
 MAX_CONNECTIONS = 10_000
 """Connections of one process at once; further ones are answered with 503."""
 
-TLS_1_2_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""Ciphers for clients without TLS 1.3: forward secrecy and authenticated encryption only."""
-
 
 class TlsServer:
     """One application on one listening socket.
@@ -68,8 +64,8 @@ class TlsServer:
         app: the ASGI application; `scope["extensions"]["tls"]["peer_certificate"]` is the DER of the client's
             certificate that the handshake verified, or None.
         listener: a bound socket, such as `listening` makes or a parent process or service manager hands on.
-        tls: what `server_tls` makes; None is plain HTTP, for a server whose front ends TLS, and for a socket of a
-            loopback address only.
+        tls: what `tls_context.server_tls` makes; None is plain HTTP, for a server whose front ends TLS, and for a
+            socket of a loopback address only.
         grace_seconds: for requests on their way when the server stops.
 
     Raises:
@@ -134,52 +130,6 @@ def listening(address: str, port: int) -> socket.socket:
             f"{address!r} is not an IP address", next_step="Name an address of this machine, or :: for all."
         ) from error
     return first_free(address, [port], lambda port: None)
-
-
-def server_tls(*, certificate: Path, key: Path, client_authorities: bytes) -> ssl.SSLContext:
-    """TLS for a server: 1.2 or newer; clients may show a certificate, and it must then be a good one.
-
-    A certificate that no authority here has issued, that has expired, is not valid yet or is not for clients ends the
-    handshake. A client without one is let in, as a vehicle at its first contact has none.
-
-    Args:
-        certificate: the server's certificates, PEM, its own first.
-        key: its private key, PEM.
-        client_authorities: the certificates of the authorities for vehicles, PEM; an intermediate one may stand alone.
-
-    Raises:
-        StorageError: a file is missing or damaged, or key and certificate do not belong together.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.set_ciphers(TLS_1_2_CIPHERS)
-    context.set_alpn_protocols(["http/1.1"])
-    context.verify_mode = ssl.CERT_OPTIONAL
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    load_certificate(context, certificate=certificate, key=key)
-    try:
-        context.load_verify_locations(cadata=client_authorities.decode("ascii"))
-    except (ssl.SSLError, ValueError) as error:
-        raise StorageError(
-            f"the certificates of the authorities for vehicles cannot be used: {_reason(error)}",
-            next_step="They must be PEM.",
-        ) from error
-    return context
-
-
-def load_certificate(context: ssl.SSLContext, *, certificate: Path, key: Path) -> None:
-    """Has a server show this certificate from its next connection on; as `server_tls`."""
-    try:
-        # The password keeps OpenSSL from asking for one at the terminal.
-        context.load_cert_chain(certificate, key, password="")
-    except (OSError, ValueError) as error:
-        raise StorageError(
-            f"the server's certificate {certificate} and its key {key} cannot be used: {_reason(error)}",
-            next_step="Both must be PEM, unencrypted, readable, and belong together.",
-            certificate=str(certificate),
-            key=str(key),
-        ) from error
 
 
 class _Server(QuietServer):
@@ -385,11 +335,3 @@ def _check_loopback(listener: socket.socket) -> None:
             next_step="Serve TLS, or listen on 127.0.0.1 with a front before it that ends TLS.",
             address=address,
         )
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or "not a PEM file").replace("_", " ").lower()
-    if isinstance(error, OSError):
-        return error.strerror or "it cannot be read"
-    return "not a PEM file"
