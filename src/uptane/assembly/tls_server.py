@@ -176,7 +176,8 @@ class _Connection(HttpToolsProtocol):
 
     A head that takes too long is cut off, one that is too large is answered with 431. Bodies are bounded by
     applications, who know how large theirs may be, until they have answered. Trailers behind a body are dropped: no
-    application can tell them from the headers that a front has set. Whoever asks for another protocol is refused.
+    application can tell them from the headers that a front has set. Whoever asks for another protocol is refused. What
+    is bad behind a request that is not answered yet ends the connection and gets no answer.
     """
 
     _certificate: bytes | None = None
@@ -215,7 +216,7 @@ class _Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._loose_bytes > MAX_HEAD_BYTES:
-            if self._in_head:
+            if self._in_head and self._is_next():
                 self.transport.write(_HEAD_TOO_LARGE)
             self.transport.close()
         elif self._in_head and (self._head_begun or not (self._owes_an_answer() or self.timeout_keep_alive_task)):
@@ -239,13 +240,13 @@ class _Connection(HttpToolsProtocol):
             # The parser would end here, and take the body for the next request, with headers that no front has set.
             raise UptaneError("no other protocol is spoken here")  # ends the parser, and uvicorn answers with 400
         self._stop_timing()
-        self._in_head = self._head_begun = False
         self._loose_bytes = 0
         if len(self.url) + sum(map(len, chain.from_iterable(self.headers))) + 4 * len(self.headers) > MAX_HEAD_BYTES:
             self.app = _head_too_large
         super().on_headers_complete()
+        self._in_head = self._head_begun = False
         if len(self.pipeline) > MAX_WAITING:
-            raise UptaneError("too many requests at once")  # ends the parser, and uvicorn answers with 400
+            raise UptaneError("too many requests at once")  # ends the parser, and the connection
 
     def on_body(self, body: bytes) -> None:
         """Some bytes of a body."""
@@ -268,6 +269,13 @@ class _Connection(HttpToolsProtocol):
         if not self._in_head and not self.transport.is_closing():
             self._time(REST_SECONDS)
 
+    def send_400_response(self, msg: str) -> None:
+        """The request that is being read is bad. Where another answer is awaited, this one would be taken for that."""
+        if self._is_next():
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+
     def resume_writing(self) -> None:
         """The client has taken some of its answer."""
         self._watch.resumed()
@@ -288,6 +296,12 @@ class _Connection(HttpToolsProtocol):
     def _keep_alive(self) -> None:
         self._unset_keepalive_if_required()
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def _is_next(self) -> bool:
+        """Whether what is written now is the beginning of the answer to the request that is being read."""
+        if self._in_head:
+            return not self._owes_an_answer()
+        return not self.pipeline and not self.cycle.response_started
 
     def _owes_an_answer(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
