@@ -27,7 +27,8 @@ from uptane.assembly.http_server import ServerThread
 from uptane.assembly.production import System, initialise
 from uptane.assembly.serving import certificates_of, serving
 from uptane.assembly.settings import Settings, load_settings, write_settings
-from uptane.assembly.tls_server import TlsServer, listening, server_tls
+from uptane.assembly.tls_context import server_tls
+from uptane.assembly.tls_server import TlsServer, listening
 from uptane.cli.main import app
 from uptane.metadata.errors import SettingsError
 from uptane.services.asgi import Answer, Application, Receive, Scope, Send

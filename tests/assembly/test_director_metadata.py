@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from load_fleet import CAR, Workers, workers
+from signed import signed_manifest, signed_report
 from sqlalchemy import update
 from world import new_signer
 
+from bench.load.fleet import ecu_name
 from uptane.assembly.production import utc_now
 from uptane.director.ports import StoredReport, VehicleState
 from uptane.metadata.errors import ProvisioningError, ReplayedReportError, StorageError
@@ -208,6 +210,36 @@ def test_a_manifest_whose_write_was_answered_by_a_lost_connection_is_acknowledge
         assert sorted(map(len, (await kept())[2])) == [0, *[1] * 10], "each report once"
         assert await fleet.version(Role.TARGETS) == 2, "and what followed from it is there"
         assert [each.code for each in await director.alerts(CAR)] == ["E-MISSING"], "as the first time"
+
+    run(tmp_path, scenario)
+
+
+def test_a_diff_whose_write_the_driver_of_the_database_tried_again_is_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(fleet: Workers) -> None:
+        director, profile, signer = fleet.systems[0].director, fleet.systems[0].settings.profile, new_signer()
+        primary, now = EcuIdentifier("new"), utc_now().replace(microsecond=0)
+        await director.replace_ecu(CAR, ecu_name(0, 0), ecu=primary, key=signer.key, now=now)
+
+        def manifest(counter: int, diff_of: int | None = None) -> bytes:
+            report = signed_report(profile, signer, primary, counter=counter, time=now)
+            return signed_manifest(profile, signer, report, counter=counter, vin=CAR, primary=primary, diff_of=diff_of)
+
+        await director.answer_manifest(CAR, None, manifest(1), now)
+        assert director._quick is not None
+        store = director._quick._fleet
+        real = store.commit
+
+        async def twice(*arguments: Any) -> bool:
+            assert await real(*arguments)
+            return await real(*arguments)
+
+        with monkeypatch.context() as broken:
+            broken.setattr(store, "commit", twice)
+            answer = await director.answer_manifest(CAR, None, manifest(2, diff_of=1), now)
+        assert (answer.manifest.counter, answer.manifest.fresh, answer.manifest.repeated) == (2, (), (primary,))
+        assert [each.counter for each in await director.reports(primary)] == [2, 1], "each report once"
 
     run(tmp_path, scenario)
 

@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 from load_fleet import CAR, Workers, workers
+from signed import signed_manifest
 from world import new_signer
 
 from bench.load.fleet import ecu_name, image
 from uptane.assembly.production import utc_now
 from uptane.director.planning import assignment_of
+from uptane.formats.der_format import DerFormat
+from uptane.metadata.errors import BadSignatureError, FormatError
 from uptane.metadata.identifiers import EcuIdentifier
 from uptane.metadata.root import Role
 from uptane.metadata.targets import Image
+from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 
 UNLISTED = 7
 """A release that the Image repository does not list."""
@@ -73,6 +77,34 @@ def test_the_quick_way_leaves_the_same_records_alerts_and_metadata_as_the_long_w
     assert [code for code, _ in quick[-1][2]] == ["E-NO-TARGET", "E-MISSING"]
     assert [{number for _, number, _ in each[0]} for each in quick[:3]] == [{0, 1}, {0, 1}, {1, 2}], "what it may have"
     assert [len(each) for each in zip(*quick, strict=True)] == [5] * 8
+
+
+def test_a_manifest_that_is_refused_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of a thousand reports takes many milliseconds, in which nobody else is answered."""
+
+    async def scenario(fleet: Workers) -> None:
+        systems, read = fleet.systems[0], list[bytes]()
+        first, second, *_ = fleet.cars[0].manifests
+        decode, profile = DerFormat.decode, systems.settings.profile
+        assert systems.director._quick is not None
+
+        def counted(self: DerFormat, kind: type[Any], raw: bytes) -> Any:
+            if kind is VehicleVersionManifest:
+                read.append(raw)
+            return decode(self, kind, raw)
+
+        forged = signed_manifest(profile, new_signer(), counter=9, vin=CAR, primary=ecu_name(0, 0))
+        await systems.director.answer_manifest(CAR, None, first, utc_now())
+        with monkeypatch.context() as watched:
+            watched.setattr(DerFormat, "decode", counted)
+            for manifest, error in ((forged, BadSignatureError), (second[:-1], FormatError)):
+                with pytest.raises(error):
+                    await systems.director.answer_manifest(CAR, None, manifest, utc_now())
+            await systems.director.answer_manifest(CAR, None, second, utc_now())
+        assert read == [forged, second[:-1], second]
+        assert [each.code for each in await systems.director.alerts(CAR)] == ["E-FORMAT", "E-SIG"]
+
+    run(tmp_path, scenario)
 
 
 def test_what_was_withheld_is_directed_a_minute_later_where_it_may_be_then(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from uptane.assembly.server_certificates import (
     keep_making,
     server_certificate,
 )
-from uptane.assembly.tls_server import TlsServer, listening, server_tls
+from uptane.assembly.tls_context import server_tls
+from uptane.assembly.tls_server import TlsServer, listening
 from uptane.services.asgi import Answer, Receive, Scope, Send
 from uptane.transport.tls import client_tls
 

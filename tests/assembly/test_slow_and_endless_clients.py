@@ -8,12 +8,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 from certificates import URI, House, der_of, get
 from raw_sockets import answer_of, raw_connection, say, status_of
-from still_loop import Loop
+from still_loop import Loop, Transport, answered, connected
 
 from uptane.assembly import slow_clients, tls_server
 from uptane.assembly.http_server import ServerThread
@@ -153,7 +152,7 @@ def test_a_client_that_takes_nothing_of_its_answer_is_cut_off(
 
 
 def test_requests_that_nobody_waits_for_the_answers_of_do_not_fill_the_memory(
-    connection: Any, loop: "Loop", transport: "Transport"
+    connection: Any, loop: Loop, transport: Transport
 ) -> None:
     connection.data_received(REQUEST * (1 + MAX_WAITING))
     assert len(connection.pipeline) == MAX_WAITING and not transport.is_closing()
@@ -161,41 +160,6 @@ def test_requests_that_nobody_waits_for_the_answers_of_do_not_fill_the_memory(
     assert not transport.reads, "before all of them are answered"
     connection.data_received(REQUEST * 1000)
     assert len(connection.pipeline) == MAX_WAITING + 1 and transport.is_closing()
-
-
-class Transport(asyncio.Transport):
-    """A connection whose client takes what a test says."""
-
-    def __init__(self, *, over_tls: bool) -> None:
-        super().__init__({"ssl_object": Mock()} if over_tls else {})
-        self.waits, self.closed, self.aborted, self.reads = 0, False, False, True
-        self.taken: int | None = 1
-
-    def get_write_buffer_size(self) -> int:
-        return self.waits
-
-    def takes(self, count: int) -> None:
-        """The client acknowledges so many bytes."""
-        self.waits -= count
-        self.taken = (self.taken or 0) + count
-
-    def abort(self) -> None:
-        self.aborted = True
-
-    def close(self) -> None:
-        self.closed = True
-
-    def write(self, data: Any) -> None:
-        """Goes nowhere."""
-
-    def pause_reading(self) -> None:
-        self.reads = False
-
-    def resume_reading(self) -> None:
-        self.reads = True
-
-    def is_closing(self) -> bool:
-        return self.closed or self.aborted
 
 
 @pytest.fixture
@@ -217,16 +181,7 @@ def transport(over_tls: bool) -> Transport:
 def connection(loop: Loop, transport: Transport, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A connection of a server, on that loop."""
     monkeypatch.setattr(slow_clients, "seen", lambda of: Seen(of.waits, of.taken))
-    server = tls_server._Server(Asked(), None, 0)
-    made = tls_server._Connection(server.config, server.server_state, {}, loop)  # type: ignore[arg-type]
-    made.connection_made(transport)
-    return made
-
-
-def answered(connection: Any) -> None:
-    """All of the answer was handed to the transport."""
-    connection.cycle.response_complete = True
-    connection.on_response_complete()
+    return connected(loop, transport)
 
 
 def test_the_end_of_an_answer_that_a_slow_client_still_takes_is_not_cut_off_as_a_late_head(

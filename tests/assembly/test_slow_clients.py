@@ -16,7 +16,8 @@ from raw_sockets import answer_of
 from uptane.assembly import tls_server
 from uptane.assembly.http_server import ServerThread
 from uptane.assembly.slow_clients import LEAST_BYTES_PER_SECOND, PATIENCE, Seen, seen
-from uptane.assembly.tls_server import FLUSH_SECONDS, STALLED_SECONDS, TlsServer, listening, server_tls
+from uptane.assembly.tls_context import server_tls
+from uptane.assembly.tls_server import FLUSH_SECONDS, STALLED_SECONDS, TlsServer, listening
 from uptane.services.asgi import Answer, Receive, Scope, Send
 from uptane.services.static_files import CHUNK, CHUNK_SECONDS
 from uptane.storage.objects import PIECE

@@ -35,7 +35,8 @@ def body_of(answer: bytes) -> bytes:
 WORKER = """
 import asyncio, os, socket, sys
 from pathlib import Path
-from uptane.assembly.tls_server import TlsServer, server_tls
+from uptane.assembly.tls_context import server_tls
+from uptane.assembly.tls_server import TlsServer
 from uptane.services.asgi import Answer
 
 async def app(scope, receive, send):

@@ -16,7 +16,8 @@ from raw_sockets import answer_of, status_of
 
 from uptane.assembly import tls_server
 from uptane.assembly.http_server import ServerThread
-from uptane.assembly.tls_server import MAX_HEAD_BYTES, TlsServer, listening, server_tls
+from uptane.assembly.tls_context import server_tls
+from uptane.assembly.tls_server import MAX_HEAD_BYTES, TlsServer, listening
 from uptane.metadata.errors import NoIdentityError, StorageError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.metadata.keys import KeyType

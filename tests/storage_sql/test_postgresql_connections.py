@@ -131,6 +131,24 @@ def test_what_the_event_loop_does_not_tell_is_noticed_all_the_same(
     tell(story)
 
 
+def test_a_connection_that_cannot_be_watched_is_not_lost(
+    tell: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: StatementConnection) -> None:
+        raise OSError("no more files can be watched")
+
+    async def story(connections: ConnectionsAtHand) -> None:
+        with monkeypatch.context() as broken:
+            broken.setattr(StatementConnection, "watch", fails)
+            for _ in range(CONNECTIONS):
+                with pytest.raises(OSError, match="watched"):
+                    await say(connections, "never")
+        assert not connections._count and not connections._since
+        assert await say(connections, "after")
+
+    tell(story, 1.0)
+
+
 def test_more_than_a_socket_takes_at_once_arrives_whole(tell: Callable[..., None]) -> None:
     async def story(connections: ConnectionsAtHand) -> None:
         for length in (5, 30_000_000, 7):

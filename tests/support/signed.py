@@ -6,7 +6,9 @@ from world import NOW, PRIMARY, VIN
 
 from uptane.formats.profile import Profile
 from uptane.metadata.digests import Digests
+from uptane.metadata.extensions import Extensions
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
+from uptane.metadata.manifest_diff import DIFF_OF
 from uptane.metadata.targets import Custom, ImageFile, MustMatch
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.metadata.version_report import EcuVersionReport
@@ -63,9 +65,13 @@ def signed_manifest(
     counter: int,
     vin: VehicleIdentifier = VIN,
     primary: EcuIdentifier = PRIMARY,
+    diff_of: int | None = None,
 ) -> bytes:
     """A vehicle version manifest as whoever holds `signer` can make one."""
     envelopes = tuple(profile.format.decode(EcuVersionReport, raw) for raw in reports)
     number = None if profile.unsafe_no_report_counter else counter
-    manifest = VehicleVersionManifest(vehicle=vin, primary=primary, reports=envelopes, counter=number)
+    extensions = Extensions(() if diff_of is None else ((DIFF_OF, b"%d" % diff_of),))
+    manifest = VehicleVersionManifest(
+        vehicle=vin, primary=primary, reports=envelopes, counter=number, extensions=extensions
+    )
     return sign(profile, manifest, [signer])

@@ -10,7 +10,7 @@ from pathlib import Path
 from cryptography import x509
 
 from uptane.assembly.production import utc_now
-from uptane.assembly.tls_server import load_certificate
+from uptane.assembly.tls_context import load_certificate
 from uptane.metadata.errors import UptaneError
 from uptane.storage.certificate_authority import (
     AUTHORITY,

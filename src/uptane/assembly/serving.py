@@ -19,7 +19,8 @@ from uptane.assembly.online_roles import OnlineRoles
 from uptane.assembly.production import System, Systems, is_elsewhere, open_systems, utc_now
 from uptane.assembly.server_certificates import keep_loading, keep_making, server_certificate
 from uptane.assembly.settings import Settings
-from uptane.assembly.tls_server import TlsServer, listening, server_tls
+from uptane.assembly.tls_context import server_tls
+from uptane.assembly.tls_server import TlsServer, listening
 from uptane.assembly.unsafe_door import door_address, open_door, warn_of_door
 from uptane.assembly.workers import Workers, WorkerTask
 from uptane.metadata.errors import SettingsError, SpoofingError, UptaneError

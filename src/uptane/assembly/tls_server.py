@@ -1,4 +1,4 @@
-"""The server that vehicles reach over a network: TLS, their certificates, limits against slow and endless clients."""
+"""The server that vehicles reach over a network: their certificates, and limits against slow and endless clients."""
 
 import asyncio
 import ipaddress
@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from itertools import chain
-from pathlib import Path
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from uptane.assembly.http_server import BACKLOG, QuietServer, first_free, logged, started
 from uptane.assembly.slow_clients import ClientWatch
-from uptane.metadata.errors import StorageError, UptaneError
+from uptane.metadata.errors import UptaneError
 from uptane.services.asgi import Application, Receive, Scope, Send
 from uptane.services.identity import PEER_CERTIFICATE
 from uptane.services.problems import refusal
@@ -57,9 +56,6 @@ GRACE_SECONDS = 30
 MAX_CONNECTIONS = 10_000
 """Connections of one process at once; further ones are answered with 503."""
 
-TLS_1_2_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""Ciphers for clients without TLS 1.3: forward secrecy and authenticated encryption only."""
-
 
 class TlsServer:
     """One application on one listening socket.
@@ -68,8 +64,8 @@ class TlsServer:
         app: the ASGI application; `scope["extensions"]["tls"]["peer_certificate"]` is the DER of the client's
             certificate that the handshake verified, or None.
         listener: a bound socket, such as `listening` makes or a parent process or service manager hands on.
-        tls: what `server_tls` makes; None is plain HTTP, for a server whose front ends TLS, and for a socket of a
-            loopback address only.
+        tls: what `tls_context.server_tls` makes; None is plain HTTP, for a server whose front ends TLS, and for a
+            socket of a loopback address only.
         grace_seconds: for requests on their way when the server stops.
 
     Raises:
@@ -136,52 +132,6 @@ def listening(address: str, port: int) -> socket.socket:
     return first_free(address, [port], lambda port: None)
 
 
-def server_tls(*, certificate: Path, key: Path, client_authorities: bytes) -> ssl.SSLContext:
-    """TLS for a server: 1.2 or newer; clients may show a certificate, and it must then be a good one.
-
-    A certificate that no authority here has issued, that has expired, is not valid yet or is not for clients ends the
-    handshake. A client without one is let in, as a vehicle at its first contact has none.
-
-    Args:
-        certificate: the server's certificates, PEM, its own first.
-        key: its private key, PEM.
-        client_authorities: the certificates of the authorities for vehicles, PEM; an intermediate one may stand alone.
-
-    Raises:
-        StorageError: a file is missing or damaged, or key and certificate do not belong together.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.set_ciphers(TLS_1_2_CIPHERS)
-    context.set_alpn_protocols(["http/1.1"])
-    context.verify_mode = ssl.CERT_OPTIONAL
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    load_certificate(context, certificate=certificate, key=key)
-    try:
-        context.load_verify_locations(cadata=client_authorities.decode("ascii"))
-    except (ssl.SSLError, ValueError) as error:
-        raise StorageError(
-            f"the certificates of the authorities for vehicles cannot be used: {_reason(error)}",
-            next_step="They must be PEM.",
-        ) from error
-    return context
-
-
-def load_certificate(context: ssl.SSLContext, *, certificate: Path, key: Path) -> None:
-    """Has a server show this certificate from its next connection on; as `server_tls`."""
-    try:
-        # The password keeps OpenSSL from asking for one at the terminal.
-        context.load_cert_chain(certificate, key, password="")
-    except (OSError, ValueError) as error:
-        raise StorageError(
-            f"the server's certificate {certificate} and its key {key} cannot be used: {_reason(error)}",
-            next_step="Both must be PEM, unencrypted, readable, and belong together.",
-            certificate=str(certificate),
-            key=str(key),
-        ) from error
-
-
 class _Server(QuietServer):
     def __init__(self, app: Application, tls: ssl.SSLContext | None, grace_seconds: int) -> None:
         super().__init__(
@@ -226,7 +176,8 @@ class _Connection(HttpToolsProtocol):
 
     A head that takes too long is cut off, one that is too large is answered with 431. Bodies are bounded by
     applications, who know how large theirs may be, until they have answered. Trailers behind a body are dropped: no
-    application can tell them from the headers that a front has set. Whoever asks for another protocol is refused.
+    application can tell them from the headers that a front has set. Whoever asks for another protocol is refused. What
+    is bad behind a request that is not answered yet ends the connection and gets no answer.
     """
 
     _certificate: bytes | None = None
@@ -265,7 +216,7 @@ class _Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._loose_bytes > MAX_HEAD_BYTES:
-            if self._in_head:
+            if self._in_head and self._is_next():
                 self.transport.write(_HEAD_TOO_LARGE)
             self.transport.close()
         elif self._in_head and (self._head_begun or not (self._owes_an_answer() or self.timeout_keep_alive_task)):
@@ -289,13 +240,13 @@ class _Connection(HttpToolsProtocol):
             # The parser would end here, and take the body for the next request, with headers that no front has set.
             raise UptaneError("no other protocol is spoken here")  # ends the parser, and uvicorn answers with 400
         self._stop_timing()
-        self._in_head = self._head_begun = False
         self._loose_bytes = 0
         if len(self.url) + sum(map(len, chain.from_iterable(self.headers))) + 4 * len(self.headers) > MAX_HEAD_BYTES:
             self.app = _head_too_large
         super().on_headers_complete()
+        self._in_head = self._head_begun = False
         if len(self.pipeline) > MAX_WAITING:
-            raise UptaneError("too many requests at once")  # ends the parser, and uvicorn answers with 400
+            raise UptaneError("too many requests at once")  # ends the parser, and the connection
 
     def on_body(self, body: bytes) -> None:
         """Some bytes of a body."""
@@ -318,6 +269,13 @@ class _Connection(HttpToolsProtocol):
         if not self._in_head and not self.transport.is_closing():
             self._time(REST_SECONDS)
 
+    def send_400_response(self, msg: str) -> None:
+        """The request that is being read is bad. Where another answer is awaited, this one would be taken for that."""
+        if self._is_next():
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+
     def resume_writing(self) -> None:
         """The client has taken some of its answer."""
         self._watch.resumed()
@@ -338,6 +296,12 @@ class _Connection(HttpToolsProtocol):
     def _keep_alive(self) -> None:
         self._unset_keepalive_if_required()
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def _is_next(self) -> bool:
+        """Whether what is written now is the beginning of the answer to the request that is being read."""
+        if self._in_head:
+            return not self._owes_an_answer()
+        return not self.pipeline and not self.cycle.response_started
 
     def _owes_an_answer(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -385,11 +349,3 @@ def _check_loopback(listener: socket.socket) -> None:
             next_step="Serve TLS, or listen on 127.0.0.1 with a front before it that ends TLS.",
             address=address,
         )
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or "not a PEM file").replace("_", " ").lower()
-    if isinstance(error, OSError):
-        return error.strerror or "it cannot be read"
-    return "not a PEM file"

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from weakref import WeakValueDictionary
 
 from uptane.director.answer import Answer
@@ -14,7 +15,7 @@ from uptane.director.dependencies import Dependency
 from uptane.director.encrypting import ImageEncryption, assign_encrypted
 from uptane.director.inquiries import Inquiries, require_ecu, unknown_vehicle
 from uptane.director.issuing import Issued, Occasion, Plan, issue, plan_issue, root_at_hand
-from uptane.director.manifest_intake import take_in_manifest
+from uptane.director.manifest_intake import read_manifest, take_in_manifest
 from uptane.director.manifest_policy import DEFAULT_POLICY, ManifestPolicy
 from uptane.director.planning import assignment_of
 from uptane.director.ports import FleetStore, ImageCatalog, InventoryDatabase
@@ -79,7 +80,7 @@ class Director(Inquiries):
         self._root = root
         self._rules = PlanRules(catalog=catalog, dependencies=tuple(dependencies))
         self._lifetimes = lifetimes
-        self._policy = policy
+        self._take_in = partial(take_in_manifest, inventory, profile, policy=policy)
         self._encryption = encryption
         self._keyring: dict[KeyId, Signer] = {}
         self._locks: WeakValueDictionary[VehicleIdentifier, asyncio.Lock] = WeakValueDictionary()
@@ -166,10 +167,9 @@ class Director(Inquiries):
     async def receive_manifest(
         self, vehicle: VehicleIdentifier, primary: EcuIdentifier | None, raw: bytes, now: datetime
     ) -> CheckedManifest:
-        """See `manifest_intake.take_in_manifest`."""
-        return await take_in_manifest(
-            self._inventory, self._profile, vehicle=vehicle, primary=primary, raw=raw, now=now, policy=self._policy
-        )
+        """See `manifest_intake.read_manifest` and `take_in_manifest`."""
+        envelope = await read_manifest(self._inventory, self._profile, vehicle=vehicle, raw=raw, now=now)
+        return await self._take_in(vehicle=vehicle, primary=primary, envelope=envelope, now=now)
 
     async def answer_manifest(
         self, vehicle: VehicleIdentifier, primary: EcuIdentifier | None, raw: bytes, now: datetime
@@ -181,7 +181,7 @@ class Director(Inquiries):
 
         Args:
             vehicle, primary: who the sender says that it is; no Primary where it has proved to be that vehicle: its
-                last manifest may then come again, byte for byte, and changes nothing.
+                last manifest, also a diff, may then come again, byte for byte, and changes nothing.
             raw: the manifest as received.
             now: UTC.
 
@@ -189,12 +189,13 @@ class Director(Inquiries):
             UnknownVehicleError, SecurityError: as `receive_manifest`; nothing was stored or issued.
             ProvisioningError, StorageError: as `publish`; the manifest stays accepted.
         """
+        envelope = await read_manifest(self._inventory, self._profile, vehicle=vehicle, raw=raw, now=now)
         if self._quick is not None:
             async with self._alone(vehicle):
-                quick = await self._quick.take_in(vehicle, primary, raw, now)
+                quick = await self._quick.take_in(vehicle, primary, envelope, now)
             if quick is not None:
                 return Answer.of(self._profile, *quick)
-        checked = await self.receive_manifest(vehicle, primary, raw, now)
+        checked = await self._take_in(vehicle=vehicle, primary=primary, envelope=envelope, now=now)
         async with self._changed(vehicle):
             if self._quick is not None:
                 self._cache.changed(vehicle)

@@ -30,26 +30,47 @@ EARLIER_REPORTS = 32
 """Reports of an ECU that one of the same second is compared with where they carry no counter."""
 
 
+async def read_manifest(
+    inventory: InventoryDatabase, profile: Profile, *, vehicle: VehicleIdentifier, raw: bytes, now: datetime
+) -> Envelope[VehicleVersionManifest]:
+    """Reads a manifest, once for all that is done about it: it can be large.
+
+    Args:
+        inventory: for an alert, as for any manifest that is dropped.
+        profile, vehicle, now: see `take_in_manifest`.
+        raw: the manifest as received.
+
+    Raises:
+        FormatError: it is none.
+    """
+    try:
+        return profile.format.decode(VehicleVersionManifest, raw)
+    except SecurityError as error:
+        await tell_dropped(inventory, vehicle, error, now)
+        raise
+
+
 async def take_in_manifest(
     inventory: InventoryDatabase,
     profile: Profile,
     *,
     vehicle: VehicleIdentifier,
     primary: EcuIdentifier | None,
-    raw: bytes,
+    envelope: Envelope[VehicleVersionManifest],
     now: datetime,
     policy: ManifestPolicy = DEFAULT_POLICY,
 ) -> CheckedManifest:
     """Stores a manifest and its new reports (STD-5.3.2.1-1 to -11).
 
     A diff is taken for the whole manifest that it and the last whole one stand for; that one stays on record. Where
-    manifests carry no counter, one that holds nothing new is checked and changes nothing. So is the last whole one,
-    byte for byte, where its sender has proved to be that vehicle: it may not have heard that it was accepted.
+    manifests carry no counter, one that holds nothing new is checked and changes nothing. So is the last one again
+    where its sender has proved to be that vehicle: it may not have heard that it was accepted. Only a whole one is kept
+    byte for byte; a diff is known by its counter and by its reports, each of which has to be the latest on record.
 
     Args:
         vehicle, primary: who the sender says that it is; no Primary where it has proved to be that vehicle, and the
             manifest says which one signed.
-        raw: the manifest as received.
+        envelope: the manifest, as `read_manifest` gives it.
         now: UTC.
         policy: what follows from missing ECUs and wrong times.
 
@@ -60,7 +81,7 @@ async def take_in_manifest(
             vehicle. Nothing was stored but an alert.
     """
     try:
-        return await _take_in(inventory, profile, vehicle, primary, raw, now, policy)
+        return await _take_in(inventory, profile, vehicle, primary, envelope, now, policy)
     except SecurityError as error:
         await tell_dropped(inventory, vehicle, error, now)
         raise
@@ -71,11 +92,10 @@ async def _take_in(
     profile: Profile,
     vehicle: VehicleIdentifier,
     primary: EcuIdentifier | None,
-    raw: bytes,
+    envelope: Envelope[VehicleVersionManifest],
     now: datetime,
     policy: ManifestPolicy,
 ) -> CheckedManifest:
-    envelope = profile.format.decode(VehicleVersionManifest, raw)
     signer = envelope.payload.primary if primary is None else primary
     async with inventory.transaction() as transaction:
         record = await transaction.vehicle(vehicle)
@@ -86,7 +106,6 @@ async def _take_in(
             refuse_retired(stranger)
         known = {name: await _known(transaction, ecu, profile) for name, ecu in ecus.items()}
         taken = judge_manifest(
-            raw,
             envelope,
             profile,
             record=record,
@@ -124,7 +143,6 @@ class Taken:
 
 
 def judge_manifest(
-    raw: bytes,
     envelope: Envelope[VehicleVersionManifest],
     profile: Profile,
     *,
@@ -139,7 +157,7 @@ def judge_manifest(
     """Whether a manifest may be believed, and what follows for the records; see `take_in_manifest`.
 
     Args:
-        raw, envelope: the manifest as received, and as read.
+        envelope: the manifest.
         profile: its format.
         record: the vehicle.
         ecus, known: its ECUs as they are on record, and what their reports are compared with.
@@ -173,7 +191,7 @@ def judge_manifest(
             record=replace(
                 record,
                 manifest_counter=checked.counter,
-                manifest=raw if whole is envelope else record.manifest,
+                manifest=envelope.raw if whole is envelope else record.manifest,
                 manifest_received=now,
             ),
             reports=[_stored(fresh, ecus, now) for fresh in checked.fresh],

@@ -19,6 +19,7 @@ from uptane.director.manifest_policy import ManifestPolicy
 from uptane.director.ports import Changes, Directed, FleetStore, InventoryDatabase, Publication, VehicleState
 from uptane.director.vehicle_cache import Known, VehicleCache, files_of
 from uptane.formats.profile import Profile
+from uptane.metadata.envelope import Envelope
 from uptane.metadata.errors import StorageError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.root import Role
@@ -88,13 +89,16 @@ class QuickAnswers:
         self._timestamp = profile.metadata_name(Role.TIMESTAMP)
 
     async def take_in(
-        self, vehicle: VehicleIdentifier, primary: EcuIdentifier | None, raw: bytes, now: datetime
+        self,
+        vehicle: VehicleIdentifier,
+        primary: EcuIdentifier | None,
+        envelope: Envelope[VehicleVersionManifest],
+        now: datetime,
     ) -> tuple[Taken, Followed] | None:
         """A manifest is judged and kept, and what follows from it is published, all in one write.
 
         Args:
-            vehicle, primary: see `take_in_manifest`.
-            raw: the manifest as received.
+            vehicle, primary, envelope: see `take_in_manifest`.
             now: UTC.
 
         Returns:
@@ -109,7 +113,7 @@ class QuickAnswers:
                 known = await self.known(vehicle)
                 if known is None:
                     return None
-                taken = self._judged(known.state, primary, raw, now)
+                taken = self._judged(known.state, primary, envelope, now)
             except UptaneError:  # also where what is published was altered, which is no reason to lose a manifest
                 return None
             if taken.changes == Changes():
@@ -240,10 +244,14 @@ class QuickAnswers:
             settled=settled,
         )
 
-    def _judged(self, state: VehicleState, primary: EcuIdentifier | None, raw: bytes, now: datetime) -> Taken:
-        envelope = self._profile.format.decode(VehicleVersionManifest, raw)
+    def _judged(
+        self,
+        state: VehicleState,
+        primary: EcuIdentifier | None,
+        envelope: Envelope[VehicleVersionManifest],
+        now: datetime,
+    ) -> Taken:
         return judge_manifest(
-            raw,
             envelope,
             self._profile,
             record=state.record,

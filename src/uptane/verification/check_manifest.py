@@ -15,6 +15,7 @@ from uptane.metadata.errors import (
 )
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
+from uptane.metadata.manifest_diff import diff_of
 from uptane.metadata.vehicle_manifest import VehicleVersionManifest
 from uptane.metadata.version_report import EcuVersionReport
 from uptane.verification.threshold import check_report_signature
@@ -93,14 +94,16 @@ def check_manifest(
     could otherwise silence the whole vehicle by adding one.
 
     Args:
-        envelope: the manifest as received.
+        envelope: the manifest as received; of a diff, with all that it stands for.
         profile: its format, and which of the rules do not hold there.
         vehicle, primary: who the sender says that it is.
         known: every ECU of that vehicle.
         counter: of the last accepted manifest, 0 before the first.
-        last: the last accepted manifest, byte for byte, if any; where manifests carry no counter, it may come again.
-        may_repeat: it may come again where they do, byte for byte, as its sender may not have heard that it was
-            accepted; the counter stays, and fresh are only reports that were not believed then.
+        last: the last accepted manifest that was no diff, byte for byte, if any; where manifests carry no counter, it
+            may come again.
+        may_repeat: the last accepted manifest may come again where they do, as its sender may not have heard that it
+            was accepted: a whole one byte for byte, a diff as far as every report of it is on record. The counter
+            stays, and fresh are only reports that were not believed then.
 
     Raises:
         WrongVehicleError: the signed vehicle is another one.
@@ -132,7 +135,11 @@ def check_manifest(
     )
     ecus = [report.payload.ecu for report in manifest.reports]
     missing = tuple(sorted(set(known) - set(ecus)))
-    again = may_repeat and envelope.raw == last and manifest.counter == counter
+    again = (
+        may_repeat
+        and manifest.counter == counter
+        and (envelope.raw == last or _is_diff_on_record(manifest, known, counter))
+    )
     number = counter if again else _manifest_counter(manifest, profile, counter)
     latest = dict(known)
     fresh: list[FreshReport] = []
@@ -184,6 +191,18 @@ def _with_report(known: KnownEcu, counter: int, report: bytes) -> KnownEcu:
 def _says_the_same(profile: Profile, envelope: Envelope[VehicleVersionManifest], last: bytes | None) -> bool:
     """Whether that is the last manifest, whatever signatures stand beside it, which anybody may add."""
     return last is not None and profile.format.decode(VehicleVersionManifest, last).message == envelope.message
+
+
+def _is_diff_on_record(manifest: VehicleVersionManifest, known: Mapping[EcuIdentifier, KnownEcu], counter: int) -> bool:
+    """Whether a diff with the last accepted counter tells nothing but what is on record.
+
+    A diff was accepted last, as its whole manifest is older. The Primary's own report on record came with that one.
+    """
+    base = diff_of(manifest)
+    if base is None or base >= counter:
+        return False
+    told = {report.payload.ecu: report.raw for report in manifest.reports}
+    return all(known[ecu].report == raw for ecu, raw in told.items() if ecu in known)
 
 
 def _manifest_counter(manifest: VehicleVersionManifest, profile: Profile, counter: int) -> int:

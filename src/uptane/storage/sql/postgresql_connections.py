@@ -106,8 +106,12 @@ class ConnectionsAtHand:
         except BaseException:
             self._one_less()
             raise
-        connection.watch()
         self._since[connection] = monotonic()
+        try:
+            connection.watch()
+        except BaseException:
+            await self._give_back(connection)
+            raise
         return connection
 
     async def _handed_over(self) -> StatementConnection | None:
