@@ -12,13 +12,18 @@ from load_fleet import CAR, Workers, told, workers
 from postgresql import running_postgresql
 from sqlalchemy import make_url
 
-from bench.load.fleet import vehicle_name
+from bench.load.fleet import ecu_name, vehicle_name
 from uptane.assembly.production import utc_now
+from uptane.director.planning import assignment_of
 from uptane.director.vehicle_cache import AtHand
+from uptane.encryption.keys import EncryptionKey
+from uptane.metadata.delegations import TARGETS_ROLE
 from uptane.metadata.errors import ReplayedReportError, StorageError
 from uptane.metadata.root import Role
 from uptane.storage.sql import changes
+from uptane.storage.sql.fleet import SqlFleet
 from uptane.storage.sql.metadata import SqlPublished
+from uptane.storage.sql.postgresql_fleet import PostgresqlFleet
 from uptane.verification.own_metadata import verify_own_metadata
 
 APART = timedelta(seconds=30)
@@ -111,7 +116,7 @@ def test_what_another_worker_took_in_is_no_news_to_one_that_has_not_heard_of_it(
         await one.answer_manifest(CAR, None, first, utc_now())
         await fleet.version(Role.TIMESTAMP, 1)
         quiet = fleet.systems[1].cache
-        quiet.changed = lambda *_: None  # type: ignore[method-assign]
+        quiet.changed = lambda *_, **__: None  # type: ignore[method-assign]
         await one.answer_manifest(CAR, None, second, utc_now())
         known = quiet.current(CAR)
         assert known is not None and known.state.record.manifest == first, "so this worker could take it for the last"
@@ -123,6 +128,73 @@ def test_what_another_worker_took_in_is_no_news_to_one_that_has_not_heard_of_it(
         del quiet.changed  # type: ignore[method-assign]
         assert (await other.answer_manifest(CAR, None, third, utc_now())).manifest.counter == 3
         assert [each.code for each in await one.alerts(CAR)] == ["E-REPLAY"]
+
+    on_postgresql(scenario)
+
+
+async def assigned(fleet: Workers, release: int) -> None:
+    """Assigns a release, and waits until the first worker has been told."""
+    waiting = asyncio.create_task(told(fleet.systems[0].cache, "changed"))
+    await fleet.assign(release)
+    await waiting
+
+
+async def is_as_on_record(fleet: Workers) -> bool:
+    """Whether what the first worker knows is what a reading from nothing gives."""
+    known = fleet.systems[0].cache.current(CAR)
+    return known is not None and known.state == await SqlFleet(fleet.systems[0].engine).read(CAR, ())
+
+
+def test_where_nothing_but_assignments_has_changed_nothing_else_is_read(
+    on_postgresql: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(fleet: Workers) -> None:
+        director = fleet.systems[0].director
+        await director.answer_manifest(CAR, None, fleet.cars[0].manifests[0], utc_now())
+        monkeypatch.setattr(PostgresqlFleet, "read", None)
+        for release, manifest in ((2, 1), (3, 2)):
+            await assigned(fleet, release)
+            answer = await director.answer_manifest(CAR, None, fleet.cars[0].manifests[manifest], utc_now())
+            assert answer.published is not None
+            images = answer.published.targets[TARGETS_ROLE].payload.images
+            assert set(images) == {image.file.path for (_, of), image in fleet.images.items() if of == release}
+            assert await is_as_on_record(fleet)
+        async with fleet.systems[2].inventory.transaction() as transaction:
+            await transaction.clear_assignments(CAR)
+        assert (await fleet.systems[0].director.publish(CAR, utc_now() + APART)).targets[
+            TARGETS_ROLE
+        ].payload.images == {}
+
+    on_postgresql(scenario)
+
+
+async def _sets_a_key(fleet: Workers) -> None:
+    await fleet.systems[2].director.set_encryption_key(CAR, ecu_name(0, 3), EncryptionKey.symmetric(bytes(32)))
+
+
+async def _assigns_and_sets_a_key_in_one_transaction(fleet: Workers) -> None:
+    async with fleet.systems[2].inventory.transaction() as transaction:
+        await transaction.assign(assignment_of(CAR, ecu_name(0, 0), fleet.images[0, 2]))
+        await transaction.set_encryption_key(CAR, ecu_name(0, 3), EncryptionKey.symmetric(bytes(32)))
+
+
+async def _another_worker_takes_in_a_manifest(fleet: Workers) -> None:
+    await fleet.systems[1].director.answer_manifest(CAR, None, fleet.cars[0].manifests[1], utc_now())
+
+
+@pytest.mark.parametrize(
+    "more", [_sets_a_key, _assigns_and_sets_a_key_in_one_transaction, _another_worker_takes_in_a_manifest]
+)
+def test_where_more_has_changed_than_assignments_all_is_read(
+    on_postgresql: Callable[..., None], more: Callable[[Workers], Coroutine[Any, Any, None]]
+) -> None:
+    async def scenario(fleet: Workers) -> None:
+        director = fleet.systems[0].director
+        await director.answer_manifest(CAR, None, fleet.cars[0].manifests[0], utc_now())
+        await more(fleet)
+        await assigned(fleet, 1)
+        await director.answer_manifest(CAR, None, fleet.cars[0].manifests[2], utc_now())
+        assert await is_as_on_record(fleet)
 
     on_postgresql(scenario)
 

@@ -57,6 +57,49 @@ def test_a_change_by_others_ends_it_and_the_echo_of_ones_own_does_not(cache: Veh
     assert cache.last(CAR) == known(), "it is still good to compare with"
 
 
+@pytest.mark.parametrize(
+    ("told", "only_assignments_up_to"),
+    [
+        ([(2, True)], 2),
+        ([(2, True), (3, True)], 3),
+        ([(2, False)], None),
+        ([(2, False), (3, True)], None),
+        ([(2, True), (3, False), (4, True)], None),
+        ([(3, True)], None),
+        ([(2, True), (4, True)], None),
+    ],
+    ids=str,
+)
+def test_it_knows_whether_nothing_but_assignments_has_changed(
+    cache: VehicleCache, told: list[tuple[int, bool]], only_assignments_up_to: int | None
+) -> None:
+    """Revision by revision: of one that it was not told, it does not know."""
+    assert cache.reassigned(CAR) is None
+    for revision, only_assignments in told:
+        cache.changed(CAR, revision, only_assignments=only_assignments)
+    assert cache.reassigned(CAR) == only_assignments_up_to and cache.current(CAR) is None
+    with cache.reading(CAR):
+        cache.keep(known(told[-1][0]))
+    assert cache.current(CAR) is not None and cache.reassigned(CAR) is None
+
+
+def test_after_anything_else_it_does_not_know_that_only_assignments_have_changed(cache: VehicleCache) -> None:
+    cache.changed(CAR, 2, only_assignments=True)
+    cache.changed(CAR)
+    assert cache.reassigned(CAR) is None
+    with cache.reading(CAR):
+        cache.changed(CAR, 4, only_assignments=True)
+        cache.keep(known(3))
+    assert cache.current(CAR) is None and cache.reassigned(CAR) is None, "told before it was known what of"
+    for loss in (cache.close, cache.all_changed):
+        cache.open()
+        with cache.reading(CAR):
+            cache.keep(known(4))
+        cache.changed(CAR, 5, only_assignments=True)
+        loss()
+        assert cache.reassigned(CAR) is None
+
+
 @pytest.mark.parametrize("read", [1, 2, 3])
 def test_what_changes_while_it_is_read_is_not_taken_for_current(cache: VehicleCache, read: int) -> None:
     with cache.reading(CAR):

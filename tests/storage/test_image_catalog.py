@@ -1,6 +1,8 @@
 """The Director's view of an Image repository: what it trusts, and that it never goes back."""
 
 import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
 
 import pytest
 from catalogs import catalog_of
@@ -14,10 +16,11 @@ from uptane.formats.profile import Profile
 from uptane.metadata.errors import EndlessDataError, ReplayedMetadataError, UnreachableError
 from uptane.metadata.identifiers import HardwareIdentifier, ImagePath, RoleName
 from uptane.metadata.root import Role
-from uptane.metadata.targets import Custom
+from uptane.metadata.targets import Custom, Image
 from uptane.storage.image_catalog import VerifiedImageCatalog
 from uptane.storage.memory import MemoryPublished
 from uptane.verification.limits import Limits
+from uptane.verification.trusted import Held
 
 
 def test_listed_images_are_found_and_others_are_not(profile: Profile) -> None:
@@ -54,6 +57,33 @@ def test_an_older_set_of_files_is_refused_after_a_restart_as_well(profile: Profi
     for each in (catalog, restarted):
         with pytest.raises(ReplayedMetadataError):
             wait(each.look_up({ImagePath(PATH): None}, fleet.now))
+
+
+@pytest.mark.parametrize(("believed_for", "looks"), [(1, 1), (0, 3)])
+def test_who_asks_while_the_same_is_looked_up_waits_for_that_answer(
+    profile: Profile, believed_for: int, looks: int
+) -> None:
+    fleet = Fleet(profile)
+    image, read = fleet.add_image(PATH, FRESH), list[str]()
+
+    class Slow:
+        async def read(self, name: str) -> bytes | None:
+            read.append(name)
+            await asyncio.sleep(0)
+            return await fleet.image_metadata.read(name)
+
+    catalog = VerifiedImageCatalog(
+        published=Slow(),
+        profile=profile,
+        held=Held(root=fleet.file(IMAGES, Role.ROOT)),
+        believed_for=timedelta(seconds=believed_for),
+    )
+
+    async def all_at_once() -> list[Mapping[ImagePath, Image]]:
+        return await asyncio.gather(*(catalog.look_up({ImagePath(PATH): None}, fleet.now) for _ in range(3)))
+
+    assert asyncio.run(all_at_once()) == [{PATH: image}] * 3
+    assert len([name for name in read if name.startswith(Role.TIMESTAMP)]) == looks
 
 
 def test_no_more_bytes_are_taken_than_allowed(profile: Profile) -> None:

@@ -16,7 +16,7 @@ from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.storage.sql import changes
 from uptane.storage.sql.changes import _DataVersion, keep_telling
 from uptane.storage.sql.engine import open_engine
-from uptane.storage.sql.vehicle_revisions import CHANNEL
+from uptane.storage.sql.vehicle_revisions import CHANNEL, ONLY_ASSIGNMENTS
 
 
 class Slow:
@@ -78,8 +78,8 @@ def test_a_loop_that_does_not_hear_of_it_is_no_reason_to_miss_a_change_or_the_en
         def close(self) -> None:
             told.put_nowait(("close",))
 
-        def changed(self, vehicle: VehicleIdentifier, revision: int) -> None:
-            told.put_nowait((vehicle, revision))
+        def changed(self, vehicle: VehicleIdentifier, revision: int, *, only_assignments: bool) -> None:
+            told.put_nowait((vehicle, revision, only_assignments))
 
         def all_changed(self) -> None:
             told.put_nowait(("all",))
@@ -98,7 +98,9 @@ def test_a_loop_that_does_not_hear_of_it_is_no_reason_to_miss_a_change_or_the_en
             assert await told.get() == ("open",)
             async with await psycopg.AsyncConnection.connect(url, autocommit=True) as other:
                 await other.execute(f"NOTIFY {CHANNEL}, '7 a-vehicle'")
-                assert await told.get() == ("a-vehicle", 7)
+                assert await told.get() == ("a-vehicle", 7, False)
+                await other.execute(f"NOTIFY {CHANNEL}, '8{ONLY_ASSIGNMENTS} a-vehicle'")
+                assert await told.get() == ("a-vehicle", 8, True)
                 await other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
                 assert await told.get() == ("close",)
         finally:

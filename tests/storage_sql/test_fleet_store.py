@@ -241,6 +241,30 @@ def test_every_write_of_anybody_raises_the_revision(tell: Callable[..., None]) -
     tell(story)
 
 
+def test_assignments_are_read_alone_at_the_revision_that_was_told_and_at_no_other(tell: Callable[..., None]) -> None:
+    async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
+        async with inventory.transaction() as changes:
+            await changes.assign(assignment_of("door", "a.img"))
+            await changes.assign(assignment_of("brake", "b.img"))
+        state = await fleet.read(CAR, ())
+        for paths in (("c.img", "d.img"), ("c.img", "e.img"), ()):
+            assert state is not None
+            last, revision = state, state.revision + 1
+            async with inventory.transaction() as changes:
+                await changes.clear_assignments(CAR)
+                for ecu, path in zip(("door", "brake"), paths, strict=False):
+                    await changes.assign(assignment_of(ecu, path))
+            state = await fleet.read(CAR, ())
+            if isinstance(fleet, PostgresqlFleet):
+                assert await fleet.reassigned(last, revision) == state
+                for other in (revision - 1, revision + 1):
+                    assert await fleet.reassigned(last, other) is None
+            else:
+                assert await fleet.reassigned(last, revision) is None, "nobody is told of revisions"
+
+    tell(story)
+
+
 def test_a_publication_that_builds_on_what_somebody_has_replaced_is_refused(tell: Callable[..., None]) -> None:
     async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
         one, other = (SqlPublished(inventory.engine, CAR) for _ in range(2))

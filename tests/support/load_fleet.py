@@ -79,8 +79,8 @@ async def told(cache: VehicleCache, method: str) -> None:
     happened = asyncio.Event()
     real: Callable[..., None] = getattr(cache, method)
 
-    def noted(*arguments: object) -> None:
-        real(*arguments)
+    def noted(*arguments: object, **more: object) -> None:
+        real(*arguments, **more)
         happened.set()
 
     setattr(cache, method, noted)

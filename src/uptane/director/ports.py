@@ -292,6 +292,17 @@ class FleetStore(Protocol):
         """
         ...
 
+    async def reassigned(self, last: VehicleState, revision: int) -> VehicleState | None:
+        """A vehicle with the assignments that it has at a revision, without files; None where it has another one.
+
+        None as well where this store leaves it at `read`.
+
+        Args:
+            last: what was known of the vehicle before.
+            revision: for which, from that of `last` on, nothing was changed but assignments.
+        """
+        ...
+
     async def commit(self, vehicle: VehicleIdentifier, revision: int, changes: Changes) -> bool:
         """Writes changes durably, unless the vehicle has another revision by now: False, and nothing is changed.
 

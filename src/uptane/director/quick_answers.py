@@ -167,6 +167,9 @@ class QuickAnswers:
         own, held = (None, None) if last is None else (last.own, last.files)
         for _ in range(ATTEMPTS):
             with self.cache.reading(vehicle):
+                if last is not None and (known := await self._reassigned(last)) is not None:
+                    self.cache.keep(known)
+                    return known
                 state = await self._fleet.read(
                     vehicle, (*self._plain, *self._next_names(own)), None if last is None else last.state
                 )
@@ -182,6 +185,12 @@ class QuickAnswers:
         raise StorageError(
             f"somebody else keeps publishing for vehicle {vehicle}", next_step="Try again.", vehicle=vehicle
         )
+
+    async def _reassigned(self, last: Known) -> Known | None:
+        """A vehicle of which nothing but assignments has changed; None where more may have."""
+        revision = self.cache.reassigned(last.vehicle)
+        state = None if revision is None else await self._fleet.reassigned(last.state, revision)
+        return None if state is None else replace(last, state=state, settled=None)
 
     def _next_names(self, own: OwnMetadata | None) -> tuple[str, ...]:
         """What is not there unless somebody else has published, or an older Timestamp was put back."""

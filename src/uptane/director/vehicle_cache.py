@@ -92,7 +92,8 @@ class VehicleCache:
         self._bytes = 0
         self._known: OrderedDict[VehicleIdentifier, Known] = OrderedDict()
         self._sizes: dict[VehicleIdentifier, int] = {}
-        self._stale: set[VehicleIdentifier] = set()
+        # Of a vehicle that is out of date: up to which revision only assignments have changed, None for anything.
+        self._stale: dict[VehicleIdentifier, int | None] = {}
         self._changed: dict[VehicleIdentifier, int] = {}
         self._open = False
 
@@ -120,6 +121,10 @@ class VehicleCache:
     def last(self, vehicle: VehicleIdentifier) -> Known | None:
         """What was known last of a vehicle: current, or to be compared with what is read."""
         return self._known.get(vehicle)
+
+    def reassigned(self, vehicle: VehicleIdentifier) -> int | None:
+        """The revision up to which nothing but assignments has changed of what was known last; None where more may."""
+        return self._stale.get(vehicle)
 
     def first_root_expiry(self) -> datetime | None:
         """When the first Root of the vehicles that are known expires; None where there are none."""
@@ -155,25 +160,34 @@ class VehicleCache:
         self._known[vehicle], self._sizes[vehicle] = known, size
         self._known.move_to_end(vehicle)
         if self._open and newest <= known.state.revision:
-            self._stale.discard(vehicle)
+            self._stale.pop(vehicle, None)
         else:
-            self._stale.add(vehicle)
+            self._stale[vehicle] = None
         while len(self._known) > self._limit or (self._bytes > self._limit_bytes and len(self._known) > 1):
             oldest, _ = self._known.popitem(last=False)
             self._bytes -= self._sizes.pop(oldest)
-            self._stale.discard(oldest)
+            self._stale.pop(oldest, None)
 
-    def changed(self, vehicle: VehicleIdentifier, revision: int = _EVERYTHING) -> None:
-        """Somebody has changed a vehicle, which has this revision now."""
+    def changed(
+        self, vehicle: VehicleIdentifier, revision: int = _EVERYTHING, *, only_assignments: bool = False
+    ) -> None:
+        """Somebody has changed a vehicle, which has this revision now.
+
+        Args:
+            vehicle: which.
+            revision: the new one.
+            only_assignments: nothing else was changed since the revision before it.
+        """
         if vehicle in self._changed:
             self._changed[vehicle] = max(self._changed[vehicle], revision)
         known = self._known.get(vehicle)
         if known is not None and known.state.revision < revision:
-            self._stale.add(vehicle)
+            so_far = self._stale.get(vehicle, known.state.revision)
+            self._stale[vehicle] = revision if only_assignments and so_far == revision - 1 else None
 
     def all_changed(self) -> None:
         """Any vehicle may have been changed."""
-        self._stale = set(self._known)
+        self._stale = dict.fromkeys(self._known)
         self._changed = dict.fromkeys(self._changed, _EVERYTHING)
 
     def file(self, vehicle: VehicleIdentifier, name: str, timestamp: str, now: datetime) -> bytes | AtHand | None:

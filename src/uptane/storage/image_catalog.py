@@ -73,17 +73,18 @@ class VerifiedImageCatalog:
         self, asked: Mapping[ImagePath, frozenset[HardwareIdentifier] | None], now: datetime
     ) -> Mapping[ImagePath, Image]:
         """See `ImageCatalog.look_up`."""
+        believed = self._believed_now(asked, now)
+        return await self._look_up(asked, now) if believed is None else believed
+
+    def _believed_now(
+        self, asked: Mapping[ImagePath, frozenset[HardwareIdentifier] | None], now: datetime
+    ) -> Mapping[ImagePath, Image] | None:
         since = self._believed_since
         if since is None or not timedelta(0) <= now - since < self._believed_for:
             self._believed, self._believed_since = {}, None
-        else:
-            believed = {each[0]: self._believed[each] for each in asked.items() if each in self._believed}
-            if len(believed) == len(asked):
-                return believed
-        listed = await self._look_up(asked, now)
-        self._believed |= {each: listed[each[0]] for each in asked.items() if each[0] in listed}
-        self._believed_since = now if self._believed_since is None else self._believed_since
-        return listed
+            return None
+        believed = {each[0]: self._believed[each] for each in asked.items() if each in self._believed}
+        return believed if len(believed) == len(asked) else None
 
     async def _look_up(
         self, asked: Mapping[ImagePath, frozenset[HardwareIdentifier] | None], now: datetime
@@ -91,7 +92,14 @@ class VerifiedImageCatalog:
         context = Context(repository=IMAGE_REPOSITORY, profile=self._profile, now=now, limits=self._limits)
         try:
             async with asyncio.timeout(self._seconds), self._lock:
-                return await run_async(look_up_images(context, self._held, asked), self, self)
+                # Whoever had to wait has been answered, it may be, by what the one before him found out.
+                believed = self._believed_now(asked, now)
+                if believed is not None:
+                    return believed
+                listed = await run_async(look_up_images(context, self._held, asked), self, self)
+                self._believed |= {each: listed[each[0]] for each in asked.items() if each[0] in listed}
+                self._believed_since = now if self._believed_since is None else self._believed_since
+                return listed
         except OSError as error:  # a timeout is one too
             raise UnreachableError(
                 f"the Image repository did not answer within {self._seconds:g} s, or its files cannot be read",

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from uptane.metadata.errors import UptaneError
 from uptane.metadata.identifiers import VehicleIdentifier
 from uptane.storage.sql.engine import LOOK_SECONDS, VANISHED
-from uptane.storage.sql.vehicle_revisions import CHANNEL
+from uptane.storage.sql.vehicle_revisions import CHANNEL, ONLY_ASSIGNMENTS
 
 SQLITE_SECONDS = 1.0
 """How often the file is asked whether another process has written to it: so late may a change by a command be seen."""
@@ -33,8 +33,8 @@ class Remembered(Protocol):
         """Changes may be missed from now on."""
         ...
 
-    def changed(self, vehicle: VehicleIdentifier, revision: int) -> None:
-        """A vehicle has this revision now."""
+    def changed(self, vehicle: VehicleIdentifier, revision: int, *, only_assignments: bool) -> None:
+        """A vehicle has this revision now, for which, it may be, only assignments were changed."""
         ...
 
     def all_changed(self) -> None:
@@ -75,8 +75,9 @@ async def _listen(engine: AsyncEngine, remembered: Remembered) -> None:
             try:
                 connection.pgconn.consume_input()
                 while (notification := connection.pgconn.notifies()) is not None:
-                    revision, _, vehicle = notification.extra.decode().partition(" ")
-                    remembered.changed(VehicleIdentifier(vehicle), int(revision))
+                    said, _, vehicle = notification.extra.decode().partition(" ")
+                    revision = said.removesuffix(ONLY_ASSIGNMENTS)
+                    remembered.changed(VehicleIdentifier(vehicle), int(revision), only_assignments=revision != said)
             except (PostgresqlError, UptaneError, ValueError) as error:
                 loop.remove_reader(descriptor)
                 if not lost.done():

@@ -132,14 +132,14 @@ class SqlTransaction:
     Args:
         connection: that has begun a transaction.
         database: its name, for errors.
-        changed: the vehicles whose revision has been raised in it.
+        changed: the vehicles whose revision has been raised in it, for changes of any kind.
     """
 
     def __init__(self, connection: AsyncConnection, database: str, changed: Iterable[str] = ()) -> None:
         self._connection = connection
         self._database = database
         self._open = True
-        self._changed = set(changed)
+        self._changed = dict.fromkeys(changed, True)
 
     def require_open(self) -> None:
         """Raises StorageError once the transaction has ended or failed."""
@@ -244,7 +244,7 @@ class SqlTransaction:
 
     async def assign(self, assignment: Assignment) -> None:
         """Sets the one image of an ECU; raises UnknownVehicleError or UnknownEcuError."""
-        await self._changes(assignment.vehicle)
+        await self._changes(assignment.vehicle, only_assignments=True)
         row = rows.assignment_row(assignment)
         if await self._write(_replace_assignment(row)):
             return
@@ -255,7 +255,7 @@ class SqlTransaction:
 
     async def clear_assignments(self, vehicle: VehicleIdentifier) -> None:
         """Removes every assignment of the vehicle."""
-        await self._changes(vehicle)
+        await self._changes(vehicle, only_assignments=True)
         await self._write(delete(assignments).where(assignments.c.vehicle == str(vehicle)))
 
     async def directed(self, vehicle: VehicleIdentifier) -> Sequence[Directed]:
@@ -285,12 +285,16 @@ class SqlTransaction:
         query = select(alerts).where(alerts.c.vehicle == str(vehicle)).order_by(alerts.c.number.desc())
         return await self._all(query.limit(max(limit, 0)), rows.alert_of)
 
-    async def _changes(self, vehicle: VehicleIdentifier) -> None:
-        """Raises the vehicle's revision, once in a transaction; its row comes first, so that transactions queue up."""
-        if str(vehicle) not in self._changed:
-            self._changed.add(str(vehicle))
+    async def _changes(self, vehicle: VehicleIdentifier, *, only_assignments: bool = False) -> None:
+        """Raises the vehicle's revision, which also holds its row, so that transactions queue up.
+
+        Once in a transaction, and once more where assignments are not all that changes.
+        """
+        name = str(vehicle)
+        if name not in self._changed or not (self._changed[name] or only_assignments):
+            self._changed[name] = not only_assignments
             with self._border():
-                await raise_revision(self._connection, str(vehicle))
+                await raise_revision(self._connection, name, only_assignments=only_assignments)
 
     async def _require_vehicle(self, vehicle: VehicleIdentifier) -> None:
         if await self.vehicle(vehicle) is None:

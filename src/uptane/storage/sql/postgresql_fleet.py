@@ -78,6 +78,16 @@ SELECT CASE WHEN %(tell)s::boolean THEN pg_notify('{CHANNEL}', revision || ' ' |
     tell=Format.TEXT,
 )
 
+_REASSIGNED = Statement.of(
+    "read_assignments",
+    """
+SELECT ecu, path, image, install_order, encrypted FROM vehicles LEFT JOIN assignments USING (vehicle)
+WHERE vehicle = %(vehicle)s::text AND revision = %(revision)s::bigint
+""",
+    vehicle=Format.BINARY,
+    revision=Format.TEXT,
+)
+
 
 class PostgresqlFleet(SqlFleet):
     """A `SqlFleet` with connections of its own, which `open` gives and takes back.
@@ -109,6 +119,11 @@ class PostgresqlFleet(SqlFleet):
         """See `FleetStore.read`."""
         found = await self._rows(self._read, (vehicle.encode(), text_array(names)))
         return self._state(vehicle, found, last)
+
+    async def reassigned(self, last: VehicleState, revision: int) -> VehicleState | None:
+        """See `FleetStore.reassigned`."""
+        found = await self._rows(_REASSIGNED, (last.record.vehicle.encode(), b"%d" % revision))
+        return self._reassigned(last, revision, found) if found else None
 
     async def commit(self, vehicle: VehicleIdentifier, revision: int, changes: Changes) -> bool:
         """See `FleetStore.commit`."""
