@@ -8,17 +8,21 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from world import new_signer
+from suppliers import Supplier
+from world import delegation, delegations, new_signer
 
 from uptane.assembly import doctor as doctoring
 from uptane.assembly.doctor import Finding, Surroundings, examine
 from uptane.assembly.production import open_systems, utc_now
 from uptane.assembly.settings import load_settings
 from uptane.cli.main import main
+from uptane.metadata.delegations import Delegations
 from uptane.metadata.digests import Digests
+from uptane.metadata.identifiers import RoleName
 from uptane.metadata.snapshot import MetadataFile
 from uptane.metadata.timestamp import Timestamp
 from uptane.signing.sign import envelope_of
@@ -211,6 +215,30 @@ def test_a_revoked_role_expires_without_a_word_and_one_that_is_trusted_does_not(
     assert main(["image-repository", "upload", str(signed), str(images), *servers]) == 0
     assert look(fleet)["Image repository"].said.startswith("Targets role supplier of the Image repository expires")
     assert main(["delegation", "revoke", "supplier", *servers]) == 0
+    assert unwell(fleet) == set()
+
+
+def test_a_role_whose_paths_were_taken_away_expires_without_a_word(fleet: Path) -> None:
+    """The role above it goes on to name it, and no client asks it."""
+    key, soon = new_signer(), {"days": 10}
+    above, below = RoleName("above"), RoleName("below")
+
+    async def story(*uploads: tuple[RoleName, dict[str, Any]]) -> None:
+        async with open_systems(load_settings(fleet)) as systems:
+            repository, now = systems.image_repository, utc_now().replace(microsecond=0)
+            desk = SimpleNamespace(profile=systems.settings.profile, now=now)
+            if above not in (await repository.published()).targets:
+                await repository.delegate(delegation(above, [key], paths=["a/*"]), [key.key])
+                await repository.publish(now)
+            for role, said in uploads:
+                await repository.receive(Supplier(desk, role, [key]).upload({}, **said), now)
+
+    def named(*paths: str) -> Delegations:
+        return delegations([key], delegation(below, [key], paths=paths))
+
+    asyncio.run(story((above, {"delegations": named("a/*"), "days": 90}), (below, soon)))
+    assert look(fleet)["Image repository"].said.startswith("Targets role below of the Image repository expires")
+    asyncio.run(story((above, {"delegations": named(), "days": 90, "version": 2})))
     assert unwell(fleet) == set()
 
 

@@ -21,7 +21,7 @@ from world import NOW
 from uptane.assembly import serving as serving_module
 from uptane.assembly.doctor import examine
 from uptane.assembly.floor import floor_of
-from uptane.assembly.production import System, initialise, utc_now
+from uptane.assembly.production import System, utc_now
 from uptane.assembly.serving import serving
 from uptane.assembly.settings import load_settings
 from uptane.assembly.tls_server import listening
@@ -153,13 +153,22 @@ def test_a_server_that_starts_on_an_older_set_says_so_at_once_and_does_not_sign_
     assert published(fleet) == before
 
 
-def test_an_emptied_store_is_not_begun_anew_with_the_same_keys(fleet: Path) -> None:
-    """Nor where its first Root was not kept, which says so by itself."""
-    shutil.rmtree(fleet / STORE / "metadata")
-    next((fleet / "keys").glob("image-repository-first-root.*")).unlink()
-    with pytest.raises(StorageError, match=REFUSED):
-        asyncio.run(initialise(load_settings(fleet)))
-    assert not (fleet / STORE / "metadata").exists()
+def test_an_emptied_store_is_not_begun_anew_with_the_same_keys(fleet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor where its first Root was not kept, which says so by itself; what it says to do next helps."""
+    first, settings = next((fleet / "keys").glob("image-repository-first-root.*")), fleet / "uptane.toml"
+    first.rename(first.name)
+    shutil.rmtree(fleet / STORE)
+    assert main(["image", "list"]) == 4
+    settings.unlink()
+    assert main(["init", "fleet", "--port", "0"]) == 4
+    said = capsys.readouterr().err
+    for words in ("these servers have published there", "Restore the published files from a backup", "E-STORAGE"):
+        assert said.count(words) == 2, said
+    assert not (fleet / STORE / "metadata").exists() and not first.exists() and not settings.exists()
+    shutil.copytree("older", fleet / STORE, dirs_exist_ok=True)
+    assert main(["init", "fleet", "--port", "0"]) == 0
+    assert first.read_bytes() == Path(first.name).read_bytes()
+    assert main(["db", "restored"]) == 0 and release(3) == 0 and unwell(fleet) == {}
 
 
 def test_the_newest_root_cannot_be_taken_away_alone(fleet: Path, capsys: pytest.CaptureFixture[str]) -> None:

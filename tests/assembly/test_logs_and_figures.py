@@ -4,7 +4,10 @@ import asyncio
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import structlog
 from certificates import House, der_of
 from production import IMAGE, MINE, contacts_of, made, routes_of, whole_api
 from prometheus_client import REGISTRY
+from world import new_signer
 
 from uptane.assembly.admin import figures, loopback_listening
 from uptane.assembly.logs import start_logging
@@ -21,12 +25,15 @@ from uptane.assembly.production import open_systems, utc_now
 from uptane.assembly.serving import certificates_of
 from uptane.assembly.settings import load_settings
 from uptane.metadata.errors import SettingsError
+from uptane.metadata.root import Role, Root
+from uptane.metadata.timestamp import Timestamp
 from uptane.services.asgi import Receive, Scope, Send
 from uptane.services.device_api import DeviceApi
 from uptane.services.identity import PEER_CERTIFICATE, Identification, Identified, RevokedSerials
 from uptane.services.metrics import METHODS, OTHER
 from uptane.services.metrics_page import RouteNames
 from uptane.services.observed import Observed
+from uptane.signing.sign import sign
 
 FRONT, ELSEWHERE = "10.1.0.7", "203.0.113.9"
 
@@ -240,27 +247,44 @@ def test_figures_are_never_shown_to_other_machines(home: Path, admin: str, monke
 
 
 def test_figures_are_shown_though_somebody_has_written_over_what_is_published(home: Path) -> None:
-    """Just then an operator needs them."""
+    """Just then an operator needs them, and nobody without a key tells him that there is time."""
 
     async def ready() -> bool:
         return True
 
     async def scenario(mine: Stack, nobody: Stack, systems: Any) -> None:
-        timestamp = next((home / "servers").rglob("metadata/timestamp.*"))
-        genuine = timestamp.read_bytes()
+        form = systems.settings.profile.format
+        metadata = next((home / "servers").rglob("metadata/timestamp.*")).parent
+        files = [metadata / f"{role}.{form.extension}" for role in (Role.ROOT, Role.TIMESTAMP)]
+        genuine = [file.read_bytes() for file in files]
+        payloads = [form.decode(kind, raw).payload for kind, raw in zip((Root, Timestamp), genuine, strict=True)]
+        later = [
+            replace(each, version=each.version + 1, expires=each.expires + timedelta(days=999)) for each in payloads
+        ]
+        forged = [sign(systems.settings.profile, each, [new_signer(id_rule=form.key_id_rule)]) for each in later]
+
+        async def shown() -> list[float]:
+            page = await client.get(address)
+            assert page.status_code == 200
+            found = re.findall(
+                r'^uptane_(?:root|timestamp)_expiry\S+{repository="image-.*} (.*)', page.text, re.MULTILINE
+            )
+            return sorted(map(float, found))
+
         with loopback_listening("127.0.0.1:0") as listener:
             assert listener is not None
             async with figures(systems, True, ready, listener), httpx2.AsyncClient() as client:
                 address = f"http://127.0.0.1:{listener.getsockname()[1]}/metrics"
-                before = await client.get(address)
-                timestamp.write_bytes(b"no metadata")
-                try:
-                    after = await client.get(address)
-                finally:
-                    timestamp.write_bytes(genuine)
-        assert before.status_code == after.status_code == 200
-        shown = [line for line in before.text.splitlines() if line.startswith("uptane_timestamp_expiry_seconds")]
-        assert shown and shown[0] in after.text
+                before = await shown()
+                assert before == sorted(each.expires.timestamp() for each in payloads)
+                for written in (forged, [b"no metadata"] * 2):
+                    for file, raw in zip(files, written, strict=True):
+                        file.write_bytes(raw)
+                    assert await shown() == before
+                for file, raw in zip(files, genuine, strict=True):
+                    file.write_bytes(raw)
+                published = await systems.image_repository.publish(utc_now() + timedelta(hours=1))
+                assert (await shown())[0] == published.expires.timestamp() > before[0]
 
     run(home, scenario)
 

@@ -212,6 +212,14 @@ def test_what_stands_below_a_revoked_role_is_neither_signed_again_nor_told(fleet
     assert renewal.outlook.elsewhere == {}
 
 
+def test_a_role_that_was_left_no_path_is_neither_signed_again_nor_told(fleet: Fleet) -> None:
+    fleet.grant(SUPPLIER, "supplier/*")
+    fleet.grant(ELSEWHERE, delegator=SUPPLIER)
+    wait(fleet.images.publish(NOW))
+    renewal = wait(fleet.open_images().renew_expiring(NOW + 80 * DAY))
+    assert renewal.outlook.elsewhere.keys() == {SUPPLIER}
+
+
 def test_what_an_operator_has_added_and_not_published_stays_unpublished(fleet: Fleet) -> None:
     wait(fleet.images.add_image(ImagePath("waits.img"), FRESH))
     wait(fleet.images.renew_expiring(NOW + 200 * DAY))

@@ -196,7 +196,7 @@ def test_a_role_below_gets_no_keys_that_did_not_sign_what_is_published_of_it(
     desk.receive(below.upload({BRAKES: FRESH}))
     refusal = desk.refuses(supplier.upload({}, version=2, delegations=grants[1]), DelegationError)
     assert isinstance(refusal.__cause__, BadSignatureError)
-    named_anew = delegations([new], delegation("below-2", [new], paths=["supplier/*"]))
+    named_anew = delegations([old, new], delegation("below-2", [new], paths=["supplier/*"]), delegation(BELOW, [old]))
     desk.receive(supplier.upload({}, version=2, delegations=named_anew))
 
 

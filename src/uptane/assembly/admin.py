@@ -3,8 +3,8 @@
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime
 from tempfile import TemporaryDirectory
 
 from uptane.assembly.production import DIRECTOR, IMAGE_REPOSITORY, Systems
@@ -16,6 +16,9 @@ from uptane.services.device_api import DeviceApi
 from uptane.services.health import health_routes
 from uptane.services.metrics import MULTIPROCESS
 from uptane.services.metrics_page import metrics_routes
+
+_BEFORE_EVERY_EXPIRY = datetime(1970, 1, 1, tzinfo=UTC)
+"""What has expired is told as well."""
 
 
 @contextmanager
@@ -49,19 +52,14 @@ async def figures(
         yield
         return
 
+    images = _PublishedExpiries(systems) if publishes else None
+
     async def expiries() -> Mapping[tuple[Role, str], datetime]:
-        profile, found = systems.settings.profile, dict[tuple[Role, str], datetime]()
         first = systems.cache.first_root_expiry()
-        if first is not None:
-            found[Role.ROOT, DIRECTOR] = first
-        for role in (Role.ROOT, Role.TIMESTAMP) if publishes else ():
-            try:
-                raw = await systems.image_metadata.read(profile.metadata_name(role))
-                if raw is not None:
-                    payload = profile.format.decode(KINDS[role], raw).payload  # type: ignore[type-var]
-                    found[role, IMAGE_REPOSITORY] = payload.expires
-            except UptaneError:
-                continue  # the figure of the last time stays
+        found = {} if first is None else {(Role.ROOT, DIRECTOR): first}
+        if images is not None:
+            with suppress(UptaneError):  # the figures of the last time stay
+                found |= await images.read()
         return found
 
     server = TlsServer(DeviceApi([*health_routes(ready), *metrics_routes(expiries)]), listener, tls=None)
@@ -70,6 +68,31 @@ async def figures(
         yield
     finally:
         await server.stop()
+
+
+class _PublishedExpiries:
+    """When the Image repository's Root and Timestamp expire: verified as vehicles do, when there is another Timestamp.
+
+    Args:
+        systems: over their stores.
+    """
+
+    def __init__(self, systems: Systems) -> None:
+        self._profile = systems.settings.profile
+        self._metadata, self._catalog = systems.image_metadata, systems.catalog()
+        self._timestamp = b""
+        self._found: dict[tuple[Role, str], datetime] = {}
+
+    async def read(self) -> Mapping[tuple[Role, str], datetime]:
+        """Their expiry; UptaneError where what is published cannot be read or does not verify."""
+        if await self._metadata.read(self._profile.metadata_name(Role.TIMESTAMP)) != self._timestamp:
+            await self._catalog.look_up({}, _BEFORE_EVERY_EXPIRY)
+            held = self._catalog.held
+            self._timestamp = held.files[Role.TIMESTAMP]
+            for role, raw in ((Role.ROOT, held.root), (Role.TIMESTAMP, self._timestamp)):
+                payload = self._profile.format.decode(KINDS[role], raw).payload  # type: ignore[type-var]
+                self._found[role, IMAGE_REPOSITORY] = payload.expires
+        return self._found
 
 
 @contextmanager

@@ -210,7 +210,8 @@ class _Ward:
         if System.IMAGE_REPOSITORY in self._which:
             self._require_keys_of_root(System.IMAGE_REPOSITORY, own.root.payload)
         # A role that was revoked is published for ever, and nobody signs it again.
-        trusted = delegations_by_role({name: each.payload for name, each in own.targets.items()})
+        contents = {name: each.payload for name, each in own.targets.items()}
+        trusted = delegations_by_role(contents, with_images=True)
         roles = [(name, each) for name, each in own.targets.items() if name in trusted]
         ends = [("Root", "Root", own.root.payload.expires)]
         ends += [(f"Targets role {name}", "Targets", each.payload.expires) for name, each in roles]

@@ -38,7 +38,12 @@ async def require_no_floor(settings: Settings) -> None:
     """Raises StorageError where this machine has seen anything published: a store that is empty was emptied then."""
     kept = await floor_of(settings).read()
     if kept is not None:
-        Seen.of(None).require_not_below(kept)
+        raise StorageError(
+            f"the Image repository in {settings.storage.url} is empty, but these servers have published there, up to "
+            f"Timestamp {kept.newest}, as {floor_file(settings)} says",
+            next_step="Restore the published files from a backup, or make new servers in another folder.",
+            path=str(floor_file(settings)),
+        )
 
 
 def floor_file(settings: Settings) -> Path:

@@ -328,7 +328,10 @@ async def _first_root(settings: Settings) -> bytes:
     metadata, _ = _published(storage_of(settings))
     published = await metadata.read(name_of_first(settings))
     if published is None:
-        raise nothing_published(settings) if kept is None else missing_first_root(name_of_first(settings))
+        if kept is not None:
+            raise missing_first_root(name_of_first(settings))
+        await require_no_floor(settings)
+        raise nothing_published(settings)
     return published if kept is None else kept
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from starlette.routing import BaseRoute
 
 from uptane.assembly.admin import figures, loopback_listening, shared_figures
-from uptane.assembly.first_root import kept_first_root, pin_of
+from uptane.assembly.first_root import pin_of
 from uptane.assembly.logs import server_log, start_logging
 from uptane.assembly.online_roles import OnlineRoles
 from uptane.assembly.production import System, Systems, is_elsewhere, open_systems, utc_now
@@ -185,7 +185,7 @@ async def serving(
             _log.warning(
                 "the Director's Root key is not here: sign Roots again in time with: uptane root renew director"
             )
-        if which != frozenset({System.TIMESERVER}) and kept_first_root(settings) is None:
+        if which != frozenset({System.TIMESERVER}) and not pin_of(settings).exists():
             _log.warning(
                 "the Image repository's first Root is not in %s, so that whoever can write to its store can put "
                 "another one in its place: bring it, as uptane doctor says",

@@ -65,16 +65,27 @@ def found_by_clients(
     return found if isinstance(found, Image) else None
 
 
-def delegations_by_role(contents: Contents) -> Mapping[RoleName, list[tuple[RoleName, DelegatedRole]]]:
-    """Each role that a chain of delegations leads to, with those who delegate to it and how, from the top down."""
-    found: dict[RoleName, list[tuple[RoleName, DelegatedRole]]] = {TARGETS_ROLE: []}
-    waiting = [TARGETS_ROLE]
+def delegations_by_role(
+    contents: Contents, top: RoleName = TARGETS_ROLE, *, with_images: bool = False
+) -> Mapping[RoleName, list[tuple[RoleName, DelegatedRole]]]:
+    """Each role that a chain of delegations leads to, with those who delegate to it and how, from the top down.
+
+    Args:
+        contents: what each role lists.
+        top: where the chains begin; it is among those found.
+        with_images: passes by the delegations that cover no path, so that nobody is asked for an image because of them.
+    """
+    found: dict[RoleName, list[tuple[RoleName, DelegatedRole]]] = {top: []}
+    waiting = [top]
     for delegator in waiting:
-        for delegated in contents[delegator].delegations.roles if delegator in contents else ():
-            if delegated.name not in found:
-                found[delegated.name] = []
-                waiting.append(delegated.name)
-            found[delegated.name].append((delegator, delegated))
+        for delegation in contents[delegator].delegations.delegations if delegator in contents else ():
+            if with_images and not (delegation.paths or delegation.path_hash_prefixes):
+                continue
+            for delegated in delegation.roles:
+                if delegated.name not in found:
+                    found[delegated.name] = []
+                    waiting.append(delegated.name)
+                found[delegated.name].append((delegator, delegated))
     return found
 
 

@@ -78,7 +78,8 @@ def outlook_of(own: OwnMetadata, lifetimes: Lifetimes, keyring: Keyring, now: da
 def _resigned(own: OwnMetadata) -> dict[str, tuple[Envelope[Root] | Envelope[Targets], RoleKeys]]:
     """Root and the Targets roles that somebody asks for, with their keys; not what stands below a revoked role."""
     published = Published.of(own)
-    reached = delegations_by_role({name: envelope.payload for name, envelope in own.targets.items()})
+    contents = {name: envelope.payload for name, envelope in own.targets.items()}
+    reached = delegations_by_role(contents, with_images=True)
     found: dict[str, tuple[Envelope[Root] | Envelope[Targets], RoleKeys]] = {
         Role.ROOT: (own.root, own.root.payload.roles[Role.ROOT])
     }

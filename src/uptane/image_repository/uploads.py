@@ -10,6 +10,7 @@ from datetime import datetime
 
 from uptane.formats.profile import Profile
 from uptane.image_repository.authority import Contents, delegations_by_role, found_by_clients, has_authority
+from uptane.image_repository.room import check_room
 from uptane.metadata.delegations import DelegatedRole, Delegations
 from uptane.metadata.envelope import Envelope, Signature
 from uptane.metadata.errors import (
@@ -45,6 +46,8 @@ class UploadLimits:
         images: images that are new or changed in one upload; each of them is looked up in the delegations.
         image_bytes: bytes of all images that come along: more than a vehicle's ECUs hold together.
         roles: roles of the repository; a client reads a Snapshot of some 20,000.
+        supplier_roles: of them, those below each role that the top-level Targets delegate to, with as large a share
+            of the Snapshot's bytes: one supplier could otherwise keep all others from new roles.
         snapshot_bytes: bytes of the Snapshot that lists them all, three quarters of what a client reads: with long
             names, one supplier could otherwise make it too long for every vehicle.
         patterns: path patterns in all delegations of the metadata; each image below is compared with every one.
@@ -54,6 +57,7 @@ class UploadLimits:
     images: int = 2000
     image_bytes: int = 64 << 30
     roles: int = 10_000
+    supplier_roles: int = 1000
     snapshot_bytes: int = DEFAULT_LIMITS.snapshot_bytes * 3 // 4
     patterns: int = 10_000
 
@@ -125,10 +129,10 @@ def check_upload(
         limits: sizes and counts.
 
     Raises:
-        EndlessDataError: more bytes or images than the limits allow.
+        EndlessDataError: more bytes, images or roles than the limits allow.
         FormatError: not well formed; bytes of a new image are missing, or an image comes along that is not listed.
         DelegationError: nobody delegates to the role, or nobody for a new image's path and hardware; or it delegates
-            to a role of somebody else.
+            to a role of somebody else, or no more to one that is published.
         BadSignatureError: none of the role's keys has signed it.
         ReplayedMetadataError: its version is not the next one (STD-5.2.1-7).
         ExpiredMetadataError: it has expired.
@@ -144,9 +148,9 @@ def check_upload(
         )
     contents = {name: envelope.payload for name, envelope in roles.items()}
     by_role = delegations_by_role(contents)
-    if not by_role.get(role):
+    if not delegations_by_role(contents, with_images=True).get(role):
         raise DelegationError(
-            f"nobody delegates to role {role}, so nobody can upload for it",
+            f"nobody delegates a path to role {role}, so nobody can upload for it",
             next_step="Ask the operator of the repository, or of the role above, for a delegation.",
             role=str(role),
         )
@@ -161,7 +165,13 @@ def check_upload(
     _check_version(role, envelope.payload, before.payload if before else None)
     Context(repository=_UPLOAD, profile=profile, now=now).check_expiry(envelope.payload, role)
     if before is None:
-        _check_room(role, roles, limits)
+        check_room(
+            contents,
+            role,
+            roles=limits.roles,
+            supplier_roles=limits.supplier_roles,
+            snapshot_bytes=limits.snapshot_bytes,
+        )
     if sum(len(delegation.paths) for delegation in envelope.payload.delegations.delegations) > limits.patterns:
         raise EndlessDataError(f"role {role} delegates with more than {limits.patterns} path patterns", role=str(role))
     _check_delegations(role, envelope.payload.delegations, roles, by_role)
@@ -175,18 +185,6 @@ def check_upload(
         changed=changed,
         files=_files(upload, envelope.payload, before.payload if before else None, limits),
     )
-
-
-def _check_room(role: RoleName, roles: Roles, limits: UploadLimits) -> None:
-    """Whether the Snapshot stays one that every client reads when it lists this role too."""
-    # In JSON a character of a name takes two bytes at most, and what stands beside a name fewer than 64.
-    length = sum(2 * len(name.encode()) + 64 for name in (*roles, role))
-    if len(roles) >= limits.roles or length > limits.snapshot_bytes:
-        raise EndlessDataError(
-            f"the repository has {len(roles)} roles, and takes no new one",
-            next_step="Use shorter names of roles, or hash bins.",
-            role=str(role),
-        )
 
 
 def with_signatures(profile: Profile, checked: CheckedUpload, waiting: Iterable[bytes]) -> Envelope[Targets]:
@@ -296,7 +294,19 @@ def _check_delegations(
     roles: Roles,
     by_role: Mapping[RoleName, list[tuple[RoleName, DelegatedRole]]],
 ) -> None:
-    """A supplier delegates to roles of its own only: another's name under other keys would take it over."""
+    """A supplier delegates to roles of its own only: another's name under other keys would take it over.
+
+    What is published of a role stays in every Snapshot (STD-5.4.4.5-6), and so stays with whoever delegated to it: else
+    new names in place of old ones would fill it.
+    """
+    named = {member.name for member in delegations.roles}
+    for before in roles[role].payload.delegations.roles if role in roles else ():
+        if before.name in roles and before.name not in named:
+            raise DelegationError(
+                f"role {role} delegates no more to {before.name}, of which Snapshot goes on to list a file",
+                next_step="Leave that delegation and take its paths away: then no client asks that role.",
+                role=str(before.name),
+            )
     for member in delegations.roles:
         for delegator, delegated in by_role.get(member.name, ()):
             if delegator != role and _facts(delegated.keys) != _facts(member.keys):
