@@ -120,7 +120,7 @@ class Car(threading.Thread):
         for repository, owner in ((DIRECTOR, self.name), (IMAGE_REPOSITORY, "everybody")):
             held = primary.memory.held(repository)
             for role, raw in {Role.ROOT: held.root, **held.files}.items():
-                version = decode(KINDS[Role(role)], raw).payload.version
+                version = decode(KINDS[Role(role)], raw).payload.version  # type: ignore[arg-type]
                 self._ledger.saw(owner, f"{repository}/{role}", version, raw)
 
 

@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 from delegating import key, role, to
 from links import wait
+from msgspec import structs
 from stage import PATH, READERS, TOP_LEVEL, Place, Stage, every
 from world import DIRECTOR, IMAGES, PRIMARY, TCU, delegation, delegations, image, listed, new_signer
 
@@ -33,7 +33,7 @@ def show(stage: Stage, keys: Mapping[str, KeySigner] | None = None, **roles: Tar
         top = name == Role.TARGETS
         version = stage.payload(IMAGES, name).version + 1 if top else 1
         signers = stage.signers(IMAGES, name) if top else [(keys or {}).get(name, key(name))]
-        raw = sign(stage.profile, replace(content, version=version), signers)
+        raw = sign(stage.profile, structs.replace(content, version=version), signers)
         stage.shown[IMAGES, stage.profile.metadata_name(name, version)] = raw
         files[RoleName(name)] = listed(raw, version)
     stage.forge(IMAGES, Role.SNAPSHOT, files=files)
@@ -166,7 +166,7 @@ def test_ghsa_77hh_43cm_v8j6_a_bin_speaks_for_its_own_images_only(profile: Profi
     stage = Stage(profile, reader)
     right = int(hashlib.sha256(PATH.encode()).hexdigest()[0], 16) * count // 16
     roles = {f"bin-{n}": NOTHING if n == right else role(WRONG) for n in range(count)}
-    top = replace(role(), delegations=delegations([key("bins")], *bins(count)))
+    top = structs.replace(role(), delegations=delegations([key("bins")], *bins(count)))
     with stage.refuses(RepositoryMismatchError, ARBITRARY):
         show(stage, dict.fromkeys(roles, key("bins")), targets=top, **roles)
         stage.direct(image(PATH, b"wrong", ecus=(TCU,)))
@@ -182,7 +182,7 @@ def test_ghsa_77hh_43cm_v8j6_a_bin_is_not_shown_under_the_name_of_another(profil
         "bin-1": role(WRONG),
         f"bin-{right}": role(image("supplier/parts/xyz.img", b"wrong")),
     }
-    top = replace(role(), delegations=delegations([key("bins")], *bins(2)))
+    top = structs.replace(role(), delegations=delegations([key("bins")], *bins(2)))
     with stage.refuses(MixAndMatchError, Attack.MIX_AND_MATCH) as errors:
         show(stage, dict.fromkeys(roles, key("bins")), targets=top, **roles)
         mine, other = (stage.profile.metadata_name(f"bin-{n}", 1) for n in (right, 1 - right))
@@ -198,7 +198,7 @@ def test_ghsa_77hh_43cm_v8j6_a_role_that_nobody_delegates_to_is_not_asked(
 ) -> None:
     """The Snapshot lists it, it is signed by the key of the bins, and it lists the image."""
     stage = Stage(profile, reader)
-    top = replace(role(), delegations=delegations([key("bins")], *bins(2)))
+    top = structs.replace(role(), delegations=delegations([key("bins")], *bins(2)))
     roles = {"bin-0": NOTHING, "bin-1": NOTHING, name: role(WRONG)}
     with stage.refuses(RepositoryMismatchError, ARBITRARY):
         show(stage, dict.fromkeys(roles, key("bins")), targets=top, **roles)
@@ -219,8 +219,8 @@ def test_unnamed_tuf_7_0_1_a_role_that_one_delegator_vouches_for_is_checked_agai
             stage,
             {"c": mine},
             targets=role(at("a"), at("b")),
-            a=replace(role(), delegations=delegations([mine], through_a)),
-            b=replace(role(), delegations=delegations([other], through_b)),
+            a=structs.replace(role(), delegations=delegations([mine], through_a)),
+            b=structs.replace(role(), delegations=delegations([other], through_b)),
             c=content,
         )
         stage.direct(image(PATH, b"wrong", ecus=(TCU,)))
@@ -237,8 +237,8 @@ def test_unnamed_tuf_7_0_1_what_was_fetched_for_one_image_is_checked_again_for_t
             stage,
             {"c": mine},
             targets=role(to("a", str(own)), at("b")),
-            a=replace(role(), delegations=delegations([mine], delegation("c", [mine], paths=[own]))),
-            b=replace(role(), delegations=delegations([other], delegation("c", [other], paths=[PATH]))),
+            a=structs.replace(role(), delegations=delegations([mine], delegation("c", [mine], paths=[own]))),
+            b=structs.replace(role(), delegations=delegations([other], delegation("c", [other], paths=[PATH]))),
             c=role(image(own, b"head"), WRONG),
         )
         stage.direct(image(own, b"head", ecus=(PRIMARY,)), image(PATH, b"wrong", ecus=(TCU,)))

@@ -1,11 +1,11 @@
 """Advisories on Root: each version in turn, by the old keys and by its own, and never what failed a check."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from failing_disk import FailingLayer
+from msgspec import structs
 from stage import Stage, Unsynced, every, on_disk
 from wire import signatures_of, with_signatures
 from world import DIRECTOR, FAR, IMAGES, new_signer
@@ -64,7 +64,7 @@ def test_gms_2022_4197_ws_2022_0303_a_new_root_carries_the_threshold_of_its_own_
         old = stage.signers(*place)[: 1 if how == "with one old key" else 2]
         raw = stage.forged(*place, signers=[*old, *(new if how == "with one old key" else new[:1])], **changes)
         made = signatures_of(profile, raw, Role.ROOT)
-        more = {"copied": [made[-1]], "renamed": [replace(made[-1], key_id=new[1].key.key_id)]}.get(how, [])
+        more = {"copied": [made[-1]], "renamed": [structs.replace(made[-1], key_id=new[1].key.key_id)]}.get(how, [])
         stage.show(*place, with_signatures(profile, raw, [*made, *more]))
 
 

@@ -1,9 +1,9 @@
 """Advisories on thresholds: one key is one key, however often and under whatever name it signs."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from signed import signed_manifest, signed_report
 from stage import DELEGATED, PLACES, READERS, SUPPLIER, Place, Stage, every
 from wire import flooded, signatures_of, with_signatures
@@ -40,7 +40,7 @@ def renamed(stage: Stage, place: Place) -> bytes:
     raw = by_one_key(stage, place)
     (one,) = signatures_of(stage.profile, raw, place[1])
     other = stage.signers(*place)[1].key.key_id
-    return with_signatures(stage.profile, raw, [one, replace(one, key_id=other)])
+    return with_signatures(stage.profile, raw, [one, structs.replace(one, key_id=other)])
 
 
 def beside_a_stranger(stage: Stage, place: Place) -> bytes:
@@ -54,7 +54,7 @@ def in_a_trusted_name(stage: Stage, place: Place) -> bytes:
     made = signatures_of(stage.profile, raw, place[1])
     names = [signer.key.key_id for signer in stage.signers(*place)]
     return with_signatures(
-        stage.profile, raw, [replace(one, key_id=name) for one, name in zip(made, names, strict=True)]
+        stage.profile, raw, [structs.replace(one, key_id=name) for one, name in zip(made, names, strict=True)]
     )
 
 
@@ -198,7 +198,9 @@ def test_cve_2015_9258_the_key_says_by_which_scheme_it_is_tried_and_not_the_sign
         names = [signer.key.key_id for signer in stage.signers(*place)]
         stage.show(
             *place,
-            with_signatures(profile, raw, [replace(one, key_id=name) for one, name in zip(made, names, strict=True)]),
+            with_signatures(
+                profile, raw, [structs.replace(one, key_id=name) for one, name in zip(made, names, strict=True)]
+            ),
         )
 
 
@@ -207,9 +209,9 @@ def test_cve_2015_9258_the_method_in_a_report_or_manifest_is_that_of_the_key(pro
     stage = Stage(profile)
     raw = report(stage)
     (entry,) = signatures_of(profile, raw, EcuVersionReport)
-    raw = with_signatures(profile, raw, [replace(entry, method=method)])
+    raw = with_signatures(profile, raw, [structs.replace(entry, method=method)])
     stage.refuses_report(raw, BadSignatureError, ARBITRARY)
     raw = manifest(stage)
     (entry,) = signatures_of(profile, raw, VehicleVersionManifest)
-    raw = with_signatures(profile, raw, [replace(entry, method=method)])
+    raw = with_signatures(profile, raw, [structs.replace(entry, method=method)])
     stage.refuses_manifest(raw, BadSignatureError, ARBITRARY)

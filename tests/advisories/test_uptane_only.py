@@ -2,13 +2,13 @@
 
 import io
 import zipfile
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from delegating import key
 from fleet import Vehicle
 from links import wait
+from msgspec import structs
 from signed import custom
 from stage import MAKER, PATH, READERS, Stage
 from world import DIRECTOR, IMAGES, PRIMARY, TCU, delegation, delegations, image, new_signer
@@ -111,7 +111,7 @@ def test_uptane_hardware_mismatch_in_what_the_director_states_is_refused_by_the_
     with stage.refuses(HardwareMismatchError, Attack.MIX_AND_MATCH) as errors:
         genuine = assigned(stage)
         other = {TCU: EcuAssignment(hardware_id=HardwareIdentifier("TCU-2"))}
-        stage.direct(replace(genuine, custom=replace(genuine.custom, ecus=other)))
+        stage.direct(structs.replace(genuine, custom=structs.replace(genuine.custom, ecus=other)))
     assert errors[0].facts["expected"] == "TCU-1"
 
 

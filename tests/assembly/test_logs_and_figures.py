@@ -6,7 +6,6 @@ import json
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import httpx2
 import pytest
 import structlog
 from certificates import House, der_of
+from msgspec import structs
 from production import IMAGE, MINE, contacts_of, made, routes_of, whole_api
 from prometheus_client import REGISTRY
 from world import new_signer
@@ -259,7 +259,8 @@ def test_figures_are_shown_though_somebody_has_written_over_what_is_published(ho
         genuine = [file.read_bytes() for file in files]
         payloads = [form.decode(kind, raw).payload for kind, raw in zip((Root, Timestamp), genuine, strict=True)]
         later = [
-            replace(each, version=each.version + 1, expires=each.expires + timedelta(days=999)) for each in payloads
+            structs.replace(each, version=each.version + 1, expires=each.expires + timedelta(days=999))
+            for each in payloads
         ]
         forged = [sign(systems.settings.profile, each, [new_signer(id_rule=form.key_id_rule)]) for each in later]
 

@@ -1,11 +1,11 @@
 """Servers over folders: a Director that sees an Image repository beside it, and reads its dependencies from a file."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from links import wait
+from msgspec import structs
 from world import NOW, VIN, new_signer
 
 from uptane.assembly.servers import (
@@ -70,7 +70,7 @@ def test_a_director_keeps_to_its_file_of_dependencies_and_to_what_the_image_repo
     async def story() -> None:
         running, image = await start(tmp_path)
         try:
-            wanted = Image(file=replace(image.file, path=ImagePath(path)))
+            wanted = Image(file=structs.replace(image.file, path=ImagePath(path)))
             await running.director.assign(VIN, B, wanted)
             if expected is None:
                 assert (await running.director.publish(VIN, NOW)).snapshot_version == 2

@@ -3,11 +3,11 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from world import NOW, PRIMARY, TCU, VIN, World, delegation, delegations, image, new_signer, targets
 
 from uptane.cli.main import main
@@ -172,7 +172,7 @@ def test_encrypted_images_and_extensions_are_shown(
     more = Extensions((("colour", b'"red"'),))
     must_match = MustMatch(hardware_ids=(HardwareIdentifier("tcu-1"),), extensions=more)
     custom = Custom(must_match=must_match, ecus={EcuIdentifier("TCU"): assignment}, url="http://cdn.example/secret")
-    plain = replace(image("tcu/secret.img", b"data"), custom=custom)
+    plain = structs.replace(image("tcu/secret.img", b"data"), custom=custom)
     assert isinstance(plain, Image)
     (tmp_path / "targets").write_bytes(sign(world.profile, targets(plain), [new_signer()]))
     content = Shown(capsys, tmp_path / "targets", "--json").json["content"]

@@ -1,7 +1,6 @@
 """The Director encrypts an image for those ECUs that it is asked to, hosts it, and names it for nobody else."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from encrypted import (
@@ -17,6 +16,7 @@ from encrypted import (
 )
 from fleet import Fleet, Vehicle
 from links import wait
+from msgspec import structs
 from signed import FRESH, PATH, custom
 from world import DIRECTOR, PRIMARY, TCU, VIN, new_signer
 
@@ -260,7 +260,7 @@ def test_another_ecus_new_image_of_that_name_does_not_make_an_ecus_encrypted_one
 def test_the_same_image_for_another_ecu_leaves_the_encrypted_form_as_it_is(car: Vehicle) -> None:
     image = release_encrypted(car.fleet)
     before = form_of(car.fleet)
-    car.fleet.direct(replace(image, custom=custom()), BCU)
+    car.fleet.direct(structs.replace(image, custom=custom()), BCU)
     assert form_of(car.fleet) == before
     assert assignment(car.fleet, BCU).encrypted is None
 

@@ -1,12 +1,12 @@
 """The order in which ECUs install: given by hand, or what is required first; written, kept and read in both formats."""
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from fleet import Fleet, Vehicle
 from links import wait
+from msgspec import structs
 from signed import FRESH, PATH, custom
 from world import NOW, PRIMARY, TCU, VIN, image, new_signer
 
@@ -107,7 +107,7 @@ def test_images_that_require_each_other_are_installed_at_the_same_time() -> None
     assert derived_order(rules, assigned, records) == {C: 1, TCU: 2, B: 2, D: 3}
     assert derived_order(rules[2:3], assigned, []) == {}
     assert derived_order((), assigned, records) == {}
-    assert derived_order(rules, [replace(assigned[0], install_order=1), *assigned[1:]], records) == {}
+    assert derived_order(rules, [structs.replace(assigned[0], install_order=1), *assigned[1:]], records) == {}
 
 
 def test_the_event_loop_does_not_wait_while_an_order_is_derived(car: Vehicle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_an_order_that_is_no_number_is_refused_by_whoever_reads_it(text: bytes) 
         install_order_of(wrong)
     one = image(PATH, FRESH)
     with pytest.raises(FormatError):
-        in_install_order({TCU: replace(one, custom=replace(one.custom, ecus={TCU: wrong}))})
+        in_install_order({TCU: structs.replace(one, custom=structs.replace(one.custom, ecus={TCU: wrong}))})
 
 
 def test_an_order_stands_beside_other_extensions_and_survives_a_round_trip(profile: Profile) -> None:
@@ -142,7 +142,7 @@ def test_an_order_stands_beside_other_extensions_and_survives_a_round_trip(profi
     ordered = with_install_order(with_install_order(entry, 7), 65_535)
     assert ordered.extensions.as_dict() == {"x": b"[1]", "install_order": b"65535"}
     one = image(PATH, FRESH)
-    listed = replace(one, custom=replace(one.custom, ecus={TCU: ordered, PRIMARY: entry}))
+    listed = structs.replace(one, custom=structs.replace(one.custom, ecus={TCU: ordered, PRIMARY: entry}))
     targets = Targets(version=1, expires=NOW, images={one.file.path: listed})
     raw = profile.format.assemble(profile.format.encode(targets), ())
     read = profile.format.decode(Targets, raw).payload.images[one.file.path]

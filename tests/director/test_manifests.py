@@ -1,11 +1,11 @@
 """What a Director believes of a vehicle version manifest: every check, and that a refusal stores nothing."""
 
 import hashlib
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from links import wait
+from msgspec import structs
 from signed import signed_report
 from two_cars import OTHER, OTHER_PRIMARY, OTHER_TCU, TwoCars
 from world import PRIMARY, TCU, VIN, new_signer
@@ -218,7 +218,7 @@ def test_a_report_that_another_key_signed_drops_the_whole_manifest(bench: TwoCar
 def test_a_report_that_was_changed_after_it_was_signed_drops_the_whole_manifest(bench: TwoCars) -> None:
     codec = bench.profile.format
     genuine = codec.decode(EcuVersionReport, bench.report(TCU, attacks="some attack detected"))
-    lie = codec.assemble(codec.encode(replace(genuine.payload, attacks_detected="")), genuine.signatures)
+    lie = codec.assemble(codec.encode(structs.replace(genuine.payload, attacks_detected="")), genuine.signatures)
     bench.refuses(BadSignatureError, bench.manifest(bench.report(PRIMARY), lie))
 
 
@@ -233,9 +233,11 @@ def test_a_manifest_whose_signature_entry_is_not_true_in_every_part_is_refused(b
     entry = genuine.signatures[0]
     assert entry.digest is not None
     wrong = {
-        "signature": (replace(entry, value=entry.value[::-1]),),
-        "digest": (replace(entry, digest=entry.digest[::-1]),),
-        "hash_function": (replace(entry, hash_function="sha512", digest=hashlib.sha512(genuine.message).digest()),),
+        "signature": (structs.replace(entry, value=entry.value[::-1]),),
+        "digest": (structs.replace(entry, digest=entry.digest[::-1]),),
+        "hash_function": (
+            structs.replace(entry, hash_function="sha512", digest=hashlib.sha512(genuine.message).digest()),
+        ),
         "none": (),
     }[part]
     raw = codec.assemble(codec.encode(genuine.payload), wrong)

@@ -1,9 +1,8 @@
 """Images in DER that are looked up when they are needed: refused when the file is decoded, or the same as ever."""
 
-from dataclasses import replace
-
 import pytest
 from cryptography.hazmat import asn1
+from msgspec import structs
 
 from uptane.formats.der_format import DER
 from uptane.formats.der_images import read_file, read_images, write_images
@@ -114,4 +113,4 @@ def test_a_directors_image_under_another_name_is_not_written() -> None:
     directed = targets(VehicleIdentifier("VIN"))
     images = {ImagePath("other.img"): directed.images[ImagePath("f1.img")]}
     with pytest.raises(FormatError):
-        DER.encode(replace(directed, images=images))
+        DER.encode(structs.replace(directed, images=images))

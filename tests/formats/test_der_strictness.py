@@ -1,6 +1,5 @@
 """Bytes that are not strict DER, keys and maps that are not right, and values that DER does not write."""
 
-from dataclasses import replace
 from typing import Any
 
 import der_samples
@@ -9,6 +8,7 @@ from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from der_changes import Change, empty, put, repeat, reverse
+from msgspec import structs
 
 from uptane.formats.der_format import DER
 from uptane.formats.der_objects import KeyFile, MapFile
@@ -158,7 +158,7 @@ def test_a_map_is_refused_with(change: Change) -> None:
 def test_an_image_under_the_name_of_another_is_not_written() -> None:
     image = der_samples.images()[ImagePath("a.img")]
     with pytest.raises(FormatError):
-        DER.encode(replace(der_samples.targets(), images={ImagePath("b.img"): image}))
+        DER.encode(structs.replace(der_samples.targets(), images={ImagePath("b.img"): image}))
 
 
 def test_a_key_under_the_identifier_of_another_is_not_written() -> None:
@@ -166,14 +166,14 @@ def test_a_key_under_the_identifier_of_another_is_not_written() -> None:
     foreign = der_samples.ed25519_key(9)
     first = min(sample.keys)
     with pytest.raises(FormatError):
-        DER.encode(replace(sample, keys={**sample.keys, first: foreign}))
+        DER.encode(structs.replace(sample, keys={**sample.keys, first: foreign}))
 
 
 def test_a_manifest_with_a_report_in_json_is_not_written() -> None:
     sample = der_samples.manifest()
-    foreign = replace(sample.reports[0], raw=b'{"signatures":[],"signed":{}}')
+    foreign = structs.replace(sample.reports[0], raw=b'{"signatures":[],"signed":{}}')
     with pytest.raises(FormatError):
-        DER.encode(replace(sample, reports=(foreign,)))
+        DER.encode(structs.replace(sample, reports=(foreign,)))
 
 
 def signature(**changes: object) -> Signature:

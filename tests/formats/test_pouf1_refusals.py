@@ -7,6 +7,7 @@ from typing import Any
 import der_samples
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import structs
 from pouf1_samples import (
     FORMATS,
     attestation,
@@ -54,7 +55,7 @@ def with_custom(**members: Any) -> Payload:
 
 def with_files(**files: MetadataFile) -> Payload:
     listing = {TARGETS: MetadataFile(version=1)} | {RoleName(name): file for name, file in files.items()}
-    return replace(snapshot(), files=listing)
+    return structs.replace(snapshot(), files=listing)
 
 
 def with_ecu(**members: Any) -> Payload:
@@ -62,15 +63,18 @@ def with_ecu(**members: Any) -> Payload:
 
 
 NEITHER: dict[str, tuple[Payload, str]] = {
-    "the vehicle of Root": (replace(root(), vehicle=VIN), "the vehicle"),
-    "the vehicle of Timestamp": (replace(timestamp(), vehicle=VIN), "the vehicle"),
-    "the vehicle of Targets": (replace(targets(), vehicle=VIN), "the vehicle"),
-    "extensions of a role": (replace(snapshot(), extensions=ANY), "extension 'note'"),
+    "the vehicle of Root": (structs.replace(root(), vehicle=VIN), "the vehicle"),
+    "the vehicle of Timestamp": (structs.replace(timestamp(), vehicle=VIN), "the vehicle"),
+    "the vehicle of Targets": (structs.replace(targets(), vehicle=VIN), "the vehicle"),
+    "extensions of a role": (structs.replace(snapshot(), extensions=ANY), "extension 'note'"),
     "extensions of a report": (report(extensions=ANY), "extension 'note'"),
-    "extensions of an attestation": (replace(attestation(1), extensions=ANY), "extension 'note'"),
-    "consistent snapshots": (replace(root(), consistent_snapshot=True), "consistent snapshots"),
-    "delegations": (replace(targets(), delegations=der_samples.delegations()), "delegations"),
-    "extensions of no delegations": (replace(targets(), delegations=Delegations(extensions=ANY)), "delegations"),
+    "extensions of an attestation": (structs.replace(attestation(1), extensions=ANY), "extension 'note'"),
+    "consistent snapshots": (structs.replace(root(), consistent_snapshot=True), "consistent snapshots"),
+    "delegations": (structs.replace(targets(), delegations=der_samples.delegations()), "delegations"),
+    "extensions of no delegations": (
+        structs.replace(targets(), delegations=Delegations(extensions=ANY)),
+        "delegations",
+    ),
     "a counter in a report": (report(counter=1), "a counter"),
     "a nonce in a report": (report(nonce=1), "a counter or a nonce"),
     "a release counter": (with_custom(must_match=MustMatch(release_counter=1)), "a release counter"),
@@ -86,37 +90,45 @@ NEITHER: dict[str, tuple[Payload, str]] = {
     "an encrypted image": (with_ecu(encrypted=EncryptedImage(file=FILE, method="aes")), "an encrypted image"),
     "extensions of an ECU": (with_ecu(extensions=ANY), "extensions of an ECU"),
     "a hash of another function": (
-        targets(Image(file=replace(FILE, digests=Digests.of(b"a", ("sha256", "sha384"))))),
+        targets(Image(file=structs.replace(FILE, digests=Digests.of(b"a", ("sha256", "sha384"))))),
         "a hash of sha384",
     ),
     "another hash in a report": (
-        report(installed=replace(FILE, digests=Digests.of(b"a", ("sha384",)))),
+        report(installed=structs.replace(FILE, digests=Digests.of(b"a", ("sha384",)))),
         "a hash of sha384",
     ),
     "an image under another name": (
-        replace(targets(), images={ImagePath("b.img"): Image(file=FILE)}),
+        structs.replace(targets(), images={ImagePath("b.img"): Image(file=FILE)}),
         "listed under another name",
     ),
-    "a Snapshot without Root": (replace(snapshot(), root=None), "without its Root entry"),
+    "a Snapshot without Root": (structs.replace(snapshot(), root=None), "without its Root entry"),
     "the length of a Targets file": (with_files(targets=MetadataFile(version=1, length=1)), "length or hashes"),
-    "the hash of a Targets file": (with_files(role1=replace(listed(b"r"), length=None)), "length or hashes"),
+    "the hash of a Targets file": (with_files(role1=structs.replace(listed(b"r"), length=None)), "length or hashes"),
     "a Targets role by the name of root": (with_files(root=MetadataFile(version=1)), "by the name of root"),
-    "a Root entry without length": (replace(snapshot(), root=replace(listed(b"r"), length=None)), "SHA-256"),
-    "a Timestamp without length": (replace(timestamp(), snapshot=replace(listed(b"s"), length=None)), "SHA-256"),
-    "a Timestamp without hash": (replace(timestamp(), snapshot=MetadataFile(version=1, length=1)), "SHA-256"),
+    "a Root entry without length": (
+        structs.replace(snapshot(), root=structs.replace(listed(b"r"), length=None)),
+        "SHA-256",
+    ),
+    "a Timestamp without length": (
+        structs.replace(timestamp(), snapshot=structs.replace(listed(b"s"), length=None)),
+        "SHA-256",
+    ),
+    "a Timestamp without hash": (structs.replace(timestamp(), snapshot=MetadataFile(version=1, length=1)), "SHA-256"),
     "a Timestamp with two hashes": (
-        replace(timestamp(), snapshot=replace(listed(b"s"), digests=Digests.of(b"s", ("sha256", "sha512")))),
+        structs.replace(
+            timestamp(), snapshot=structs.replace(listed(b"s"), digests=Digests.of(b"s", ("sha256", "sha512")))
+        ),
         "SHA-256",
     ),
 }
 IN_DER: dict[str, tuple[Payload, str]] = {
     "several keys of a role": (root_of_several_keys(), "2 keys of the role root"),
     "a key of two roles": (
-        replace(root(), roles=dict.fromkeys(Role, RoleKeys(key_ids=(public_key(1).key_id,), threshold=1))),
+        structs.replace(root(), roles=dict.fromkeys(Role, RoleKeys(key_ids=(public_key(1).key_id,), threshold=1))),
         "a key that two roles share",
     ),
     "a key of no role": (
-        replace(root(), keys={**root().keys, public_key(9).key_id: public_key(9)}),
+        structs.replace(root(), keys={**root().keys, public_key(9).key_id: public_key(9)}),
         "a key of no role",
     ),
     "an image name of 33 characters": (targets(image("a" * 32)), "more than 32"),
@@ -127,9 +139,9 @@ IN_DER: dict[str, tuple[Payload, str]] = {
         with_files(**{f"r{number}": MetadataFile(version=1) for number in range(128)}),
         "129 Targets",
     ),
-    "a length beyond 32 bits": (targets(Image(file=replace(FILE, length=2**32))), "more than 4294967295"),
+    "a length beyond 32 bits": (targets(Image(file=structs.replace(FILE, length=2**32))), "more than 4294967295"),
     "a listed length beyond 32 bits": (
-        replace(timestamp(), snapshot=replace(listed(b"s"), length=2**32)),
+        structs.replace(timestamp(), snapshot=structs.replace(listed(b"s"), length=2**32)),
         "more than 4294967295",
     ),
     "an image name beyond ASCII": (targets(image("ä.img")), "not printable ASCII"),
@@ -137,7 +149,7 @@ IN_DER: dict[str, tuple[Payload, str]] = {
     "an attack beyond ASCII": (report(attacks="漢"), "not printable ASCII"),
     "the first second of 1970": (report(previous_time=datetime(1970, 1, 1, tzinfo=UTC)), "within 1970 to 2106"),
     "a time before 1970": (report(time=datetime(1969, 12, 31, tzinfo=UTC)), "within 1970 to 2106"),
-    "a time after 2106": (replace(targets(), expires=datetime(2106, 2, 8, tzinfo=UTC)), "within 1970 to 2106"),
+    "a time after 2106": (structs.replace(targets(), expires=datetime(2106, 2, 8, tzinfo=UTC)), "within 1970 to 2106"),
 }
 
 
@@ -164,7 +176,7 @@ def test_names_lists_and_times_at_the_limits_are_carried() -> None:
         with_files(**{"r" * 28: MetadataFile(version=1)}),
         targets(*(image(f"{number}.img") for number in range(128))),
         with_files(**{f"r{number}": MetadataFile(version=1) for number in range(127)}),
-        targets(Image(file=replace(FILE, length=2**32 - 1))),
+        targets(Image(file=structs.replace(FILE, length=2**32 - 1))),
         report(
             time=datetime(2106, 2, 7, 6, 28, 15, tzinfo=UTC), previous_time=datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
         ),
@@ -191,7 +203,7 @@ def ecdsa() -> PublicKey:
 def test_a_root_with_a_key_of_another_sort_is_not_written(wire: Format, key: PublicKey, said: str) -> None:
     keys = [key, *(public_key(number) for number in range(2, 5))]
     roles = {role: RoleKeys(key_ids=(each.key_id,), threshold=1) for role, each in zip(Role, keys, strict=True)}
-    value = replace(root(), keys={each.key_id: each for each in keys}, roles=roles)
+    value = structs.replace(root(), keys={each.key_id: each for each in keys}, roles=roles)
     with pytest.raises(FormatError, match=said):
         wire.encode(value)
     with pytest.raises(FormatError, match=said):
@@ -204,16 +216,16 @@ def test_a_key_under_an_identifier_that_is_not_its_own_is_not_written(wire: Form
     keys = dict(root().keys)
     keys[first], keys[second] = keys[second], keys[first]
     with pytest.raises(FormatError, match="does not belong to its key"):
-        wire.encode(replace(root(), keys=keys))
+        wire.encode(structs.replace(root(), keys=keys))
 
 
 @pytest.mark.parametrize("wire", FORMATS, ids=sample_name)
 def test_a_manifest_with_a_counter_or_extensions_is_not_written(wire: Format) -> None:
     value = manifest(wire, report())
     with pytest.raises(FormatError, match="a counter"):
-        wire.encode(replace(value, counter=1))
+        wire.encode(structs.replace(value, counter=1))
     with pytest.raises(FormatError, match="extension 'note'"):
-        wire.encode(replace(value, extensions=ANY))
+        wire.encode(structs.replace(value, extensions=ANY))
 
 
 @pytest.mark.parametrize("wire", FORMATS, ids=sample_name)
@@ -221,18 +233,18 @@ def test_a_manifest_with_a_report_of_another_format_is_not_written(wire: Format)
     for other in (*FORMATS, DER, JSON):
         if other is wire:
             continue
-        foreign = report() if other in FORMATS else replace(report(), counter=1, nonce=1)
+        foreign = report() if other in FORMATS else structs.replace(report(), counter=1, nonce=1)
         raw = other.assemble(other.encode(foreign), ())
         envelopes = (other.decode(type(foreign), raw),)
         with pytest.raises(FormatError):
-            wire.encode(replace(manifest(wire), reports=envelopes))
+            wire.encode(structs.replace(manifest(wire), reports=envelopes))
 
 
 def test_more_reports_than_the_archived_encoder_writes_are_refused_in_der() -> None:
     (one,) = manifest(POUF1, report()).reports
     with pytest.raises(FormatError, match="257 reports"):
-        POUF1.encode(replace(manifest(POUF1), reports=(one,) * 257))
-    POUF1.encode(replace(manifest(POUF1), reports=(one,) * 256))
+        POUF1.encode(structs.replace(manifest(POUF1), reports=(one,) * 257))
+    POUF1.encode(structs.replace(manifest(POUF1), reports=(one,) * 256))
 
 
 def test_more_signatures_than_the_archived_encoder_writes_are_refused_for_roles_in_der() -> None:
@@ -245,7 +257,7 @@ def test_more_signatures_than_the_archived_encoder_writes_are_refused_for_roles_
 @pytest.mark.parametrize("wire", FORMATS, ids=sample_name)
 def test_a_signature_that_names_its_hash_or_stands_twice_is_not_written(wire: Format) -> None:
     plain = Signature(key_id=public_key(1).key_id, value=bytes(64))
-    hashed = replace(plain, method="ed25519", hash_function="sha256", digest=bytes(32))
+    hashed = structs.replace(plain, method="ed25519", hash_function="sha256", digest=bytes(32))
     for payload in (timestamp(), report()):
         with pytest.raises(FormatError, match="names its hash"):
             wire.assemble(wire.encode(payload), (hashed,))

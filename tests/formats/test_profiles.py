@@ -1,9 +1,10 @@
 """What each profile relaxes, and that the standard ones refuse what the archived ones accept."""
 
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import pytest
 from der_bytes import number, tlv
+from msgspec import structs
 from pouf1_samples import ATTACKS, FORMATS, payloads, private_key, public_key, report, sample_name, sign
 
 from uptane.formats.der_format import DER
@@ -81,9 +82,9 @@ def test_lines_in_attacks_are_accepted_in_the_archived_formats(wire: Format) -> 
 @pytest.mark.standard("STD-5.2-2")
 @pytest.mark.parametrize("wire", [DER, JSON], ids=sample_name)
 def test_lines_in_attacks_are_refused_in_the_standard_formats(wire: Format) -> None:
-    one_line = replace(report(attacks="one+line"), counter=1, nonce=1)
+    one_line = structs.replace(report(attacks="one+line"), counter=1, nonce=1)
     with pytest.raises(FormatError, match="a line ends"):
-        wire.encode(replace(one_line, attacks_detected="one\nline"))
+        wire.encode(structs.replace(one_line, attacks_detected="one\nline"))
     raw = wire.assemble(wire.encode(one_line), ())
     assert wire.decode(EcuVersionReport, raw).payload == one_line
     broken = raw.replace(b"one+line", b"one\nline" if wire is DER else b"one\\nline")
@@ -99,7 +100,7 @@ def test_reports_without_counter_and_nonce_are_refused_in_the_standard_formats(w
 
 
 def test_each_file_is_recognised_as_what_it_is_written_in() -> None:
-    signed = replace(report(), counter=1, nonce=1)
+    signed = structs.replace(report(), counter=1, nonce=1)
     for wire in (DER, JSON):
         profile = recognised(wire.assemble(wire.encode(signed), ()))
         assert profile is PROFILES[wire.name]
@@ -139,7 +140,7 @@ def test_a_guess_needs_little_and_never_fails(what: str) -> None:
 def test_a_file_of_one_format_is_not_read_in_another() -> None:
     wires: tuple[Format, ...] = (DER, JSON, POUF1, POUF1_JSON)
     for wire in wires:
-        payload = report() if wire in FORMATS else replace(report(), counter=1, nonce=1)
+        payload = report() if wire in FORMATS else structs.replace(report(), counter=1, nonce=1)
         raw = wire.assemble(wire.encode(payload), ())
         for other in wires:
             if other is not wire:

@@ -1,8 +1,7 @@
 """The Timeserver's keys in the Director's Root: the same value in both formats, read strictly."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 from world import NOW, new_signer
 
 from uptane.formats.profiles import PROFILES
@@ -22,7 +21,7 @@ from uptane.signing.sign import sign
 
 KEYS = [new_signer(kind).key for kind in KeyType]
 SIGNERS = {role: [new_signer()] for role in Role}
-ROOT = replace(new_root(SIGNERS), expires=NOW, extensions=Extensions((("other", b"1"),)))
+ROOT = structs.replace(new_root(SIGNERS), expires=NOW, extensions=Extensions((("other", b"1"),)))
 
 
 @pytest.mark.parametrize("name", ["json", "der"])

@@ -8,6 +8,7 @@ import pytest
 from catalogs import catalog_of
 from fleet import Fleet
 from links import wait
+from msgspec import structs
 from signed import EVIL, FRESH
 from suppliers import Supplier, UploadDesk, entry, hand_in
 from world import IMAGES, delegation, delegations, new_signer
@@ -232,8 +233,8 @@ def test_images_whose_bytes_were_swapped_are_refused(desk: UploadDesk, supplier:
 def test_every_listed_hash_must_match_and_not_the_first_alone(desk: UploadDesk, supplier: Supplier) -> None:
     good, evil = entry(BRAKES, FRESH), entry(BRAKES, EVIL)
     mixed = tuple((good if name == "sha256" else evil).file.digests[name] for name in ("sha256", "sha512"))
-    digests = replace(good.file.digests, items=tuple(zip(("sha256", "sha512"), mixed, strict=True)))
-    signed = supplier.sign(replace(good, file=replace(good.file, digests=digests)))
+    digests = structs.replace(good.file.digests, items=tuple(zip(("sha256", "sha512"), mixed, strict=True)))
+    signed = supplier.sign(structs.replace(good, file=structs.replace(good.file, digests=digests)))
     desk.refuses(hand_in(SUPPLIER, signed, {BRAKES: FRESH}), BadHashError)
 
 
@@ -281,7 +282,7 @@ def test_a_counter_that_a_thief_raised_is_no_floor_once_his_key_is_revoked(fleet
 def test_a_name_that_leaves_its_folder_is_refused(desk: UploadDesk, supplier: Supplier, path: str) -> None:
     """TH-35: he wrote the metadata with a program of his own, which does not ask what a name may be."""
     good = entry(BRAKES, EVIL)
-    bad = replace(good, file=replace(good.file, path=str.__new__(ImagePath, path)))
+    bad = structs.replace(good, file=structs.replace(good.file, path=str.__new__(ImagePath, path)))
     desk.refuses(hand_in(SUPPLIER, supplier.sign(bad), {}), FormatError)
 
 

@@ -1,22 +1,16 @@
 """Values refuse what the Standard does not allow, so that nobody has to check again."""
 
 import pickle
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from msgspec import structs
 from world import FAR, NOW, PRIMARY, TCU, VIN, delegation, delegations, image, keys_of, new_signer, targets
 
 from uptane.metadata.attacks import Attack
 from uptane.metadata.delegations import MAX_DELEGATIONS, Delegation, Delegations
 from uptane.metadata.digests import HASH_FUNCTIONS, Digests
-from uptane.metadata.envelope import (
-    MAX_SIGNATURE_BYTES,
-    MAX_SIGNATURES,
-    Envelope,
-    Signature,
-    check_signatures,
-)
+from uptane.metadata.envelope import MAX_SIGNATURE_BYTES, MAX_SIGNATURES, Envelope, Signature, check_signatures
 from uptane.metadata.errors import (
     BadSignatureError,
     FormatError,
@@ -123,16 +117,16 @@ def test_root_lists_one_key_under_one_identifier() -> None:
     """CVE-2020-15093: the same key under two identifiers met a threshold of two."""
     key, other = new_signer().key, new_signer().key
     with pytest.raises(FormatError):
-        replace(ROOT, keys=dict(ROOT.keys) | {key.key_id: key, other.key_id: key})
+        structs.replace(ROOT, keys=dict(ROOT.keys) | {key.key_id: key, other.key_id: key})
 
 
 @pytest.mark.standard("STD-5.2.2-1", "STD-5-3")
 def test_root_has_all_four_roles_and_their_keys() -> None:
     with pytest.raises(FormatError) as refusal:
-        replace(ROOT, roles={role: keys for role, keys in ROOT.roles.items() if role is not Role.TIMESTAMP})
+        structs.replace(ROOT, roles={role: keys for role, keys in ROOT.roles.items() if role is not Role.TIMESTAMP})
     assert refusal.value.facts["role"] == "timestamp"
     with pytest.raises(FormatError):
-        replace(ROOT, keys={})
+        structs.replace(ROOT, keys={})
     with pytest.raises(FormatError):
         check_keys({KeyId(f"{n:064x}"): new_signer().key for n in range(1)} | _many_keys(), {})
 
@@ -178,7 +172,8 @@ def test_signatures_are_few_small_and_one_for_each_key() -> None:
     many = tuple(Signature(key_id=KeyId(f"{n:064x}"), value=b"") for n in range(MAX_SIGNATURES + 1))
     assert check_signatures((one,)) == (one,)
     assert check_signatures(many[1:]) == many[1:]
-    for bad in (many, (one, replace(one, value=b"t")), (replace(one, value=b"\0" * (MAX_SIGNATURE_BYTES + 1)),)):
+    other, oversize = (structs.replace(one, value=value) for value in (b"t", b"\0" * (MAX_SIGNATURE_BYTES + 1)))
+    for bad in (many, (one, other), (oversize,)):
         with pytest.raises(FormatError):
             check_signatures(bad)
 
@@ -214,7 +209,7 @@ PAIR = {"a": SIGNERS[:1], "b": SIGNERS[1:2]}
 )
 def test_a_delegation_that_cannot_be_meant_is_refused(other: dict[str, object]) -> None:
     with pytest.raises(FormatError):
-        replace(delegation("a", SIGNERS, paths=["*"]), **other)
+        structs.replace(delegation("a", SIGNERS, paths=["*"]), **other)
 
 
 @pytest.mark.standard("STD-5.2.3.2-9")
@@ -316,29 +311,29 @@ def test_images_and_custom_data_are_within_bounds() -> None:
 )
 def test_a_version_report_is_within_bounds(change: dict[str, object]) -> None:
     with pytest.raises(FormatError):
-        replace(REPORT, **change)
+        structs.replace(REPORT, **change)
 
 
 @pytest.mark.parametrize("change", [{"counter": None}, {"nonce": None}, {"attacks_detected": "a\nb"}])
 def test_what_only_older_formats_may_lack_or_hold_is_asked_for(change: dict[str, object]) -> None:
-    report = replace(REPORT, **change)
+    report = structs.replace(REPORT, **change)
     with pytest.raises(FormatError):
         report.require_one_line(), report.require_freshness()
 
 
 def test_a_vehicle_manifest_holds_one_report_for_each_ecu_in_order() -> None:
     def envelope(ecu: str) -> Envelope[EcuVersionReport]:
-        report = replace(REPORT, ecu=EcuIdentifier(ecu))
+        report = structs.replace(REPORT, ecu=EcuIdentifier(ecu))
         return Envelope(payload=report, message=b"", signatures=(), raw=ecu.encode())
 
     manifest = VehicleVersionManifest(vehicle=VIN, primary=PRIMARY, reports=(envelope("b"), envelope("a")), counter=1)
     assert [report.payload.ecu for report in manifest.reports] == ["a", "b"]
     with pytest.raises(FormatError):
-        replace(manifest, reports=tuple(envelope(f"e{n}") for n in range(MAX_REPORTS + 1)))
+        structs.replace(manifest, reports=tuple(envelope(f"e{n}") for n in range(MAX_REPORTS + 1)))
     with pytest.raises(FormatError):
-        replace(manifest, reports=(envelope("a"), envelope("a"))).require_one_report_each()
+        structs.replace(manifest, reports=(envelope("a"), envelope("a"))).require_one_report_each()
     with pytest.raises(FormatError):
-        replace(manifest, counter=0)
+        structs.replace(manifest, counter=0)
 
 
 def test_a_time_attestation_has_whole_seconds_and_few_nonces() -> None:
@@ -385,7 +380,7 @@ def test_the_map_covers_every_image_in_the_basic_case() -> None:
 )
 def test_a_map_that_leads_nowhere_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(FormatError):
-        replace(RepositoryMap.basic(director=DIRECTOR_, image_repository=IMAGES_), **change)
+        structs.replace(RepositoryMap.basic(director=DIRECTOR_, image_repository=IMAGES_), **change)
 
 
 def test_a_repository_has_an_address() -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 from world import (
     DIRECTOR,
     FAR,
@@ -206,7 +207,7 @@ def test_a_supplier_signs_its_own_file(repository: Repository) -> None:
     """Its key never comes near the repository."""
     supplier = new_signer()
     below = delegations([supplier], delegation("supplier", [supplier], paths=["*"]))
-    raw = sign(repository.profile, replace(targets(image("s.img", b"s")), version=4), [supplier])
+    raw = sign(repository.profile, structs.replace(targets(image("s.img", b"s")), version=4), [supplier])
     published = repository.publish(Draft(targets={TARGETS_ROLE: targets(delegations=below)}, signed={SUPPLIER: raw}))
     assert published.targets[SUPPLIER].raw == raw == repository.files[repository.name(SUPPLIER, 4)]
     assert repository.snapshot.files[SUPPLIER].version == 4
@@ -359,7 +360,7 @@ CUSTOM = Custom(must_match=MustMatch(release_counter=2), ecus={EcuIdentifier("TC
 def test_what_was_signed_is_kept_as_it_would_be_read_back(profile: Profile, shape: dict[str, Any]) -> None:
     """A publisher does not read what it has just written, so the two must be the same."""
     repository = Repository(profile, **shape)
-    directed = replace(image("a.img", b"a"), custom=CUSTOM)
+    directed = structs.replace(image("a.img", b"a"), custom=CUSTOM)
     published = repository.publish_targets(directed, image("b.img", b"b"))
     kept = (published.root, *published.targets.values())
     read = [profile.format.decode(type(envelope.payload), envelope.raw) for envelope in kept]

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from failing_objects import prefix_of
+from msgspec import structs
 from s3_server import S3Server
 
 from uptane.metadata.errors import BadHashError, FormatError, StorageError, UptaneError
@@ -315,6 +315,6 @@ def test_several_images_are_published_under_their_hashes_only_and_none_where_one
             assert [await images.read(name) for name in names] == list(names.values())
             assert [await images.read(file.path) for file in files.values()] == [None] * 2
         with pytest.raises(FormatError):
-            await images.add_all([(replace(files[b"one"], path=ImagePath(f"{'0' * 64}.img")), pieces(b"one"))])
+            await images.add_all([(structs.replace(files[b"one"], path=ImagePath(f"{'0' * 64}.img")), pieces(b"one"))])
 
     asyncio.run(work())

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from inventory_records import CAR, NOW, TRUCK, assignment_of, directed_of, ecu_of, register, report_of
+from msgspec import structs
 from postgresql import running_postgresql
 from sqlalchemy import make_url
 
@@ -69,7 +70,7 @@ def tell(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Story], No
 
 def everything() -> Changes:
     """Changes of all kinds."""
-    latest = replace(ecu_of("brake", primary=True), report_counter=7, report=b"report 7", report_received=NOW)
+    latest = structs.replace(ecu_of("brake", primary=True), report_counter=7, report=b"report 7", report_received=NOW)
     return Changes(
         record=VehicleRecord(vehicle=CAR, manifest_counter=3, manifest=b"\x00manifest\xff", manifest_received=NOW),
         reports=[(latest, report_of(7, attacks='"quoted" \\ Zoë'))],
@@ -152,7 +153,7 @@ def test_what_was_known_of_an_ecu_is_read_anew_where_it_has_changed(tell: Callab
 
 
 def test_what_a_row_says_again_is_taken_from_what_was_known(tell: Callable[..., None]) -> None:
-    other_image = replace(directed_of("brake", 3), image=b"{ }")
+    other_image = structs.replace(directed_of("brake", 3), image=b"{ }")
 
     async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
         state = await fleet.read(CAR, ())
@@ -222,7 +223,7 @@ def test_every_write_of_anybody_raises_the_revision(tell: Callable[..., None]) -
         writes: list[Callable[[Any], Coroutine[Any, Any, None]]] = [
             lambda changes: changes.update_vehicle(VehicleRecord(vehicle=CAR, manifest_counter=5)),
             lambda changes: changes.add_ecu(ecu_of("window")),
-            lambda changes: changes.add_report(replace(ecu_of("door"), report_counter=1), report_of(1)),
+            lambda changes: changes.add_report(structs.replace(ecu_of("door"), report_counter=1), report_of(1)),
             lambda changes: changes.assign(assignment_of("door", "a.img")),
             lambda changes: changes.set_directed(CAR, BRAKE, [directed_of("brake", 1)]),
             lambda changes: changes.clear_assignments(CAR),

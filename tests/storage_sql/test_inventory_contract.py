@@ -17,6 +17,7 @@ from inventory_records import (
     register,
     report_of,
 )
+from msgspec import structs
 
 from uptane.director.ports import MAX_ALERTS, Alert, EcuRecord, InventoryDatabase, VehicleRecord
 from uptane.metadata.errors import AlreadyRegisteredError, StorageError, UnknownEcuError, UnknownVehicleError
@@ -204,7 +205,7 @@ def test_the_history_of_reports_grows_and_shows_the_newest_first(tell: Tell) -> 
         await register(inventory, brake, ecu_of("radio"))
         sent = [report_of(n, attacks="freeze, 'quoted'" if n == 2 else "") for n in (1, 2, MAX_COUNTER)]
         for stored in sent:
-            latest = replace(brake, report_counter=stored.counter, report=stored.report, report_received=NOW)
+            latest = structs.replace(brake, report_counter=stored.counter, report=stored.report, report_received=NOW)
             async with inventory.transaction() as changes:
                 await changes.add_report(latest, stored)
         async with inventory.transaction() as reader:
@@ -223,13 +224,15 @@ def test_a_report_in_the_history_is_never_overwritten(tell: Tell) -> None:
     async def story(inventory: InventoryDatabase) -> None:
         brake = ecu_of("brake")
         await register(inventory, brake)
-        first = replace(brake, report_counter=7, report=b"first")
+        first = structs.replace(brake, report_counter=7, report=b"first")
         async with inventory.transaction() as changes:
             await changes.add_report(first, report_of(7))
         before = await contents(inventory)
         async with inventory.transaction() as changes:
             with pytest.raises(AlreadyRegisteredError) as refused:
-                await changes.add_report(replace(first, report=b"other"), replace(report_of(7), report=b"other"))
+                await changes.add_report(
+                    structs.replace(first, report=b"other"), structs.replace(report_of(7), report=b"other")
+                )
             assert (refused.value.facts["conflict"], refused.value.facts["counter"]) == ("report", 7)
         assert await contents(inventory) == before
 
@@ -363,7 +366,7 @@ def test_an_assignment_keeps_its_install_order(tell: Tell) -> None:
     async def story(inventory: InventoryDatabase) -> None:
         await register(inventory, ecu_of("brake"))
         for order in (7, None, 0):
-            assignment = replace(assignment_of("brake", "a.img"), install_order=order)
+            assignment = structs.replace(assignment_of("brake", "a.img"), install_order=order)
             async with inventory.transaction() as changes:
                 await changes.assign(assignment)
             async with inventory.transaction() as reader:

@@ -2,12 +2,12 @@
 
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from inventory_records import CAR, TRUCK, Tell, assignment_of, ecu_of, register, report_of
+from msgspec import structs
 from sql_stories import tell as tell_file
 
 from uptane.director.ports import InventoryDatabase
@@ -32,8 +32,8 @@ def test_an_encryption_key_is_kept_through_reports_and_replaced(tell: Tell, key:
             await changes.set_encryption_key(CAR, EcuIdentifier("door"), key)
         async with inventory.transaction() as changes:
             record = await changes.ecu(brake.ecu)
-            assert record == replace(brake, encryption_key=key)
-            await changes.add_report(replace(record, report_counter=1, report=b"1"), report_of(1))
+            assert record == structs.replace(brake, encryption_key=key)
+            await changes.add_report(structs.replace(record, report_counter=1, report=b"1"), report_of(1))
         async with inventory.transaction() as changes:
             assert [ecu.encryption_key for ecu in await changes.ecus(CAR)] == [key, key]
             await changes.set_encryption_key(CAR, brake.ecu, KEYS[0])
@@ -61,7 +61,7 @@ def test_an_encrypted_form_comes_back_with_its_assignment_and_goes_with_it(tell:
     async def story(inventory: InventoryDatabase) -> None:
         await register(inventory, ecu_of("brake"))
         plain = assignment_of("brake", "a.img")
-        encrypted = replace(plain, encrypted=b'{"method":"\xc3\xa9"}')
+        encrypted = structs.replace(plain, encrypted=b'{"method":"\xc3\xa9"}')
         for each in (encrypted, plain, encrypted):
             async with inventory.transaction() as changes:
                 await changes.assign(each)

@@ -17,6 +17,7 @@ from inventory_records import (
     register,
     report_of,
 )
+from msgspec import structs
 
 from uptane.director.ports import InventoryDatabase, VehicleRecord
 from uptane.metadata.errors import AlreadyRegisteredError, StorageError
@@ -39,7 +40,7 @@ def test_an_error_in_the_context_takes_back_everything(tell: Tell) -> None:
                 await changes.add_vehicle(VehicleRecord(vehicle=VehicleIdentifier("bus")))
                 await changes.update_vehicle(VehicleRecord(vehicle=CAR, manifest_counter=5))
                 await changes.add_ecu(ecu_of("radio"))
-                await changes.add_report(replace(brake, report_counter=3), report_of(3))
+                await changes.add_report(structs.replace(brake, report_counter=3), report_of(3))
                 await changes.assign(assignment_of("brake", "b.img"))
                 await changes.clear_assignments(CAR)
                 with pytest.raises(AlreadyRegisteredError):
@@ -151,7 +152,7 @@ def test_a_transaction_cannot_be_used_after_its_end(tell: Tell) -> None:
 def test_hostile_names_come_back_as_they_were(tell: Tell, name: str) -> None:
     async def story(inventory: InventoryDatabase) -> None:
         vehicle = VehicleIdentifier(name)
-        record = replace(ecu_of(name, vehicle), hardware_id=HardwareIdentifier(name))
+        record = structs.replace(ecu_of(name, vehicle), hardware_id=HardwareIdentifier(name))
         await register(inventory)
         async with inventory.transaction() as changes:
             await changes.add_vehicle(VehicleRecord(vehicle=vehicle, manifest=name.encode()))
@@ -175,7 +176,7 @@ def test_times_of_any_zone_are_kept_in_utc(tell: Tell) -> None:
         await register(inventory, brake)
         async with inventory.transaction() as changes:
             await changes.update_vehicle(VehicleRecord(vehicle=CAR, manifest_received=tokyo))
-            await changes.add_report(replace(brake, report_received=tokyo), report_of(1, received=tokyo))
+            await changes.add_report(structs.replace(brake, report_received=tokyo), report_of(1, received=tokyo))
         async with inventory.transaction() as reader:
             car, ecu = await reader.vehicle(CAR), await reader.ecu(brake.ecu)
             (report,) = await reader.reports(CAR, brake.ecu, 1)
@@ -199,7 +200,7 @@ def test_what_no_database_can_keep_is_refused_and_nothing_else_is_lost(tell: Tel
                 lambda: changes.update_vehicle(VehicleRecord(vehicle=CAR, manifest_counter=MAX_COUNTER + 1)),
                 lambda: changes.update_vehicle(VehicleRecord(vehicle=CAR, manifest_counter=-1)),
                 lambda: changes.update_vehicle(VehicleRecord(vehicle=CAR, manifest_received=NOW.replace(tzinfo=None))),
-                lambda: changes.add_report(replace(brake, report_counter=10**400), report_of(1)),
+                lambda: changes.add_report(structs.replace(brake, report_counter=10**400), report_of(1)),
                 lambda: changes.add_report(brake, report_of(MAX_COUNTER + 1)),
                 lambda: changes.add_report(brake, report_of(1, attacks="nul \0")),
                 lambda: changes.add_report(brake, report_of(1, attacks="half \ud800")),

@@ -1,7 +1,5 @@
 """An ECU that was taken out of its vehicle, in every inventory: gone from the vehicle, and never free again."""
 
-from dataclasses import replace
-
 import pytest
 from inventory_records import (
     CAR,
@@ -15,6 +13,7 @@ from inventory_records import (
     register,
     report_of,
 )
+from msgspec import structs
 
 from uptane.director.ports import InventoryDatabase
 from uptane.metadata.errors import AlreadyRegisteredError, StorageError, UnknownEcuError, UnknownVehicleError
@@ -27,7 +26,7 @@ def test_a_retired_ecu_is_part_of_no_vehicle_and_keeps_its_name_key_and_history(
         gateway, brake = ecu_of("gateway", primary=True), ecu_of("brake")
         await register(inventory, gateway, brake)
         async with inventory.transaction() as changes:
-            await changes.add_report(replace(gateway, report_counter=1, report=b"report 1"), report_of(1))
+            await changes.add_report(structs.replace(gateway, report_counter=1, report=b"report 1"), report_of(1))
             await changes.assign(assignment_of("gateway", "a.img"))
             await changes.assign(assignment_of("brake", "b.img"))
             await changes.set_directed(CAR, gateway.ecu, [directed_of("gateway", 1)])
@@ -37,7 +36,7 @@ def test_a_retired_ecu_is_part_of_no_vehicle_and_keeps_its_name_key_and_history(
         async with inventory.transaction() as changes:
             assert list(await changes.ecus(CAR)) == [brake]
             retired = await changes.ecu(gateway.ecu)
-            assert retired == replace(gateway, report_counter=1, report=b"report 1", retired=NOW)
+            assert retired == structs.replace(gateway, report_counter=1, report=b"report 1", retired=NOW)
             assert await changes.ecu_of_key(gateway.key) == retired
             assert list(await changes.reports(CAR, gateway.ecu, 10)) == [report_of(1)]
             assert [each.ecu for each in await changes.assignments(CAR)] == [brake.ecu]
@@ -68,7 +67,7 @@ def test_nothing_is_written_for_a_retired_ecu(tell: Tell) -> None:
             with pytest.raises(UnknownEcuError):
                 await changes.set_directed(CAR, brake.ecu, [directed_of("brake", 1)])
             with pytest.raises(UnknownEcuError):
-                await changes.add_report(replace(brake, report_counter=1, report=b"report 1"), report_of(1))
+                await changes.add_report(structs.replace(brake, report_counter=1, report=b"report 1"), report_of(1))
             assert list(await changes.reports(CAR, brake.ecu, 10)) == []
             retired = await changes.ecu(brake.ecu)
             assert retired is not None and (retired.retired, retired.report_counter) == (NOW, 0)

@@ -2,11 +2,11 @@
 
 import random
 from collections.abc import Iterable
-from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from fleet import Fleet, Vehicle
 from links import wait
+from msgspec import structs
 from signed import PATH
 from world import PRIMARY, TCU, VIN
 
@@ -91,7 +91,7 @@ def form_of(fleet: Fleet, ecu: EcuIdentifier = TCU) -> EncryptedImage:
 def redirect(fleet: Fleet, ecu: EcuIdentifier = TCU, **changes: object) -> None:
     """The Director signs for another encrypted form of what the ECU is assigned."""
     old = assignment(fleet, ecu)
-    form = replace(form_of(fleet, ecu), **changes)  # type: ignore[arg-type]
+    form = structs.replace(form_of(fleet, ecu), **changes)  # type: ignore[arg-type]
     new = assignment_of(VIN, ecu, image_of(old.path, old.image), old.install_order, form)
 
     async def write() -> None:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import der_samples
+from msgspec import Struct, structs
 
 from uptane.formats.canonical_json import canonical
 from uptane.formats.json_format import JSON
@@ -25,6 +26,9 @@ def for_json(value: Any) -> Any:
         return {name: for_json(entry) for name, entry in value.items()}
     if isinstance(value, tuple):
         return tuple(map(for_json, value))
+    if isinstance(value, Struct):
+        parts = {name: for_json(part) for name, part in structs.asdict(value).items()}
+        return structs.replace(value, **parts)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = [field.name for field in dataclasses.fields(value) if field.init]
         changed = {name: for_json(getattr(value, name)) for name in fields}

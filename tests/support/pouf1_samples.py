@@ -1,10 +1,10 @@
 """One value of every kind that the archived formats carry, and the keys that sign it."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from msgspec import structs
 
 from uptane.formats.pouf1.der import POUF1
 from uptane.formats.pouf1.json import POUF1_JSON
@@ -78,7 +78,7 @@ def root_of_several_keys() -> Root:
     first, second, third, _, spare = (public_key(number) for number in range(1, 6))
     alone = RoleKeys(key_ids=(third.key_id,), threshold=1)
     both = RoleKeys(key_ids=(second.key_id, first.key_id), threshold=2)
-    return replace(
+    return structs.replace(
         root(),
         keys={key.key_id: key for key in (first, second, third, spare)},
         roles={Role.ROOT: both, Role.TIMESTAMP: alone, Role.SNAPSHOT: alone, Role.TARGETS: alone},
@@ -132,7 +132,7 @@ def report(ecu: str = "TCUdemocar", attacks: str = "", **changes: Any) -> EcuVer
         counter=None,
         nonce=None,
     )
-    return replace(value, **changes)
+    return structs.replace(value, **changes)
 
 
 def report_with_custom() -> EcuVersionReport:

@@ -5,7 +5,6 @@ import itertools
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from device import Device, new_device
 from fleet import Fleet, Vehicle
 from links import wait
+from msgspec import structs
 from world import DIRECTOR, IMAGES, PRIMARY, TCU, listed
 
 from uptane.formats.profile import KINDS, Profile
@@ -191,7 +191,7 @@ class Stage:
     ) -> bytes:
         """The next version of a role with these changes, signed by these, or by the role's own keys."""
         old = self.payload(repository, role)
-        new = replace(old, **({"version": old.version + 1} | changes))
+        new = structs.replace(old, **({"version": old.version + 1} | changes))
         return sign(self.profile, new, self.signers(repository, role) if signers is None else signers)
 
     def forge(

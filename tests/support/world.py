@@ -4,7 +4,7 @@ import asyncio
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import count
@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from maps import BASIC_MAP
 from maps import DIRECTOR as DIRECTOR
 from maps import IMAGES as IMAGES
+from msgspec import structs
 
 from uptane.formats.profile import KINDS, Profile
 from uptane.metadata.delegations import TARGETS_ROLE, DelegatedRole, Delegation, Delegations
@@ -226,7 +227,7 @@ class Repository:
             changes: fields of the payload; the version rises by one when it is not given.
         """
         old = self.payload(role)
-        new = replace(old, **({"version": old.version + 1} | changes))  # type: ignore[arg-type]
+        new = structs.replace(old, **({"version": old.version + 1} | changes))  # type: ignore[arg-type]
         raw = self.write(role, new, self.signers[Role(role)] if signers is None else signers)
         if relist:
             self.list_again(role, raw, new.version)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 from encrypted import (
@@ -20,6 +19,7 @@ from encrypted import (
 )
 from fleet import Vehicle
 from links import Mirror, Pieces
+from msgspec import structs
 from signed import FACTORY, FRESH, PATH
 from world import PRIMARY, TCU, VIN
 
@@ -172,7 +172,7 @@ def test_an_unknown_wrapping_is_refused(profile: Profile, method: str) -> None:
     car = encrypted_vehicle(profile)
     with refused(car, DecryptionError):
         release_encrypted(car.fleet)
-        redirect(car.fleet, wrapped_key=replace(form_of(car.fleet).wrapped_key, method=method))  # type: ignore[type-var]
+        redirect(car.fleet, wrapped_key=structs.replace(form_of(car.fleet).wrapped_key, method=method))  # type: ignore[type-var]
 
 
 @pytest.mark.parametrize("nonce", [b"", bytes(11), bytes(16), bytes(12)])

@@ -1,10 +1,9 @@
 """Which image an ECU may have: release counters and hardware, on the Primary and on the Secondary."""
 
-from dataclasses import replace
-
 import pytest
 from fleet import Fleet, Vehicle
 from links import wait
+from msgspec import structs
 from signed import FACTORY, FRESH, PATH, custom
 from world import PRIMARY, TCU, image
 
@@ -105,7 +104,7 @@ def test_an_image_for_our_hardware_among_others_is_installed(car: Vehicle) -> No
 def test_a_director_that_changes_what_must_match_is_refused(car: Vehicle, directed: Custom) -> None:
     signed = car.fleet.add_image(PATH, OLD, custom(6))
     with car.primary_refuses(RepositoryMismatchError, undo=lambda: car.fleet.direct(signed)):
-        car.fleet.direct(replace(signed, custom=directed))
+        car.fleet.direct(structs.replace(signed, custom=directed))
 
 
 @pytest.mark.standard("STD-5.4.4.2-16", "STD-5.4.2.3-1")

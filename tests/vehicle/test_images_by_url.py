@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from fleet import Fleet, Vehicle
+from msgspec import structs
 from raw_sockets import RawServer, closed_port, endless, saying, serving
 from signed import PATH
 from world import PRIMARY
@@ -26,7 +27,7 @@ def car(profile: Profile) -> Vehicle:
 def direct(car: Vehicle, url: str) -> None:
     """Both repositories sign for the image; the Director says where it can be had as well."""
     image = car.fleet.add_image(PATH, IMAGE)
-    car.fleet.direct(replace(image, custom=replace(image.custom, url=url)))
+    car.fleet.direct(structs.replace(image, custom=structs.replace(image.custom, url=url)))
 
 
 def allow(car: Vehicle, *hosts: str) -> None:
@@ -151,7 +152,7 @@ def test_a_url_that_only_the_image_repository_gives_is_not_followed(car: Vehicle
     with RawServer(serving(IMAGE)) as third:
         allow(car, third.url)
         image = car.fleet.add_image(PATH, IMAGE, Custom(url=f"{third.url}/some.img"))
-        car.fleet.direct(replace(image, custom=replace(image.custom, url=None)))
+        car.fleet.direct(structs.replace(image, custom=structs.replace(image.custom, url=None)))
         car.cycle()
         assert third.requests == []
     assert car.running() == IMAGE

@@ -1,10 +1,9 @@
 """A whole vehicle under RSA and ECDSA keys, thresholds of two of three, and delegations two levels deep."""
 
-from dataclasses import replace
-
 import pytest
 from fleet import Fleet, Vehicle
 from links import wait
+from msgspec import structs
 from signed import EVIL, FRESH
 from world import IMAGES, delegation, image, new_signer
 
@@ -97,7 +96,7 @@ def test_one_stolen_key_of_a_supplier_is_not_enough(profile: Profile, kind: KeyT
     made.car.cycle()
     evil = image(PATH, EVIL)
     old = profile.format.decode(Targets, fleet.file(IMAGES, SUPPLIER)).payload
-    forged = replace(old, version=old.version + 1, images={evil.file.path: evil})
+    forged = structs.replace(old, version=old.version + 1, images={evil.file.path: evil})
     with made.car.primary_refuses(BadSignatureError, undo=lambda: fleet.direct(made.release(FRESH))) as errors:
         offer(made, forged, made.keys[SUPPLIER][:1])
         fleet.direct(evil)
@@ -113,7 +112,7 @@ def test_a_supplier_whose_keys_are_stolen_signs_for_its_own_images_only(profile:
     made.car.cycle()
     evil = image("engine/firmware.img", EVIL)
     old = profile.format.decode(Targets, fleet.file(IMAGES, SUPPLIER)).payload
-    forged = replace(old, version=old.version + 1, images={evil.file.path: evil})
+    forged = structs.replace(old, version=old.version + 1, images={evil.file.path: evil})
     with made.car.primary_refuses(RepositoryMismatchError, undo=lambda: fleet.direct(made.release(FRESH))):
         offer(made, forged, made.keys[SUPPLIER])
         fleet.direct(evil)
@@ -137,7 +136,7 @@ def test_a_suppliers_stolen_keys_are_worth_nothing_once_they_are_revoked(profile
     made.car.cycle()
     assert made.car.running() == FRESH
     old = profile.format.decode(Targets, fleet.file(IMAGES, SUPPLIER)).payload
-    forged = replace(old, version=old.version + 1, images={PATH: image(PATH, EVIL)})
+    forged = structs.replace(old, version=old.version + 1, images={PATH: image(PATH, EVIL)})
     with made.car.primary_refuses(BadSignatureError, undo=lambda: fleet.direct(made.release(FRESH))):
         offer(made, forged, stolen)
         fleet.direct(image(PATH, EVIL))

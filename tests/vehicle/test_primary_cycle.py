@@ -1,9 +1,8 @@
 """The Primary's seven steps: their order, what stops them, and that nothing trusted changes when they stop."""
 
-from dataclasses import replace
-
 import pytest
 from fleet import Fleet, Vehicle
+from msgspec import structs
 from signed import FACTORY, FRESH, PATH
 from world import IMAGES, PRIMARY, TCU, listed
 
@@ -276,9 +275,9 @@ def test_a_snapshot_that_lists_versions_only_is_enough_for_primary_and_secondary
     snapshot = profile.format.decode(Snapshot, car.fleet.file(IMAGES, Role.SNAPSHOT)).payload
     timestamp = profile.format.decode(Timestamp, car.fleet.file(IMAGES, Role.TIMESTAMP)).payload
     bare = {name: MetadataFile(version=file.version) for name, file in snapshot.files.items()}
-    newer = replace(snapshot, version=snapshot.version + 1, files=bare)
+    newer = structs.replace(snapshot, version=snapshot.version + 1, files=bare)
     raw = sign(profile, newer, keys[Role.SNAPSHOT])
-    top = replace(timestamp, version=timestamp.version + 1, snapshot=listed(raw, newer.version))
+    top = structs.replace(timestamp, version=timestamp.version + 1, snapshot=listed(raw, newer.version))
     car.links.altered[IMAGES, profile.metadata_name(Role.SNAPSHOT, newer.version)] = raw
     car.links.altered[IMAGES, profile.metadata_name(Role.TIMESTAMP)] = sign(profile, top, keys[Role.TIMESTAMP])
     car.cycle()

@@ -1,9 +1,8 @@
 """Secondaries and their Primary: whose key counts, whose report is believed, and what outlives a restart."""
 
-from dataclasses import replace
-
 import pytest
 from fleet import Fleet, Vehicle
+from msgspec import structs
 from signed import FACTORY, FRESH, PATH, factory_file, signed_report
 from world import PRIMARY, TCU, VIN, new_signer
 
@@ -100,7 +99,7 @@ class Reports:
     def with_lie(self) -> bytes:
         """A genuine report whose attack indicator was changed after it was signed."""
         genuine = self.profile.format.decode(EcuVersionReport, self.make())
-        lie = replace(genuine.payload, attacks_detected="Everything is great, I PROMISE!")
+        lie = structs.replace(genuine.payload, attacks_detected="Everything is great, I PROMISE!")
         return self.profile.format.assemble(self.profile.format.encode(lie), genuine.signatures)
 
 

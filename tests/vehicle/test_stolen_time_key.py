@@ -1,12 +1,12 @@
 """TH-24, TH-25: whoever steals the Timeserver's key can deny updates, never roll back; another key in Root cures it."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from fleet import Fleet, Vehicle
 from links import wait
+from msgspec import structs
 from partial import FOLLOWS, PINNED
 from signed import FRESH, PATH
 from stage import Stage
@@ -126,7 +126,9 @@ def test_a_stolen_key_does_not_come_back_with_an_old_root_or_one_that_names_no_k
     car.cycle()
     root = profile.format.decode(Root, car.fleet.file(DIRECTOR, Role.ROOT)).payload
     assert timeserver_keys_of(root) == keys
-    silent = sign(profile, replace(root, version=4, extensions=Extensions()), car.fleet.director_keys[Role.ROOT])
+    silent = sign(
+        profile, structs.replace(root, version=4, extensions=Extensions()), car.fleet.director_keys[Role.ROOT]
+    )
     for memory in (car.primary.memory, car.secondary.memory):
         memory.keep(Keep(DIRECTOR, 4, silent, ()))
     car.restart_primary()

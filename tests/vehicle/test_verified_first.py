@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 from device import Device, new_device
 from fleet import Fleet, Vehicle
+from msgspec import structs
 from signed import FACTORY, FRESH, PATH, custom
 from world import DIRECTOR, IMAGES, NOW, TCU, image
 
@@ -168,7 +168,7 @@ def test_hardware_and_release_are_judged_again_by_whoever_installs(
         Installer(memory, slots).write(other, [b"other"])
     assert type(caught.value) is error
     assert (memory.state, car.running()) == (before, FRESH)
-    installer, fitting = Installer(memory, slots), replace(other, custom=custom(5, ("tcu-7",)))
+    installer, fitting = Installer(memory, slots), structs.replace(other, custom=custom(5, ("tcu-7",)))
     installer.write(fitting, [b"other"])
     assert memory.state.installation.phase is Phase.WRITTEN
     with pytest.raises(error):

@@ -1,7 +1,6 @@
 """Whose word counts for an image (5.4.4.7), and when several roles must agree on it (5.4.4.8)."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -20,6 +19,7 @@ from delegating import (
     to_all,
 )
 from delegating import world as world
+from msgspec import structs
 from world import FAR, IMAGES, NOW, World, delegation, delegations, new_signer, refused, targets
 
 from uptane.metadata.errors import (
@@ -49,7 +49,7 @@ def test_an_image_is_found_at_every_level(world: World, level: int) -> None:
     names = ["targets", "first", "second", "third"]
     content = {name: role(to(below)) for name, below in pairwise(names)}
     content["third"] = role()
-    content[names[level]] = role(X) if level == 3 else replace(content[names[level]], images=role(X).images)
+    content[names[level]] = role(X) if level == 3 else structs.replace(content[names[level]], images=role(X).images)
     publish(world, **content)
     assert chosen(world, b"x") == b"x"
     assert asked(world) == names[1 : level + 1]
@@ -249,7 +249,7 @@ def test_a_bad_first_role_does_not_let_the_second_speak(
                 images.list_again("a", raw, 3)
             case "changed":
                 raw = images.offer("a", signers=[key("a")])
-                images.write("a", replace(role(), version=3, expires=FAR - timedelta(days=1)), [key("a")])
+                images.write("a", structs.replace(role(), version=3, expires=FAR - timedelta(days=1)), [key("a")])
                 images.files[images.name("a", 3)] = images.files[images.name("a", 3)][: len(raw)]
             case "longer than listed":
                 raw = images.offer("a", signers=[key("a")])

@@ -1,8 +1,7 @@
 """What only a Director's Targets must obey (5.4.4.6), and whether both repositories agree on an image (5.4.4.2)."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 from world import DIRECTOR, FAR, IMAGES, PRIMARY, TCU, Ecu, World, delegation, delegations, image, new_signer, refused
 
 from uptane.formats.profile import Profile
@@ -118,7 +117,7 @@ def changed(what: str) -> Image:
     file, custom = good.file, good.custom
     match what:
         case "length":
-            return replace(good, file=replace(file, length=4))
+            return structs.replace(good, file=structs.replace(file, length=4))
         case "hashes":
             return image("firmware.img", b"two", counter=3, ecus=(TCU,), hardware=("A",))
         case "one hash of two":
@@ -135,8 +134,8 @@ def changed(what: str) -> Image:
         case "no hardware":
             must_match = MustMatch(release_counter=3)
         case _:
-            must_match = replace(custom.must_match, extensions=Extensions(((what, b"1"),)))
-    return replace(good, custom=replace(custom, must_match=must_match))
+            must_match = structs.replace(custom.must_match, extensions=Extensions(((what, b"1"),)))
+    return structs.replace(good, custom=structs.replace(custom, must_match=must_match))
 
 
 @pytest.mark.standard("STD-5.4.4.2-18", "STD-5.2.3.1.1-2", "STD-5.2.3.1.1-6", "STD-5.2.3.1.1-3")
@@ -167,8 +166,8 @@ def test_both_repositories_must_say_the_same_of_an_image(world: World, what: str
 @pytest.mark.standard("STD-5.2.3.1.1-1")
 def test_custom_data_that_need_not_match_may_differ(world: World) -> None:
     good = image("firmware.img", b"one", ecus=(TCU,))
-    custom = replace(good.custom, url="http://mirror/", extensions=Extensions((("note", b"1"),)))
-    direct(world, replace(good, custom=custom))
+    custom = structs.replace(good.custom, url="http://mirror/", extensions=Extensions((("note", b"1"),)))
+    direct(world, structs.replace(good, custom=custom))
     assert world.primary.cycle().images[TCU].custom.url == "http://mirror/"
 
 
@@ -222,7 +221,7 @@ def test_an_image_for_other_hardware_is_refused(world: World) -> None:
 def test_a_director_that_is_wrong_about_an_ecus_hardware_is_refused(world: World) -> None:
     """The image fits both kinds of hardware; the Director takes this ECU for the other kind."""
     good = image("firmware.img", b"one", hardware=("A", "B"))
-    wrong = replace(good, custom=replace(good.custom, ecus={TCU: EcuAssignment(hardware_id=A)}))
+    wrong = structs.replace(good, custom=structs.replace(good.custom, ecus={TCU: EcuAssignment(hardware_id=A)}))
     with refused(world.primary, HardwareMismatchError) as refusal:
         world.images.publish_targets(good)
         world.primary.ecus[TCU] = EcuFacts(hardware_id=B)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from both_repositories import name_of, repository
+from msgspec import structs
 from world import DIRECTOR, VIN, Repository, World, listed, refused
 
 from uptane.metadata.errors import ReplayedMetadataError, WrongVehicleError
@@ -43,7 +44,7 @@ def test_an_older_snapshot_is_a_rollback_also_where_the_timestamp_was_lost(
     assert repository.snapshot.version == 5
     with refused(ecu, ReplayedMetadataError) as refusal:
         raw = repository.write(
-            Role.SNAPSHOT, replace(repository.snapshot, version=version), repository.signers[Role.SNAPSHOT]
+            Role.SNAPSHOT, structs.replace(repository.snapshot, version=version), repository.signers[Role.SNAPSHOT]
         )
         repository.offer(Role.TIMESTAMP, snapshot=listed(raw, version))
     assert (refusal.facts["role"], refusal.facts["expected"], refusal.facts["offered"]) == ("snapshot", 5, version)

@@ -1,9 +1,9 @@
 """Which manifests and reports a Director believes (5.3.2.1)."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from world import NOW, PRIMARY, TCU, VIN, new_signer
 
 from uptane.formats.profile import Profile
@@ -82,7 +82,7 @@ class Vehicle:
         self.counter = checked.counter
         for fresh in checked.fresh:
             ecu = fresh.envelope.payload.ecu
-            self.known[ecu] = replace(self.known[ecu], counter=fresh.counter, report=fresh.envelope.raw)
+            self.known[ecu] = structs.replace(self.known[ecu], counter=fresh.counter, report=fresh.envelope.raw)
         return checked
 
     def refuses(

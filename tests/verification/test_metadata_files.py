@@ -1,10 +1,9 @@
 """Files under other names, missing, too long, unchanged, or of another vehicle."""
 
-from dataclasses import replace
-
 import pytest
 from both_repositories import ROLES
 from both_repositories import repository as repository
+from msgspec import structs
 from world import DIRECTOR, IMAGES, TCU, VIN, Repository, World, image, listed, refused
 
 from uptane.metadata.attacks import Attack
@@ -129,11 +128,11 @@ def test_a_repository_may_list_neither_length_nor_hash_of_its_targets(world: Wor
 def test_amb_10_where_the_length_of_snapshot_is_not_listed_our_own_limit_holds(
     world: World, repository: Repository
 ) -> None:
-    bare = replace(repository.timestamp.snapshot, length=None)
+    bare = structs.replace(repository.timestamp.snapshot, length=None)
     repository.offer(Role.TIMESTAMP, snapshot=bare)
     world.primary.cycle()
     raw = repository.offer(Role.SNAPSHOT)
-    bare = replace(repository.timestamp.snapshot, length=None)
+    bare = structs.replace(repository.timestamp.snapshot, length=None)
     with refused(world.primary, EndlessDataError):
         repository.offer(Role.TIMESTAMP, snapshot=bare)
         world.primary.limits = Limits(snapshot_bytes=len(raw) - 1)

@@ -1,12 +1,12 @@
 """Timestamp, Snapshot and Targets: signed, for this vehicle, not older, not mixed, not expired (5.4.4.4 to 5.4.4.6)."""
 
-from dataclasses import replace
 from datetime import timedelta
 from itertools import combinations
 
 import pytest
 from both_repositories import ROLES, name_of
 from both_repositories import repository as repository
+from msgspec import structs
 from world import FAR, NOW, Repository, World, listed, new_signer, refused
 
 from uptane.formats.profile import Profile
@@ -205,7 +205,7 @@ def test_the_listed_version_must_be_that_of_the_file(world: World, repository: R
 @pytest.mark.parametrize("role", [Role.SNAPSHOT, Role.TARGETS])
 def test_one_wrong_hash_among_several_is_one_too_many(world: World, repository: Repository, role: Role) -> None:
     """Every listed hash is compared, and the length as well."""
-    raw = repository.write(role, replace(repository.payload(role), version=7), repository.signers[role])
+    raw = repository.write(role, structs.replace(repository.payload(role), version=7), repository.signers[role])
     good = Digests.of(raw, ("sha256", "sha512"))
     flipped = [
         Digests(

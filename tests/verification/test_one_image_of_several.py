@@ -1,10 +1,10 @@
 """With `unsafe_refuse_single_images` a bad image is refused alone (AMB-8); what is kept, and what is not hidden."""
 
 import copy
-from dataclasses import replace
 
 import pytest
 from delegating import key, role, to
+from msgspec import structs
 from world import PRIMARY, TCU, World, image, new_signer, refused, targets
 
 from uptane.formats.profile import Profile
@@ -37,7 +37,10 @@ ATTACKS: dict[str, tuple[Image, Image, type[UptaneError]]] = {
 
 
 def directed(images: dict[EcuIdentifier, Image]) -> list[Image]:
-    return [replace(each, custom=replace(each.custom, ecus={ecu: EcuAssignment()})) for ecu, each in images.items()]
+    return [
+        structs.replace(each, custom=structs.replace(each.custom, ecus={ecu: EcuAssignment()}))
+        for ecu, each in images.items()
+    ]
 
 
 @pytest.mark.standard("STD-5.4.4.2-16")

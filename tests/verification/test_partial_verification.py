@@ -1,8 +1,7 @@
 """Partial verification (5.4.4.1): what an ECU refuses that sees nothing but the Director's Root and Targets."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 from partial import PartialEcu
 from world import (
     DIRECTOR,
@@ -142,7 +141,7 @@ def test_targets_of_another_vehicle_are_refused_although_the_same_director_signe
 ) -> None:
     for vehicle in (VehicleIdentifier("112"), None):
         with refused(ecu, WrongVehicleError) as refusal:
-            payload = replace(director_targets(world), vehicle=vehicle, version=MAX_VERSION)
+            payload = structs.replace(director_targets(world), vehicle=vehicle, version=MAX_VERSION)
             world.director.write(Role.TARGETS, payload, world.director.signers[Role.TARGETS])
         assert refusal.facts["offered"] == vehicle
 
@@ -192,7 +191,9 @@ def test_an_image_for_no_ecu_is_refused_in_partial_verification(world: World, ec
 def test_an_image_for_other_hardware_is_refused_in_partial_verification(world: World, ecu: PartialEcu) -> None:
     ecu.ecus[TCU] = EcuFacts(hardware_id=B, is_self=True)
     described = image("a.img", b"a", ecus=(TCU,), hardware=("A",))
-    mistaken = replace(image("a.img", b"a"), custom=replace(described.custom, ecus={TCU: EcuAssignment(hardware_id=A)}))
+    mistaken = structs.replace(
+        image("a.img", b"a"), custom=structs.replace(described.custom, ecus={TCU: EcuAssignment(hardware_id=A)})
+    )
     for wrong in (described, mistaken):
         with refused(ecu, HardwareMismatchError):
             world.director.offer(Role.TARGETS, images={wrong.file.path: wrong})
@@ -309,7 +310,7 @@ def test_versions_that_a_thief_ran_up_are_forgotten_with_his_keys(world: World) 
     ecu = PartialEcu.made(world, pinned=False)
     genuine = director_targets(world)
     thief = world.director.signers[Role.TARGETS]
-    far = sign(world.profile, replace(genuine, version=MAX_VERSION), thief)
+    far = sign(world.profile, structs.replace(genuine, version=MAX_VERSION), thief)
     name = world.director.name(Role.TARGETS)
     honest = world.director.files[name]
     world.director.files[name] = far

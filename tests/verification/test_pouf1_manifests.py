@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import pytest
+from msgspec import structs
 from signed import factory_file
 from world import NOW, PRIMARY, TCU, VIN, new_signer
 
@@ -82,7 +83,7 @@ class Director:
             ecu = fresh.envelope.payload.ecu
             known = self.known[ecu]
             earlier = known.earlier if known.report is None else (known.report, *known.earlier)
-            self.known[ecu] = replace(known, counter=fresh.counter, report=fresh.envelope.raw, earlier=earlier)
+            self.known[ecu] = structs.replace(known, counter=fresh.counter, report=fresh.envelope.raw, earlier=earlier)
         return checked
 
 
@@ -156,7 +157,7 @@ def test_a_manifest_of_another_vehicle_is_refused(director: Director) -> None:
 
 def test_a_manifest_by_an_ecu_that_is_not_the_primary_is_refused(director: Director) -> None:
     """The archived Director took any ECU for a Primary: weakness 4."""
-    director.known[PRIMARY] = replace(director.known[PRIMARY], is_primary=False)
+    director.known[PRIMARY] = structs.replace(director.known[PRIMARY], is_primary=False)
     with pytest.raises(SpoofingError):
         director.take(director.manifest())
 

@@ -1,9 +1,9 @@
 """POUF-1: a Root that has expired ends trust on its own, versions are those that are listed, and Roots are bounded."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 from world import IMAGES, World, listed, refused
 
 from uptane.formats.profile import Profile
@@ -56,6 +56,6 @@ def test_one_cycle_follows_a_bounded_number_of_roots(world: World) -> None:
 def test_another_root_of_the_listed_version_is_refused_whoever_signed_it(world: World) -> None:
     with refused(world.primary, MixAndMatchError):
         world.images.publish(Draft(root=new_root(world.images.signers)))
-        other = replace(world.images.root, expires=world.images.root.expires - timedelta(days=1))
+        other = structs.replace(world.images.root, expires=world.images.root.expires - timedelta(days=1))
         raw = sign(world.profile, other, world.images.signers[Role.ROOT])
         world.images.files[world.images.name(Role.ROOT)] = raw

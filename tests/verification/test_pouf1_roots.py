@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from world import DIRECTOR, IMAGES, TCU, Repository, World, listed, new_signer, refused
 
 from uptane.formats.profile import Profile
@@ -113,14 +114,14 @@ def test_what_stands_unsigned_under_the_name_of_root_hides_nothing(
         else:
             world.primary.later(days=2)
         version = 99 if "99" in root else 2
-        raw = sign(world.profile, replace(stranger.root, version=version), stranger.signers[Role.ROOT])
+        raw = sign(world.profile, structs.replace(stranger.root, version=version), stranger.signers[Role.ROOT])
         put_root(world.director, b"garbage" if root == "garbage" else raw)
 
 
 def test_another_root_of_the_trusted_version_is_refused(world: World) -> None:
     """The archived client took it: weakness 12."""
     with refused(world.primary, MixAndMatchError):
-        other = replace(world.images.root, expires=world.images.root.expires.replace(year=2030))
+        other = structs.replace(world.images.root, expires=world.images.root.expires.replace(year=2030))
         raw = sign(world.profile, other, world.images.signers[Role.ROOT])
         put_root(world.images, raw)
         list_root(world.images, raw, 1)
@@ -140,8 +141,10 @@ def test_a_snapshot_that_lists_an_older_root_is_refused(world: World) -> None:
 def test_a_new_root_needs_the_old_and_the_new_keys(world: World, who: str) -> None:
     old, new = world.images.signers[Role.ROOT], [new_signer(id_rule=world.profile.format.key_id_rule)]
     with refused(world.primary, BadSignatureError):
-        payload = replace(new_root(world.images.signers | {Role.ROOT: new}), version=2, consistent_snapshot=False)
-        payload = replace(payload, expires=world.images.root.expires)
+        payload = structs.replace(
+            new_root(world.images.signers | {Role.ROOT: new}), version=2, consistent_snapshot=False
+        )
+        payload = structs.replace(payload, expires=world.images.root.expires)
         raw = sign(world.profile, payload, old if who == "only the old keys" else new)
         put_root(world.images, raw)
         list_root(world.images, raw, 2)

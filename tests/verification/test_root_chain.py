@@ -1,10 +1,10 @@
 """Root: every version in turn, signed by a threshold of the old and of the new keys (5.4.4.3)."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 from world import DIRECTOR, FAR, IMAGES, NOW, VIN, Repository, World, new_signer, refused
 
 from uptane.formats.profile import Profile
@@ -34,7 +34,7 @@ def next_root(
     signers = repository.signers if new is None else repository.signers | {Role.ROOT: list(new)}
     draft = new_root(signers, repository.thresholds | {Role.ROOT: threshold})
     version = repository.root.version + 1
-    return replace(draft, **({"version": version, "expires": FAR, "vehicle": repository.vehicle} | changes))
+    return structs.replace(draft, **({"version": version, "expires": FAR, "vehicle": repository.vehicle} | changes))
 
 
 def serve(repository: Repository, root: Root, signers: Sequence[KeySigner], *, name: int | None = None) -> None:
@@ -126,7 +126,7 @@ def test_an_ecu_ten_versions_behind_catches_up_through_expired_roots(world: Worl
         old = repository.signers[Role.ROOT]
         repository.signers[Role.ROOT] = [new_signer()]
         expires = FAR if version == 11 else NOW - timedelta(days=1)
-        root = replace(next_root(repository), version=version, expires=expires)
+        root = structs.replace(next_root(repository), version=version, expires=expires)
         serve(repository, root, [*old, *repository.signers[Role.ROOT]])
     world.primary.cycle()
     assert world.primary.held[names(repository)].root == repository.files[repository.name(Role.ROOT, 11)]
@@ -173,7 +173,7 @@ def test_a_bad_root_after_a_good_one_leaves_the_good_one(world: World, repositor
     good = next_root(repository)
     serve(repository, good, repository.signers[Role.ROOT])
     with refused(world.primary, BadSignatureError, new_roots=True):
-        serve(repository, replace(good, version=3), [new_signer()])
+        serve(repository, structs.replace(good, version=3), [new_signer()])
     assert world.primary.held[names(repository)].root == repository.files[repository.name(Role.ROOT, 2)]
 
 

@@ -1,10 +1,10 @@
 """Signatures are counted in one place: by distinct keys, each with its own scheme."""
 
 import hashlib
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from msgspec import structs
 from world import FAR, IMAGES, NOW, TCU, World, keys_of, new_signer, targets
 
 from uptane.formats.profile import Profile
@@ -83,7 +83,7 @@ def test_one_signature_repeated_never_counts_twice(profile: Profile, kind: KeyTy
     """CVE-2020-6174: copies of one signature met any threshold; no format even carries them."""
     signers = [new_signer(kind), new_signer(kind)]
     one = signed(profile, signers[:1])
-    twice = replace(one, signatures=one.signatures * 2)
+    twice = structs.replace(one, signatures=one.signatures * 2)
     with pytest.raises(BadSignatureError):
         check(twice, signers, 2)
     with pytest.raises(FormatError):
@@ -95,9 +95,9 @@ def test_amb_21_one_key_under_two_identifiers_counts_once(profile: Profile) -> N
     """CVE-2020-15093, should such a list of keys ever come this far."""
     signer, other = new_signer(), new_signer()
     one = signed(profile, [signer])
-    copy = replace(one.signatures[0], key_id=other.key.key_id)
+    copy = structs.replace(one.signatures[0], key_id=other.key.key_id)
     keys = {signer.key.key_id: signer.key, other.key.key_id: signer.key}
-    envelope = replace(one, signatures=(*one.signatures, copy))
+    envelope = structs.replace(one, signatures=(*one.signatures, copy))
     with pytest.raises(BadSignatureError) as refusal:
         check_threshold(envelope, keys, keys_of([signer, other], 2), repository=IMAGES, role="targets")
     assert refusal.value.facts["offered"] == 1
@@ -113,16 +113,16 @@ def test_a_signature_by_another_kind_of_key_in_this_keys_name_does_not_count(
     while thief.key == trusted.key:
         thief = new_signer(other)
     envelope = signed(profile, [thief])
-    forged = replace(envelope.signatures[0], key_id=trusted.key.key_id, method=trusted.key.scheme)
+    forged = structs.replace(envelope.signatures[0], key_id=trusted.key.key_id, method=trusted.key.scheme)
     with pytest.raises(BadSignatureError):
-        check(replace(envelope, signatures=(forged,)), [trusted], 1)
+        check(structs.replace(envelope, signatures=(forged,)), [trusted], 1)
 
 
 def test_empty_and_foreign_signatures_do_not_spoil_a_file(profile: Profile) -> None:
     signer = new_signer()
     good = signed(profile, [signer])
     others = tuple(Signature(key_id=KeyId(f"{n:064x}"), value=b"") for n in range(10))
-    check(replace(good, signatures=(*others, *good.signatures)), [signer], 1)
+    check(structs.replace(good, signatures=(*others, *good.signatures)), [signer], 1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -154,29 +154,29 @@ def entry_with(signer: KeySigner, envelope: Envelope[EcuVersionReport], fault: s
     match fault:
         case "wrong hash":
             other = hashlib.sha256(b"another report").digest()
-            return replace(good, digest=other, value=signer.sign(other))
+            return structs.replace(good, digest=other, value=signer.sign(other))
         case "the hash of another report with a genuine signature":
-            return replace(good, digest=hashlib.sha256(b"another report").digest())
+            return structs.replace(good, digest=hashlib.sha256(b"another report").digest())
         case "another hash function than the hash":
-            return replace(good, hash_function="sha512")
+            return structs.replace(good, hash_function="sha512")
         case "a hash function that is not in use":
             digest = hashlib.sha1(envelope.message).digest()  # noqa: S324
-            return replace(good, hash_function="sha1", digest=digest, value=signer.sign(digest))
+            return structs.replace(good, hash_function="sha1", digest=digest, value=signer.sign(digest))
         case "the method of another kind of key":
             method = "rsassa-pss-sha256" if good.method != "rsassa-pss-sha256" else "ed25519"
-            return replace(good, method=method)
+            return structs.replace(good, method=method)
         case "a signature over the payload":
-            return replace(good, value=signer.sign(envelope.message))
+            return structs.replace(good, value=signer.sign(envelope.message))
         case "a signature over the other hash":
-            return replace(good, value=signer.sign(sha512))
+            return structs.replace(good, value=signer.sign(sha512))
         case "no hash":
-            return replace(good, digest=None)
+            return structs.replace(good, digest=None)
         case "no hash function":
-            return replace(good, hash_function=None)
+            return structs.replace(good, hash_function=None)
         case "no method":
-            return replace(good, method=None)
+            return structs.replace(good, method=None)
         case _:
-            return replace(good, value=digest)
+            return structs.replace(good, value=digest)
 
 
 @pytest.mark.standard("STD-5.4.2.1.1-5")
@@ -205,7 +205,7 @@ def test_amb_20_hash_function_and_method_are_compared_never_trusted(
 ) -> None:
     signer = new_signer(kind)
     envelope = profile.format.decode(EcuVersionReport, sign(profile, REPORT, [signer]))
-    forged = replace(envelope, signatures=(entry_with(signer, envelope, fault),))
+    forged = structs.replace(envelope, signatures=(entry_with(signer, envelope, fault),))
     with pytest.raises(BadSignatureError) as refusal:
         check_report_signature(forged, signer.key, profile=profile, signer="ECU", what="the report")
     assert refusal.value.facts["expected"] == signer.key.key_id
@@ -217,12 +217,12 @@ def test_a_report_may_be_hashed_with_sha512_and_carry_other_signatures(profile: 
     envelope = profile.format.decode(EcuVersionReport, sign(profile, REPORT, [stranger, signer]))
     check_report_signature(envelope, signer.key, profile=profile, signer="ECU", what="the report")
     digest = hashlib.sha512(envelope.message).digest()
-    entry = replace(envelope.signatures[1], hash_function="sha512", digest=digest, value=signer.sign(digest))
+    entry = structs.replace(envelope.signatures[1], hash_function="sha512", digest=digest, value=signer.sign(digest))
     check_report_signature(
-        replace(envelope, signatures=(entry,)), signer.key, profile=profile, signer="ECU", what="the report"
+        structs.replace(envelope, signatures=(entry,)), signer.key, profile=profile, signer="ECU", what="the report"
     )
     for none in ((), (envelope.signatures[0],)):
         with pytest.raises(BadSignatureError):
             check_report_signature(
-                replace(envelope, signatures=none), signer.key, profile=profile, signer="ECU", what="the report"
+                structs.replace(envelope, signatures=none), signer.key, profile=profile, signer="ECU", what="the report"
             )

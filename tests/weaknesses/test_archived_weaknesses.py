@@ -1,12 +1,12 @@
 """The weaknesses of the archived implementation, 1 to 11: tests that it fails, of what ECUs and servers believe."""
 
 import random
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from fleet import Fleet, Vehicle
 from links import wait
+from msgspec import structs
 from signed import FACTORY, FRESH, PATH, signed_manifest, signed_report
 from world import DIRECTOR, NOW, PRIMARY, TCU, VIN, new_signer
 
@@ -82,9 +82,9 @@ def test_weakness_01_one_signature_twice_does_not_satisfy_a_threshold_of_two(pro
     car.cycle()
     stolen, other = car.fleet.director_keys[Role.TIMESTAMP]
     genuine = profile.format.decode(Timestamp, car.fleet.file(DIRECTOR, Role.TIMESTAMP)).payload
-    unsigned = profile.format.encode(replace(genuine, version=genuine.version + 1))
+    unsigned = profile.format.encode(structs.replace(genuine, version=genuine.version + 1))
     entry = Signature(key_id=stolen.key.key_id, value=stolen.sign(unsigned.message))
-    entries = (entry,) if under == "its own key" else (entry, replace(entry, key_id=other.key.key_id))
+    entries = (entry,) if under == "its own key" else (entry, structs.replace(entry, key_id=other.key.key_id))
     raw = profile.format.assemble(unsigned, entries)
     if under == "its own key twice":
         for before, after in (

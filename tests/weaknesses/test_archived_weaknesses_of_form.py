@@ -8,13 +8,13 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from fleet import Fleet, Vehicle
 from links import wait
+from msgspec import structs
 from signed import EVIL, FRESH, PATH, custom
 from world import DIRECTOR, IMAGES, VIN, listed
 
@@ -62,8 +62,8 @@ def forged(car: Vehicle, role: Role, payload: object) -> bytes:
 def drafted(car: Vehicle, keys: Mapping[Role, Sequence[KeySigner]], version: int) -> Root:
     """A Root of the Director, as its publisher would write it."""
     unnamed, plain = car.fleet.profile.unsafe_no_vehicle_id, car.fleet.profile.unsafe_plain_names
-    draft = replace(new_root(keys), version=version, expires=car.fleet.now + timedelta(days=365))
-    return replace(draft, vehicle=None if unnamed else VIN, consistent_snapshot=not plain)
+    draft = structs.replace(new_root(keys), version=version, expires=car.fleet.now + timedelta(days=365))
+    return structs.replace(draft, vehicle=None if unnamed else VIN, consistent_snapshot=not plain)
 
 
 def put_root(car: Vehicle, raw: bytes) -> None:
@@ -74,9 +74,9 @@ def put_root(car: Vehicle, raw: bytes) -> None:
         timestamp = profile.format.decode(Timestamp, car.fleet.file(DIRECTOR, Role.TIMESTAMP)).payload
         snapshot = profile.format.decode(Snapshot, car.fleet.file(DIRECTOR, Role.SNAPSHOT)).payload
         version = profile.format.decode(Root, raw).payload.version
-        newer = replace(snapshot, version=snapshot.version + 1, root=listed(raw, version))
+        newer = structs.replace(snapshot, version=snapshot.version + 1, root=listed(raw, version))
         above = forged(car, Role.SNAPSHOT, newer)
-        top = replace(timestamp, version=timestamp.version + 1, snapshot=listed(above, newer.version))
+        top = structs.replace(timestamp, version=timestamp.version + 1, snapshot=listed(above, newer.version))
         car.links.altered[DIRECTOR, name(Role.SNAPSHOT, newer.version)] = above
         car.links.altered[DIRECTOR, name(Role.TIMESTAMP)] = forged(car, Role.TIMESTAMP, top)
 
@@ -111,7 +111,7 @@ def test_weakness_12_a_thief_of_the_timestamp_key_cannot_roll_the_snapshot_back(
     old = car.fleet.published(VIN)[name(Role.SNAPSHOT, 1)]
     genuine = codec.decode(Timestamp, car.fleet.file(DIRECTOR, Role.TIMESTAMP)).payload
     with car.primary_refuses(ReplayedMetadataError):
-        newer = replace(genuine, version=genuine.version + 1, snapshot=listed(old, 1))
+        newer = structs.replace(genuine, version=genuine.version + 1, snapshot=listed(old, 1))
         car.links.altered[DIRECTOR, name(Role.TIMESTAMP)] = forged(car, Role.TIMESTAMP, newer)
 
 
@@ -130,9 +130,9 @@ def test_weakness_12_a_thief_of_the_online_keys_cannot_take_a_suppliers_targets_
     if how == "lists an older one":
         files[supplier] = listed(fleet.published()[profile.metadata_name(supplier, 1)], 1)
     with car.primary_refuses(ReplayedMetadataError) as errors:
-        newer = replace(snapshot, version=snapshot.version + 1, files=files)
+        newer = structs.replace(snapshot, version=snapshot.version + 1, files=files)
         raw = sign(profile, newer, fleet.image_keys[Role.SNAPSHOT])
-        top = replace(timestamp, version=timestamp.version + 1, snapshot=listed(raw, newer.version))
+        top = structs.replace(timestamp, version=timestamp.version + 1, snapshot=listed(raw, newer.version))
         car.links.altered[IMAGES, profile.metadata_name(Role.SNAPSHOT, newer.version)] = raw
         car.links.altered[IMAGES, profile.metadata_name(Role.TIMESTAMP)] = sign(
             profile, top, fleet.image_keys[Role.TIMESTAMP]
@@ -318,15 +318,19 @@ def test_weakness_19_each_of_the_three_roles_under_revoked_keys_is_refused(car: 
     for last in (Role.TIMESTAMP, Role.SNAPSHOT, Role.TARGETS):
         by = {role: (stolen if role is last else car.fleet.director_keys)[role] for role in Role}
         with car.primary_refuses(BadSignatureError) as errors:
-            raw = sign(car.fleet.profile, replace(targets, version=targets.version + 1), by[Role.TARGETS])
+            raw = sign(car.fleet.profile, structs.replace(targets, version=targets.version + 1), by[Role.TARGETS])
             listing = listed(raw, targets.version + 1)
             if car.fleet.profile.unsafe_versions_only:
                 listing = MetadataFile(version=listing.version)
             files = {RoleName("targets"): listing}
             above = sign(
-                car.fleet.profile, replace(snapshot, version=snapshot.version + 1, files=files), by[Role.SNAPSHOT]
+                car.fleet.profile,
+                structs.replace(snapshot, version=snapshot.version + 1, files=files),
+                by[Role.SNAPSHOT],
             )
-            top = replace(timestamp, version=timestamp.version + 1, snapshot=listed(above, snapshot.version + 1))
+            top = structs.replace(
+                timestamp, version=timestamp.version + 1, snapshot=listed(above, snapshot.version + 1)
+            )
             car.links.altered[DIRECTOR, asked(Role.TARGETS, targets.version + 1)] = raw
             car.links.altered[DIRECTOR, asked(Role.SNAPSHOT, snapshot.version + 1)] = above
             car.links.altered[DIRECTOR, name(Role.TIMESTAMP)] = sign(car.fleet.profile, top, by[Role.TIMESTAMP])

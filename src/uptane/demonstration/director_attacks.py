@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
 from uptane.demonstration import intruder
 from uptane.demonstration.console import command
 from uptane.demonstration.desk import now
@@ -150,10 +152,12 @@ class DirectorAttacks:
         root = before.root.payload
         keys = dict(root.keys) | {signer.key.key_id: signer.key for signer in self._stolen.values()}
         roles = dict(root.roles) | {
-            role: replace(root.roles[role], key_ids=(signer.key.key_id,), threshold=1)
+            role: structs.replace(root.roles[role], key_ids=(signer.key.key_id,), threshold=1)
             for role, signer in self._stolen.items()
         }
-        forged = replace(before, root=replace(before.root, payload=replace(root, keys=keys, roles=roles)))
+        forged = replace(
+            before, root=structs.replace(before.root, payload=structs.replace(root, keys=keys, roles=roles))
+        )
         content = {name: envelope.payload for name, envelope in before.targets.items()}
         signers = {signer.key.key_id: signer for signer in self._stolen.values()}
         publisher = Publisher(store=store, profile=profile, keyring=signers, vehicle=vehicle)

@@ -1,7 +1,8 @@
 """The attacks on the Image repository's published files, each with its undo."""
 
 import asyncio
-from dataclasses import replace
+
+from msgspec import structs
 
 from uptane.demonstration import intruder
 from uptane.demonstration.console import command
@@ -86,7 +87,7 @@ class ImageRepositoryAttacks:
         file = described(path, data)
         add_image(files, file, data)
         last = before.targets[name].payload
-        evil = replace(
+        evil = structs.replace(
             last,
             version=last.version + 1,
             expires=now().replace(microsecond=0) + Lifetimes().targets,

@@ -2,7 +2,8 @@
 
 import atexit
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+
+from msgspec import structs
 
 from uptane.assembly.vehicle import EcuFolder, connect_secondary, new_nonce
 from uptane.demonstration import banners
@@ -226,7 +227,7 @@ class SecondaryConsole:
         The Primary must refuse it; in the archived formats it cannot, and the Director sets the report aside.
         """
         genuine = self._decode(self.secondary.make_report().raw)
-        lie = replace(genuine.payload, attacks_detected="Everything is great, I PROMISE!")
+        lie = structs.replace(genuine.payload, attacks_detected="Everything is great, I PROMISE!")
         codec = self.settings.profile.format
         corrupt = codec.assemble(codec.encode(lie), genuine.signatures)
         try:

@@ -1,7 +1,8 @@
 """ECUs are assigned an image, in plain or in an encrypted form; one name is one image."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec import structs
 
 from uptane.director.check_images import check_fits
 from uptane.director.planning import assignment_of, image_of, plan_targets
@@ -60,7 +61,7 @@ def changed_assignments(
                 image=image.file.path,
             )
         follower = assignment_of(other.vehicle, other.ecu, image, other.install_order)
-        changed.append(replace(follower, encrypted=other.encrypted))
+        changed.append(structs.replace(follower, encrypted=other.encrypted))
     planned = plan_targets([*({each.ecu: each for each in (*present, *changed)}.values())], ecus)
     profile.check_writable(planned.images)
     having = planned.images[image.file.path].custom.ecus

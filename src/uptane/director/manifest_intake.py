@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from msgspec import structs
+
 from uptane.director.alerts import tell, tell_dropped
 from uptane.director.installed import confirmations
 from uptane.director.manifest_policy import DEFAULT_POLICY, ManifestPolicy
@@ -217,7 +219,7 @@ def _stored(
 ) -> tuple[EcuRecord, StoredReport]:
     payload, report = fresh.envelope.payload, fresh.envelope.raw
     stored = StoredReport(counter=fresh.counter, report=report, received=now, attacks_detected=payload.attacks_detected)
-    return replace(ecus[payload.ecu], report_counter=fresh.counter, report=report, report_received=now), stored
+    return structs.replace(ecus[payload.ecu], report_counter=fresh.counter, report=report, report_received=now), stored
 
 
 def _whole(
@@ -227,7 +229,7 @@ def _whole(
     if diff_of(envelope.payload) is None:
         return envelope
     base = None if last is None else profile.format.decode(VehicleVersionManifest, last).payload
-    return replace(envelope, payload=applied(envelope.payload, base))
+    return structs.replace(envelope, payload=applied(envelope.payload, base))
 
 
 async def _known(transaction: InventoryTransaction, ecu: EcuRecord, profile: Profile) -> KnownEcu:

@@ -1,8 +1,9 @@
 """What a vehicle shall install, as Targets metadata: from the assignments of its ECUs. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
+
+from msgspec import structs
 
 from uptane.director.ports import Assignment, Directed, EcuRecord
 from uptane.formats.canonical_json import compact, decode_strict
@@ -24,7 +25,7 @@ def assignment_of(
     encrypted: EncryptedImage | None = None,
 ) -> Assignment:
     """The record that an ECU shall have an image, in plain or in an encrypted form."""
-    bare = replace(image, custom=replace(image.custom, ecus={}))
+    bare = structs.replace(image, custom=structs.replace(image.custom, ecus={}))
     text = compact(write_image(bare))
     return Assignment(
         vehicle=vehicle,
@@ -108,7 +109,7 @@ def newly_directed(assignments: Sequence[Assignment], directed: Sequence[Directe
 def image_of(path: ImagePath, text: bytes) -> Image:
     """The image of an assignment, without ECUs."""
     image = read_image(path, decode_strict(text))
-    return image if not image.custom.ecus else replace(image, custom=replace(image.custom, ecus={}))
+    return image if not image.custom.ecus else structs.replace(image, custom=structs.replace(image.custom, ecus={}))
 
 
 @lru_cache(maxsize=4096)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from msgspec import Struct
+
 from uptane.encryption.keys import EncryptionKey
 from uptane.metadata.identifiers import EcuIdentifier, HardwareIdentifier, ImagePath, VehicleIdentifier
 from uptane.metadata.keys import PublicKey
@@ -29,8 +31,7 @@ class VehicleRecord:
     manifest_received: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EcuRecord:
+class EcuRecord(Struct, frozen=True, kw_only=True, gc=False):
     """An ECU in the inventory (STD-5.3.2.2-4 to -11).
 
     Args:
@@ -60,8 +61,7 @@ class EcuRecord:
     encryption_key: EncryptionKey | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class Assignment(Struct, frozen=True, kw_only=True, gc=False):
     """The image that an ECU shall have.
 
     Args:
@@ -80,8 +80,7 @@ class Assignment:
     encrypted: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Directed:
+class Directed(Struct, frozen=True, kw_only=True, gc=False):
     """An image that was directed to an ECU, and that no later report rules out: the ECU may have it (BP-SEC-13).
 
     Args:
@@ -97,8 +96,7 @@ class Directed:
     image: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredReport:
+class StoredReport(Struct, frozen=True, kw_only=True, gc=False):
     """A version report in the history of an ECU.
 
     Args:

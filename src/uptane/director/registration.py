@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import datetime
 
+from msgspec import structs
+
 from uptane.director.alerts import tell
 from uptane.director.check_images import check_fits
 from uptane.director.planning import image_of
@@ -179,5 +181,5 @@ async def replace_ecu(
                 text = f"ECU {ecu}, which replaces {old}, is not assigned what that one was: {error.what}"
                 await tell(transaction, vehicle, [Alert(vehicle=vehicle, time=now, code=error.code, text=text)])
                 return False
-            await transaction.assign(replace(each, ecu=ecu))
+            await transaction.assign(structs.replace(each, ecu=ecu))
         return bool(assigned)

@@ -86,10 +86,8 @@ def read_delegations(value: Json) -> Delegations:
     )
 
 
-class _Member(Delegation):
+class _Member(Delegation, frozen=True, gc=False):
     """A role of a group on its own, before its group is complete."""
-
-    __slots__ = ()
 
     def __post_init__(self) -> None:
         """Checked when the group is complete."""

@@ -4,7 +4,6 @@ TUF gives names no shape, takes key identifiers from the file, and lets a role n
 values of `metadata` refuse that, and go on doing so in every other format.
 """
 
-from dataclasses import dataclass
 from typing import Self
 
 from uptane.metadata.delegations import DelegatedRole, Delegation, Delegations
@@ -59,65 +58,52 @@ class UnsafePattern(PathPattern):
         return str.__new__(cls, value)
 
 
-class UnsafeRoleKeys(RoleKeys):
+class UnsafeRoleKeys(RoleKeys, frozen=True, gc=False):
     """Keys of a role, perhaps fewer than its threshold asks for, or none: then nothing verifies."""
-
-    __slots__ = ()
 
     def __post_init__(self) -> None:
         if type(self.threshold) is not int or self.threshold < 1:
             raise FormatError("threshold must be an integer of at least 1", field="threshold")
 
 
-class UnsafeRoot(Root):
+class UnsafeRoot(Root, frozen=True, gc=False):
     """A Root in which one key may stand under several identifiers; signatures are counted by key all the same."""
 
-    __slots__ = ()
-
     def __post_init__(self) -> None:
         Common.__post_init__(self)
 
 
-class UnsafeSnapshot(Snapshot):
+class UnsafeSnapshot(Snapshot, frozen=True, gc=False):
     """A Snapshot that may list anything, or no Targets file."""
 
-    __slots__ = ()
-
     def __post_init__(self) -> None:
         Common.__post_init__(self)
 
 
-class UnsafeDelegatedRole(DelegatedRole):
+class UnsafeDelegatedRole(DelegatedRole, frozen=True, gc=False):
     """A delegated role of any name but that of a top-level role."""
-
-    __slots__ = ()
 
     def __post_init__(self) -> None:
         if str(self.name) in list(Role):
             raise FormatError(f"a delegated role cannot have the name of a top-level role: {self.name}", field="role")
 
 
-class UnsafeDelegation(Delegation):
+class UnsafeDelegation(Delegation, frozen=True, gc=False):
     """A delegation to one role, with prefixes of any look; those that are no hexadecimal digits match nothing."""
-
-    __slots__ = ()
 
     def __post_init__(self) -> None:
         """Nothing to check: the reader gives it one role, and either paths or prefixes."""
 
 
-class UnsafeDelegations(Delegations):
+class UnsafeDelegations(Delegations, frozen=True, gc=False):
     """Delegations to as many roles as fit into a file."""
-
-    __slots__ = ()
 
     def __post_init__(self) -> None:
         if len({role.name for role in self.roles}) != len(self.roles):
             raise FormatError("one role is delegated to twice", field="delegations")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuccinctDelegations(UnsafeDelegations):
+class SuccinctDelegations(UnsafeDelegations, frozen=True, kw_only=True, gc=False):
     """Delegations to 2 ** `bits` bins, all with the same keys, by the first bits of the path's hash (TAP 15).
 
     Args:

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Protocol, TypeVar
 
+from msgspec import Struct
+
 from uptane.metadata.envelope import Envelope, Signature
 from uptane.metadata.identifiers import ImagePath
 from uptane.metadata.keys import KeyIdRule, PublicKey
@@ -30,8 +32,7 @@ _ANY_TIME = datetime(2030, 1, 1, tzinfo=UTC)
 """An expiry that every format can write."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unsigned:
+class Unsigned(Struct, frozen=True, gc=False):
     """An encoded payload that waits for its signatures.
 
     Args:

@@ -1,7 +1,8 @@
 """The Timeserver's keys in the Director's Root: an extension, with the same value in every format (BP-TIME-7)."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec import structs
 
 from uptane.formats.canonical_json import Json, canonical, decode_canonical
 from uptane.formats.json_delegations import read_key, write_key
@@ -41,7 +42,7 @@ def read_timeserver_keys(text: bytes) -> tuple[PublicKey, ...]:
 def with_timeserver_keys(root: Root, keys: Sequence[PublicKey]) -> Root:
     """The same Root, which names these keys in place of others; raises FormatError as `write_timeserver_keys`."""
     others = tuple(item for item in root.extensions if item[0] != TIMESERVER_KEYS)
-    return replace(root, extensions=Extensions((*others, (TIMESERVER_KEYS, write_timeserver_keys(keys)))))
+    return structs.replace(root, extensions=Extensions((*others, (TIMESERVER_KEYS, write_timeserver_keys(keys)))))
 
 
 def timeserver_keys_of(root: Root) -> tuple[PublicKey, ...]:

@@ -1,7 +1,8 @@
 """What each change that waits was made from: it must not undo what another process has published since."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+
+from msgspec import structs
 
 from uptane.metadata.errors import StorageError
 from uptane.metadata.identifiers import RoleName
@@ -41,4 +42,4 @@ class Bases:
 
 def _say_the_same(one: Targets, other: Targets) -> bool:
     """Whether they differ in version and expiry at most, as after they were signed again."""
-    return replace(one, version=other.version, expires=other.expires) == other
+    return structs.replace(one, version=other.version, expires=other.expires) == other

@@ -1,7 +1,8 @@
 """How the delegations of a Targets role change: a role is added, gets other keys, or is taken off (STD-5.2.3.2)."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+
+from msgspec import structs
 
 from uptane.image_repository.authority import Contents
 from uptane.metadata.delegations import DelegatedRole, Delegation, Delegations
@@ -35,7 +36,9 @@ def with_delegation(
                     next_step="Name the same keys and threshold, or choose another name.",
                 )
     every = dict(known.keys) | {key.key_id: key for key in keys}
-    return replace(targets, delegations=replace(known, keys=every, delegations=(*known.delegations, delegation)))
+    return structs.replace(
+        targets, delegations=structs.replace(known, keys=every, delegations=(*known.delegations, delegation))
+    )
 
 
 def with_role_keys(targets: Targets, delegator: RoleName, role: RoleName, keys: Mapping[KeyId, PublicKey]) -> Targets:
@@ -47,10 +50,10 @@ def with_role_keys(targets: Targets, delegator: RoleName, role: RoleName, keys: 
     """
     known = _require(targets, delegator, role)
     changed = tuple(
-        replace(delegation, roles=tuple(_with_keys(each, role, keys) for each in delegation.roles))
+        structs.replace(delegation, roles=tuple(_with_keys(each, role, keys) for each in delegation.roles))
         for delegation in known.delegations
     )
-    return replace(targets, delegations=_of(known, changed, dict(known.keys) | dict(keys)))
+    return structs.replace(targets, delegations=_of(known, changed, dict(known.keys) | dict(keys)))
 
 
 def without_role(targets: Targets, delegator: RoleName, role: RoleName) -> Targets:
@@ -69,7 +72,7 @@ def without_role(targets: Targets, delegator: RoleName, role: RoleName) -> Targe
                 role=role,
             )
     left = tuple(each for each in known.delegations if all(member.name != role for member in each.roles))
-    return replace(targets, delegations=_of(known, left, known.keys))
+    return structs.replace(targets, delegations=_of(known, left, known.keys))
 
 
 def _require(targets: Targets, delegator: RoleName, role: RoleName) -> Delegations:
@@ -85,10 +88,12 @@ def _require(targets: Targets, delegator: RoleName, role: RoleName) -> Delegatio
 def _of(known: Delegations, delegations: tuple[Delegation, ...], keys: Mapping[KeyId, PublicKey]) -> Delegations:
     """Without the keys that nothing uses any more."""
     used = {key_id for delegation in delegations for role in delegation.roles for key_id in role.keys.key_ids}
-    return replace(known, keys={key_id: key for key_id, key in keys.items() if key_id in used}, delegations=delegations)
+    return structs.replace(
+        known, keys={key_id: key for key_id, key in keys.items() if key_id in used}, delegations=delegations
+    )
 
 
 def _with_keys(found: DelegatedRole, role: RoleName, keys: Mapping[KeyId, PublicKey]) -> DelegatedRole:
     if found.name != role:
         return found
-    return replace(found, keys=replace(found.keys, key_ids=tuple(keys)))
+    return structs.replace(found, keys=structs.replace(found.keys, key_ids=tuple(keys)))

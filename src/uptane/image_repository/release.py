@@ -1,7 +1,9 @@
 """Which images a role may list, and its content when it lists several new ones together."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import structs
 
 from uptane.formats.profile import Profile
 from uptane.image_repository.authority import Contents, has_authority
@@ -68,4 +70,4 @@ def with_images(profile: Profile, contents: Contents, role: RoleName, images: Se
     for path, image in new.items():
         check_may_list(contents, role, path, image.custom)
     profile.check_writable(new)
-    return replace(targets, images=dict(targets.images) | new)
+    return structs.replace(targets, images=dict(targets.images) | new)

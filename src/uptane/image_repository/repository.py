@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec import structs
 
 from uptane.formats.profile import Profile
 from uptane.image_repository.bases import Bases
@@ -134,7 +135,7 @@ class ImageRepository:
                 raise FormatError(f"{file.path} cannot be listed as {path}", field="image path")
             image = Image(file=file, custom=custom)
             self._profile.check_writable({path: image})
-            self._pending[role] = replace(targets, images=dict(targets.images) | {path: image})
+            self._pending[role] = structs.replace(targets, images=dict(targets.images) | {path: image})
             return image
 
     async def delegate(

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec import structs
 
 from uptane.metadata.digests import Digests
 from uptane.metadata.identifiers import ImagePath
@@ -44,4 +45,4 @@ def next_targets(
             listed[path] = image
     if previous is None:
         return Targets(version=1, expires=expires, images=listed)
-    return replace(previous, version=previous.version + 1, expires=expires, images=listed)
+    return structs.replace(previous, version=previous.version + 1, expires=expires, images=listed)

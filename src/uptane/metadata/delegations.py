@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
+from msgspec import Struct
 
 from uptane.metadata.errors import FormatError
 from uptane.metadata.extensions import NO_EXTENSIONS, Extensions
@@ -18,8 +20,7 @@ _VERSIONED = re.compile(r"[0-9]+\.")
 _RESERVED = frozenset(str(role) for role in Role)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DelegatedRole:
+class DelegatedRole(Struct, frozen=True, kw_only=True, gc=False):
     """A role that is trusted within a delegation (M-53 to M-56).
 
     Raises:
@@ -36,8 +37,7 @@ class DelegatedRole:
             raise FormatError(f"role {self.name} would share a file name with a version of another role", field="role")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delegation:
+class Delegation(Struct, frozen=True, kw_only=True, gc=False):
     """One delegation, to one role or to several that must agree (STD-5.2.3.2-6 to -11).
 
     Args:
@@ -90,8 +90,7 @@ class Delegation:
         return any(pattern.matches(path) for pattern in self.paths)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delegations:
+class Delegations(Struct, frozen=True, kw_only=True, gc=False):
     """All delegations of one Targets file, in the order of their priority (STD-5.2.3.2-3, -4).
 
     Args:
@@ -102,7 +101,7 @@ class Delegations:
         FormatError: too many, one role or group name twice, or a key that is not listed.
     """
 
-    keys: Mapping[KeyId, PublicKey] = field(default_factory=dict)
+    keys: Mapping[KeyId, PublicKey] = msgspec.field(default_factory=dict)
     delegations: tuple[Delegation, ...] = ()
     extensions: Extensions = NO_EXTENSIONS
 

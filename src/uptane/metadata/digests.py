@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct, structs
 
 from uptane.metadata.errors import FormatError
 
@@ -29,8 +30,7 @@ def check_digest(function: str, digest: bytes) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Digests:
+class Digests(Struct, frozen=True, gc=False):
     """One or more digests of the same bytes, sorted by the name of their function (STD-5.2.3.1-5).
 
     Args:
@@ -50,7 +50,7 @@ class Digests:
         for name, digest in self.items:
             check_digest(name, digest)
         if len(self.items) > 1 or type(self.items) is not tuple:
-            object.__setattr__(self, "items", tuple(sorted(self.items)))
+            structs.force_setattr(self, "items", tuple(sorted(self.items)))
 
     @classmethod
     def of(cls, data: bytes, functions: Iterable[str] = ("sha256",)) -> "Digests":

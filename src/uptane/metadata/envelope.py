@@ -1,7 +1,8 @@
 """A signed object: the decoded payload beside the exact bytes that were signed and received."""
 
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import KeyId
@@ -15,8 +16,7 @@ MAX_SIGNATURE_BYTES = 2048
 PayloadT = TypeVar("PayloadT", covariant=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
+class Signature(Struct, frozen=True, kw_only=True, gc=False):
     """One entry of the signatures attribute (STD-5.2.1-4).
 
     Args:
@@ -51,8 +51,7 @@ def check_signatures(signatures: tuple[Signature, ...]) -> tuple[Signature, ...]
     return signatures
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope(Generic[PayloadT]):
+class Envelope(Struct, Generic[PayloadT], frozen=True, kw_only=True, gc=False):
     """A signed object as it was received; nothing about it is trusted yet.
 
     Args:

@@ -1,7 +1,8 @@
 """Named additions that the Standard allows: kept on a round trip, given no meaning here."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct, structs
 
 from uptane.metadata.errors import FormatError
 from uptane.metadata.identifiers import check_text
@@ -10,8 +11,7 @@ MAX_EXTENSIONS = 64
 """Extensions in one place: more is abuse, not use."""
 
 
-@dataclass(frozen=True, slots=True)
-class Extensions:
+class Extensions(Struct, frozen=True, gc=False):
     """Names with opaque bytes, in the order of the names.
 
     The bytes are the canonical JSON text of the value where the value is to be written in both formats;
@@ -26,7 +26,7 @@ class Extensions:
         names = [check_text("extension name", name, 128) for name, _ in self.items]
         if len(set(names)) != len(names):
             raise FormatError("one extension is given twice", field="extensions")
-        object.__setattr__(self, "items", tuple(sorted(self.items)))
+        structs.force_setattr(self, "items", tuple(sorted(self.items)))
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         return iter(self.items)

@@ -1,7 +1,8 @@
 """In which order the ECUs of a vehicle shall install: a number beside each ECU in the Director's custom data."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec import structs
 
 from uptane.metadata.errors import FormatError
 from uptane.metadata.extensions import Extensions
@@ -25,7 +26,7 @@ def with_install_order(assignment: EcuAssignment, order: int) -> EcuAssignment:
     """The same with that number in place of an earlier one."""
     others = tuple(item for item in assignment.extensions if item[0] != INSTALL_ORDER)
     number = b"%d" % check_install_order(order)
-    return replace(assignment, extensions=Extensions((*others, (INSTALL_ORDER, number))))
+    return structs.replace(assignment, extensions=Extensions((*others, (INSTALL_ORDER, number))))
 
 
 def install_order_of(assignment: EcuAssignment) -> int | None:

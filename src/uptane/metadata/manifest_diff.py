@@ -1,6 +1,6 @@
 """A vehicle manifest that holds only what has changed since a whole one (STD-5.4.2.1-3)."""
 
-from dataclasses import replace
+from msgspec import structs
 
 from uptane.metadata.errors import FormatError, UnknownBaseError
 from uptane.metadata.extensions import Extensions
@@ -34,7 +34,7 @@ def as_diff(manifest: VehicleVersionManifest, base: VehicleVersionManifest) -> V
         return None
     changed = tuple(report for report in manifest.reports if before.get(report.payload.ecu) != report.raw)
     extensions = Extensions((*manifest.extensions, (DIFF_OF, b"%d" % base.require_counter())))
-    return replace(manifest, reports=changed, extensions=extensions)
+    return structs.replace(manifest, reports=changed, extensions=extensions)
 
 
 def applied(diff: VehicleVersionManifest, base: VehicleVersionManifest | None) -> VehicleVersionManifest:
@@ -53,4 +53,4 @@ def applied(diff: VehicleVersionManifest, base: VehicleVersionManifest | None) -
         )
     own = {report.payload.ecu for report in diff.reports}
     unchanged = tuple(report for report in base.reports if report.payload.ecu not in own)
-    return replace(diff, reports=(*diff.reports, *unchanged))
+    return structs.replace(diff, reports=(*diff.reports, *unchanged))

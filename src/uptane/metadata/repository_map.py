@@ -1,8 +1,9 @@
 """Repository mapping metadata: which repositories must sign for which images (STD-5.2.6)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from uptane.metadata.errors import FormatError
 from uptane.metadata.extensions import NO_EXTENSIONS, Extensions
@@ -21,8 +22,7 @@ class RepositoryKind(StrEnum):
     IMAGE = "image"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MappedRepository:
+class MappedRepository(Struct, frozen=True, kw_only=True, gc=False):
     """A repository and the URLs of its mirrors, in the order of their use (M-66, M-67)."""
 
     name: RepositoryName
@@ -36,8 +36,7 @@ class MappedRepository:
             check_text("repository URL", url, 2048)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mapping:
+class Mapping(Struct, frozen=True, kw_only=True, gc=False):
     """Paths, and the repositories that must all sign for them (M-69, M-70).
 
     Args:
@@ -56,8 +55,7 @@ class Mapping:
         return any(pattern == ALL_PATHS or pattern.matches(path) for pattern in self.paths)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepositoryMap:
+class RepositoryMap(Struct, frozen=True, kw_only=True, gc=False):
     """The whole map (STD-5.2.6).
 
     Raises:

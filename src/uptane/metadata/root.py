@@ -1,9 +1,10 @@
 """Root metadata: the keys and thresholds of the four top-level roles, and the fields all roles share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+
+from msgspec import Struct, structs
 
 from uptane.metadata.errors import FormatError
 from uptane.metadata.extensions import NO_EXTENSIONS, Extensions
@@ -48,8 +49,7 @@ def check_time(value: datetime, field: str) -> datetime:
     return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Common:
+class Common(Struct, frozen=True, kw_only=True, gc=False):
     """What every role's payload holds (STD-5.2.1).
 
     Args:
@@ -68,11 +68,10 @@ class Common:
         check_version(self.version)
         expires = check_time(self.expires, "expires")
         if expires is not self.expires:
-            object.__setattr__(self, "expires", expires)
+            structs.force_setattr(self, "expires", expires)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoleKeys:
+class RoleKeys(Struct, frozen=True, kw_only=True, gc=False):
     """The keys that may sign for a role, and how many of them must (STD-5.2.2-3).
 
     Raises:
@@ -104,8 +103,7 @@ def check_keys(keys: Mapping[KeyId, PublicKey], roles: Mapping[str, RoleKeys]) -
             raise FormatError(f"role {name} names key {missing[0][:8]}, which is not listed", field="keys", role=name)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Root(Common):
+class Root(Common, frozen=True, kw_only=True, gc=False):
     """Root metadata (STD-5.2.2).
 
     Args:
@@ -120,7 +118,7 @@ class Root(Common):
     consistent_snapshot: bool = True
 
     def __post_init__(self) -> None:
-        super(Root, self).__post_init__()
+        super().__post_init__()
         missing = [role for role in Role if role not in self.roles]
         if missing:
             raise FormatError(f"Root lacks the role {missing[0]}", field="roles", role=missing[0])

@@ -1,7 +1,8 @@
 """Snapshot metadata: the version of every Targets file of a repository (STD-5.2.4)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from uptane.metadata.delegations import TARGETS_ROLE
 from uptane.metadata.digests import Digests
@@ -11,8 +12,7 @@ from uptane.metadata.root import Common, check_version
 from uptane.metadata.targets import check_length
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetadataFile:
+class MetadataFile(Struct, frozen=True, kw_only=True, gc=False):
     """What a parent role says of a metadata file.
 
     Args:
@@ -31,8 +31,7 @@ class MetadataFile:
             check_length(self.length)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot(Common):
+class Snapshot(Common, frozen=True, kw_only=True, gc=False):
     """Snapshot metadata.
 
     Args:
@@ -45,6 +44,6 @@ class Snapshot(Common):
     root: MetadataFile | None = None
 
     def __post_init__(self) -> None:
-        super(Snapshot, self).__post_init__()
+        super().__post_init__()
         if TARGETS_ROLE not in self.files:
             raise FormatError("Snapshot does not list the Targets file", field="meta")

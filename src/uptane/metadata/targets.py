@@ -1,7 +1,9 @@
 """Targets metadata: images with length, hashes and custom data, and delegations (STD-5.2.3)."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec import Struct, structs
 
 from uptane.metadata.delegations import Delegations
 from uptane.metadata.digests import Digests
@@ -23,8 +25,7 @@ def check_length(length: object, field_name: str = "length") -> int:
     return length
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageFile:
+class ImageFile(Struct, frozen=True, kw_only=True, gc=False):
     """The non-custom metadata of an image: name, length in bytes, hashes (M-25 to M-27)."""
 
     path: ImagePath
@@ -35,8 +36,7 @@ class ImageFile:
         check_length(self.length)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrappedKey:
+class WrappedKey(Struct, frozen=True, kw_only=True, gc=False):
     """A symmetric key encrypted for one ECU (M-37).
 
     Args:
@@ -51,8 +51,7 @@ class WrappedKey:
         check_text("key wrapping method", self.method, 64)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncryptedImage:
+class EncryptedImage(Struct, frozen=True, kw_only=True, gc=False):
     """The encrypted form of an image for one ECU (M-35 to M-37; AMB-15).
 
     Args:
@@ -72,8 +71,7 @@ class EncryptedImage:
         check_text("encryption method", self.method, 64)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EcuAssignment:
+class EcuAssignment(Struct, frozen=True, kw_only=True, gc=False):
     """What the Director says of one ECU that shall install an image (M-34 to M-37, AMB-19)."""
 
     hardware_id: HardwareIdentifier | None = None
@@ -81,8 +79,7 @@ class EcuAssignment:
     extensions: Extensions = NO_EXTENSIONS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MustMatch:
+class MustMatch(Struct, frozen=True, kw_only=True, gc=False):
     """The demarcated custom data that must be equal on both repositories (STD-5.2.3.1.1-2).
 
     Args:
@@ -102,11 +99,10 @@ class MustMatch:
         if self.hardware_ids is not None:
             if not self.hardware_ids or len(set(self.hardware_ids)) != len(self.hardware_ids):
                 raise FormatError("hardware identifiers must be one or more different ones", field="custom")
-            object.__setattr__(self, "hardware_ids", tuple(sorted(self.hardware_ids)))
+            structs.force_setattr(self, "hardware_ids", tuple(sorted(self.hardware_ids)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Custom:
+class Custom(Struct, frozen=True, kw_only=True, gc=False):
     """Custom data of an image (STD-5.2.3.1.1).
 
     Args:
@@ -116,8 +112,8 @@ class Custom:
         extensions: anything else; not compared.
     """
 
-    must_match: MustMatch = field(default_factory=MustMatch)
-    ecus: Mapping[EcuIdentifier, EcuAssignment] = field(default_factory=dict)
+    must_match: MustMatch = msgspec.field(default_factory=MustMatch)
+    ecus: Mapping[EcuIdentifier, EcuAssignment] = msgspec.field(default_factory=dict)
     url: str | None = None
     extensions: Extensions = NO_EXTENSIONS
 
@@ -129,8 +125,7 @@ class Custom:
 NO_CUSTOM = Custom()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class Image(Struct, frozen=True, kw_only=True, gc=False):
     """An entry of Targets metadata: an image, and what is said of it."""
 
     file: ImageFile
@@ -151,7 +146,7 @@ class DirectedImages(Mapping[ImagePath, Image]):
 
     def __getitem__(self, path: ImagePath) -> Image:
         image, ecus = self.parts[path]
-        return replace(image, custom=replace(image.custom, ecus=ecus))
+        return structs.replace(image, custom=structs.replace(image.custom, ecus=ecus))
 
     def __iter__(self) -> Iterator[ImagePath]:
         return iter(self.parts)
@@ -169,8 +164,7 @@ def images_with_ecus(
     return ((path, image, image.custom.ecus) for path, image in images.items())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Targets(Common):
+class Targets(Common, frozen=True, kw_only=True, gc=False):
     """Targets metadata, top-level or delegated, of either repository.
 
     Args:
@@ -179,5 +173,5 @@ class Targets(Common):
         delegations: empty on a Director.
     """
 
-    images: Mapping[ImagePath, Image] = field(default_factory=dict)
-    delegations: Delegations = field(default_factory=Delegations)
+    images: Mapping[ImagePath, Image] = msgspec.field(default_factory=dict)
+    delegations: Delegations = msgspec.field(default_factory=Delegations)

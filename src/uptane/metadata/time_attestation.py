@@ -1,7 +1,8 @@
 """Time attestation: the Timeserver's signed time over the nonces that the ECUs sent."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct, structs
 
 from uptane.metadata.errors import FormatError
 from uptane.metadata.extensions import NO_EXTENSIONS, Extensions
@@ -12,8 +13,7 @@ MAX_NONCES = 1024
 """Nonces in one request: one for each ECU of a vehicle."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimeAttestation:
+class TimeAttestation(Struct, frozen=True, kw_only=True, gc=False):
     """The payload of a time attestation.
 
     Args:
@@ -26,7 +26,7 @@ class TimeAttestation:
     extensions: Extensions = NO_EXTENSIONS
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "time", check_time(self.time, "time"))
+        structs.force_setattr(self, "time", check_time(self.time, "time"))
         if len(self.nonces) > MAX_NONCES:
             raise FormatError(f"more than {MAX_NONCES} nonces", field="nonces")
         for nonce in self.nonces:

@@ -1,14 +1,11 @@
 """Timestamp metadata: the newest Snapshot of a repository (STD-5.2.5)."""
 
-from dataclasses import dataclass
-
 from uptane.metadata.errors import FormatError
 from uptane.metadata.root import Common
 from uptane.metadata.snapshot import MetadataFile
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timestamp(Common):
+class Timestamp(Common, frozen=True, kw_only=True, gc=False):
     """Timestamp metadata.
 
     Args:

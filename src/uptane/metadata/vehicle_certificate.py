@@ -6,7 +6,6 @@ holds, its subject's common name above all, is for people and is not read.
 """
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import TypeVar
@@ -15,6 +14,7 @@ from urllib.parse import quote, unquote_to_bytes
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from msgspec import Struct
 
 from uptane.metadata.errors import FormatError, IdentityError
 from uptane.metadata.identifiers import VehicleIdentifier
@@ -33,8 +33,7 @@ REMEMBERED = 4_096
 _FROM_WHOM = "Ask whoever issues the vehicles' certificates for one as docs/operations/certificates.md describes it."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VehicleCertificate:
+class VehicleCertificate(Struct, frozen=True, kw_only=True, gc=False):
     """What a vehicle's certificate says.
 
     Args:

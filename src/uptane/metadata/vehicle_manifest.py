@@ -1,6 +1,6 @@
 """Vehicle version manifest: the reports of all ECUs, signed by the Primary (STD-5.4.2.1.1)."""
 
-from dataclasses import dataclass
+from msgspec import Struct, structs
 
 from uptane.metadata.envelope import Envelope
 from uptane.metadata.errors import FormatError
@@ -12,8 +12,7 @@ MAX_REPORTS = 1024
 """Reports in one manifest; a vehicle has some 150 ECUs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VehicleVersionManifest:
+class VehicleVersionManifest(Struct, frozen=True, kw_only=True, gc=False):
     """The payload of a vehicle version manifest (M-83 to M-86).
 
     Args:
@@ -38,7 +37,7 @@ class VehicleVersionManifest:
     def __post_init__(self) -> None:
         if len(self.reports) > MAX_REPORTS:
             raise FormatError(f"more than {MAX_REPORTS} reports", field="reports")
-        object.__setattr__(self, "reports", tuple(sorted(self.reports, key=lambda report: report.payload.ecu)))
+        structs.force_setattr(self, "reports", tuple(sorted(self.reports, key=lambda report: report.payload.ecu)))
         if self.counter is not None:
             check_counter(self.counter)
 

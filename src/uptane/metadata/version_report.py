@@ -1,7 +1,8 @@
 """ECU version report: what an ECU runs, when, and which attacks it saw (STD-5.4.2.1.2)."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct, structs
 
 from uptane.metadata.errors import FormatError
 from uptane.metadata.extensions import NO_EXTENSIONS, Extensions
@@ -33,8 +34,7 @@ def check_nonce(nonce: object) -> int:
     return nonce
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EcuVersionReport:
+class EcuVersionReport(Struct, frozen=True, kw_only=True, gc=False):
     """The payload of an ECU version report (M-75 to M-80).
 
     Args:
@@ -60,8 +60,8 @@ class EcuVersionReport:
     def __post_init__(self) -> None:
         if self.attacks_detected:
             check_lines("attacks detected", self.attacks_detected, MAX_ATTACKS_BYTES)
-        object.__setattr__(self, "time", check_time(self.time, "time"))
-        object.__setattr__(self, "previous_time", check_time(self.previous_time, "previous time"))
+        structs.force_setattr(self, "time", check_time(self.time, "time"))
+        structs.force_setattr(self, "previous_time", check_time(self.previous_time, "previous time"))
         if self.counter is not None:
             check_counter(self.counter)
         if self.nonce is not None:

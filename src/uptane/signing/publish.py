@@ -1,9 +1,11 @@
 """A new version of a repository's metadata: built, signed, and written with the Timestamp last."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
+
+from msgspec import structs
 
 from uptane.formats.profile import PayloadT, Profile
 from uptane.metadata.delegations import TARGETS_ROLE
@@ -275,7 +277,7 @@ class Publisher:
                 raise ProvisioningError("a new repository needs a Root")
             return before.root
         version = before.root.payload.version + 1 if before else 1
-        root = replace(
+        root = structs.replace(
             draft.root,
             version=version,
             expires=now + self.lifetimes.root,

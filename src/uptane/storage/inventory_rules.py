@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from msgspec import structs
+
 from uptane.director.ports import Alert, Directed, EcuRecord, StoredReport, VehicleRecord
 from uptane.metadata.errors import AlreadyRegisteredError, StorageError, UnknownEcuError, UnknownVehicleError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
@@ -19,13 +21,13 @@ def storable_vehicle(record: VehicleRecord) -> VehicleRecord:
 def storable_ecu(record: EcuRecord) -> EcuRecord:
     """The record with its time in UTC; raises StorageError for what no database can keep."""
     _check_counter("report counter", record.report_counter)
-    return replace(record, report_received=_utc(record.report_received), retired=_utc(record.retired))
+    return structs.replace(record, report_received=_utc(record.report_received), retired=_utc(record.retired))
 
 
 def storable_report(stored: StoredReport) -> StoredReport:
     """The report with its time in UTC; raises StorageError for what no database can keep."""
     check_report(stored)
-    return replace(stored, received=_utc(stored.received) or stored.received)
+    return structs.replace(stored, received=_utc(stored.received) or stored.received)
 
 
 def check_report(stored: StoredReport) -> None:

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import structs
 
 from uptane.director.ports import (
     MAX_ALERTS,
@@ -144,14 +146,14 @@ class MemoryTransaction:
     async def retire_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, now: datetime) -> None:
         """Takes an ECU out of its vehicle; raises UnknownVehicleError or UnknownEcuError."""
         self._require_ecu(vehicle, ecu)
-        self.state.ecus[ecu] = rules.storable_ecu(replace(self.state.ecus[ecu], retired=now))
+        self.state.ecus[ecu] = rules.storable_ecu(structs.replace(self.state.ecus[ecu], retired=now))
         self.state.assignments.pop((vehicle, ecu), None)
         self.state.directed.pop((vehicle, ecu), None)
 
     async def set_encryption_key(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, key: EncryptionKey) -> None:
         """Sets what images are encrypted for; raises UnknownVehicleError or UnknownEcuError."""
         self._require_ecu(vehicle, ecu)
-        self.state.ecus[ecu] = replace(self.state.ecus[ecu], encryption_key=key)
+        self.state.ecus[ecu] = structs.replace(self.state.ecus[ecu], encryption_key=key)
 
     async def add_report(self, record: EcuRecord, stored: StoredReport) -> None:
         """Replaces the ECU's record and appends to its history.

@@ -1,7 +1,8 @@
 """An image in the form in which an ECU gets it, and back in plain (STD-5.4.3.4-6 to -8)."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+
+from msgspec import structs
 
 from uptane.encryption import content
 from uptane.encryption.keys import DecryptionKey, EncryptionKeyType
@@ -21,7 +22,7 @@ def delivered(image: Image, ecu: EcuIdentifier) -> Image:
     says or asks for changes nothing of that. The Director's URL is that of the image in plain.
     """
     encrypted = _encrypted(image, ecu)
-    return image if encrypted is None else Image(file=encrypted.file, custom=replace(image.custom, url=None))
+    return image if encrypted is None else Image(file=encrypted.file, custom=structs.replace(image.custom, url=None))
 
 
 def in_plain(memory: EcuMemory, image: Image, chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -1,7 +1,9 @@
 """Whether a Director may believe a vehicle version manifest and the reports in it (5.3.2.1)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import Struct, structs
 
 from uptane.formats.profile import Profile
 from uptane.metadata.envelope import Envelope
@@ -21,8 +23,7 @@ from uptane.metadata.version_report import EcuVersionReport
 from uptane.verification.threshold import check_report_signature
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownEcu:
+class KnownEcu(Struct, frozen=True, kw_only=True, gc=False):
     """What is on record of an ECU.
 
     Args:
@@ -40,8 +41,7 @@ class KnownEcu:
     earlier: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FreshReport:
+class FreshReport(Struct, frozen=True, kw_only=True, gc=False):
     """A report that is new evidence.
 
     Args:
@@ -185,7 +185,7 @@ def check_manifest(
 
 def _with_report(known: KnownEcu, counter: int, report: bytes) -> KnownEcu:
     earlier = known.earlier if known.report is None else (known.report, *known.earlier)
-    return replace(known, counter=counter, report=report, earlier=earlier)
+    return structs.replace(known, counter=counter, report=report, earlier=earlier)
 
 
 def _says_the_same(profile: Profile, envelope: Envelope[VehicleVersionManifest], last: bytes | None) -> bool:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
+from msgspec import structs
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -220,7 +221,7 @@ def _ecu(vehicle: VehicleIdentifier, row: Sequence[Any], before: EcuRecord | Non
         received = _utc(row[14])
         if (before.report, before.report_counter, before.report_received) == (row[7], row[10], received):
             return before
-        return replace(before, report=row[7], report_counter=row[10], report_received=received)
+        return structs.replace(before, report=row[7], report_counter=row[10], report_received=received)
     named = dict(zip(_PLACES, row[1:], strict=True)) | {
         "vehicle": vehicle,
         "hardware_id": row[2],

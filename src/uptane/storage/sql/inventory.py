@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec import structs
 from sqlalchemy import CursorResult, Executable, Select, Update, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -200,7 +200,7 @@ class SqlTransaction:
     async def retire_ecu(self, vehicle: VehicleIdentifier, ecu: EcuIdentifier, now: datetime) -> None:
         """Takes an ECU out of its vehicle; raises UnknownVehicleError or UnknownEcuError."""
         await self._changes(vehicle)
-        row = rows.ecu_row(rules.storable_ecu(replace(await self._require_ecu(vehicle, ecu), retired=now)))
+        row = rows.ecu_row(rules.storable_ecu(structs.replace(await self._require_ecu(vehicle, ecu), retired=now)))
         here = [table.c.vehicle == str(vehicle) for table in (ecus, assignments, directed)]
         of_ecu = [table.c.ecu == str(ecu) for table in (ecus, assignments, directed)]
         await self._write(
