@@ -1,9 +1,9 @@
 """What is remembered of vehicles is used only while it is certain that nobody has changed it."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from uptane.director.ports import VehicleRecord, VehicleState
 from uptane.director.vehicle_cache import AtHand, Known, VehicleCache
@@ -161,9 +161,9 @@ def test_of_large_vehicles_it_remembers_fewer() -> None:
 
     def keep(vehicle: VehicleIdentifier, size: int) -> None:
         given = known(vehicle=vehicle)
-        record = replace(given.state.record, manifest=bytes(size))
+        record = structs.replace(given.state.record, manifest=bytes(size))
         with cache.reading(vehicle):
-            cache.keep(replace(given, state=replace(given.state, record=record)))
+            cache.keep(structs.replace(given, state=structs.replace(given.state, record=record)))
 
     for _ in range(5):
         for vehicle in (CAR, TRUCK, BUS):

@@ -268,7 +268,7 @@ def test_a_publication_that_was_cut_off_does_not_block_the_next(
         for role in rotated:
             images.signers[role] = [new_signer()]
             images.keyring |= {signer.key.key_id: signer for signer in images.signers[role]}
-        draft = replace(draft, root=images.draft_root())
+        draft = structs.replace(draft, root=images.draft_root())
     store = Recording(images.files, writes)
     publisher = replace(images.publisher, store=store)
     try:

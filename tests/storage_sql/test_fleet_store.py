@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +109,7 @@ def test_of_two_that_build_on_one_revision_one_writes_and_the_other_changes_noth
         assert state is not None
         bids = [
             Changes(
-                record=replace(state.record, manifest_counter=number),
+                record=structs.replace(state.record, manifest_counter=number),
                 publication=Publication(files=[(f"{number}.a.der", b"x")], mutable={"a.der": b"%d" % number}),
             )
             for number in (1, 2)
@@ -130,11 +129,11 @@ def test_a_revision_is_built_on_once_also_where_nothing_is_published(tell: Calla
     async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
         state = await fleet.read(CAR, ())
         assert state is not None
-        bids = [Changes(record=replace(state.record, manifest_counter=number)) for number in (1, 2)]
+        bids = [Changes(record=structs.replace(state.record, manifest_counter=number)) for number in (1, 2)]
         assert sorted(await asyncio.gather(*(fleet.commit(CAR, state.revision, bid) for bid in bids))) == [False, True]
         after = await fleet.read(CAR, ())
         for revision in (state.revision, state.revision + 2):
-            assert not await fleet.commit(CAR, revision, replace(everything(), publication=None))
+            assert not await fleet.commit(CAR, revision, structs.replace(everything(), publication=None))
         assert await fleet.read(CAR, ()) == after
 
     tell(story)
@@ -193,7 +192,7 @@ def test_a_published_file_that_is_not_what_it_was_is_not_replaced(tell: Callable
         assert before is not None
         for replaced in ({}, {"a.der": b"genuine"}):
             publication = Publication(files=[("2.a.der", b"2")], mutable={"a.der": b"new"}, replaced=replaced)
-            assert not await fleet.commit(CAR, before.revision, replace(everything(), publication=publication))
+            assert not await fleet.commit(CAR, before.revision, structs.replace(everything(), publication=publication))
             assert await fleet.read(CAR, NAMES) == before
         publication = Publication(files=[], mutable={"a.der": b"new"}, replaced={"a.der": b"altered"})
         assert await fleet.commit(CAR, before.revision, Changes(publication=publication))

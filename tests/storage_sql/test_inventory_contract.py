@@ -45,7 +45,7 @@ def test_a_new_inventory_knows_nobody(tell: Tell) -> None:
 def test_a_vehicle_and_its_last_manifest_come_back_as_they_were(tell: Tell) -> None:
     async def story(inventory: InventoryDatabase) -> None:
         record = VehicleRecord(vehicle=CAR)
-        later = replace(record, manifest_counter=MAX_COUNTER, manifest=b"\0\xff'", manifest_received=NOW)
+        later = structs.replace(record, manifest_counter=MAX_COUNTER, manifest=b"\0\xff'", manifest_received=NOW)
         async with inventory.transaction() as changes:
             await changes.add_vehicle(record)
             assert await changes.vehicle(CAR) == record

@@ -1,7 +1,6 @@
 """All or nothing, one after the other, and whatever names come: told to the SQL inventory and to the one in memory."""
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, timedelta, timezone
 
 import pytest
@@ -108,7 +107,7 @@ def test_manifests_of_one_vehicle_that_arrive_together_are_counted_one_after_the
                 record = await changes.vehicle(CAR)
                 assert record is not None
                 await asyncio.sleep(0)
-                await changes.update_vehicle(replace(record, manifest_counter=record.manifest_counter + 1))
+                await changes.update_vehicle(structs.replace(record, manifest_counter=record.manifest_counter + 1))
 
         await asyncio.gather(*(count() for _ in range(25)))
         async with inventory.transaction() as reader:

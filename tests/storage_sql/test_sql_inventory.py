@@ -46,7 +46,7 @@ def test_a_director_that_is_killed_again_and_again_never_loses_a_reported_commit
     tell(path, fill)
     endless = """
         import asyncio, sys
-        from dataclasses import replace
+        from msgspec import structs
         from uptane.metadata.identifiers import VehicleIdentifier
         from uptane.storage.sql.inventory import open_inventory
 
@@ -55,7 +55,7 @@ def test_a_director_that_is_killed_again_and_again_never_loses_a_reported_commit
             while True:
                 async with inventory.transaction() as changes:
                     record = await changes.vehicle(VehicleIdentifier("car"))
-                    await changes.update_vehicle(replace(record, manifest_counter=record.manifest_counter + 1))
+                    await changes.update_vehicle(structs.replace(record, manifest_counter=record.manifest_counter + 1))
                 print(record.manifest_counter + 1, flush=True)
 
         asyncio.run(work())

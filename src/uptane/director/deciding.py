@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
+from msgspec import Struct
 
 from uptane.director.check_images import UnsafeNoCatalog
 from uptane.director.dependencies import Dependency
@@ -32,8 +35,7 @@ class PlanRules:
     dependencies: tuple[Dependency, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VehicleView:
+class VehicleView(Struct, frozen=True, kw_only=True, gc=False):
     """What the inventory says of a vehicle at one moment."""
 
     ecus: Sequence[EcuRecord]
@@ -50,8 +52,7 @@ class VehicleView:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Struct, frozen=True, kw_only=True, gc=False):
     """What a vehicle is to be directed.
 
     Args:
@@ -60,7 +61,7 @@ class Decision:
     """
 
     targets: Targets
-    directed: Sequence[Directed] = field(default=())
+    directed: Sequence[Directed] = msgspec.field(default=())
 
     async def record(self, transaction: InventoryTransaction, vehicle: VehicleIdentifier) -> None:
         """Puts on record what ECUs may get, which is done before it is signed for."""

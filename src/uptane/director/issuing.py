@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from msgspec import Struct
+
 from uptane.director.alerts import tell
 from uptane.director.check_images import check_images
 from uptane.director.deciding import Decision, PlanRules, VehicleView, decide
@@ -101,8 +103,7 @@ async def issue(
     return Issued(published=await publisher.publish(plan.before, plan.draft, now), withheld=plan.withheld)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True, gc=False):
     """What is to be issued.
 
     Args:

@@ -1,10 +1,9 @@
 """Takes in a vehicle version manifest: checked and stored in one transaction, or dropped as a whole."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from uptane.director.alerts import tell, tell_dropped
 from uptane.director.installed import confirmations
@@ -129,8 +128,7 @@ async def _take_in(
         return taken.manifest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class Taken(Struct, frozen=True, kw_only=True, gc=False):
     """A manifest that is believed.
 
     Args:
@@ -185,12 +183,12 @@ def judge_manifest(
     checked = judged.manifest
     if checked.counter == record.manifest_counter:
         unbelieved = [fresh.envelope.payload.ecu for fresh in checked.fresh]
-        same = replace(checked, fresh=(), refused=(*checked.refused, *unbelieved))
+        same = structs.replace(checked, fresh=(), refused=(*checked.refused, *unbelieved))
         return Taken(manifest=same, changes=Changes(), alerts=judged.alerts)
     return Taken(
         manifest=checked,
         changes=Changes(
-            record=replace(
+            record=structs.replace(
                 record,
                 manifest_counter=checked.counter,
                 manifest=envelope.raw if whole is envelope else record.manifest,

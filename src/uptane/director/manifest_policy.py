@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from msgspec import Struct, structs
+
 from uptane.director.ports import Alert
 from uptane.formats.profile import Profile
 from uptane.metadata.envelope import Envelope
@@ -94,7 +96,7 @@ class ManifestPolicy:
             alerts.append(Alert(vehicle=vehicle, time=now, code=error.code, text=error.what))
         alerts += [_alert(vehicle, now, what, ecus) for what, ecus in _set_aside(checked)]
         if aside:
-            checked = replace(
+            checked = structs.replace(
                 checked,
                 fresh=tuple(fresh for fresh in checked.fresh if fresh.envelope.payload.ecu not in aside),
                 repeated=tuple(ecu for ecu in checked.repeated if ecu not in aside),
@@ -117,8 +119,7 @@ class ManifestPolicy:
         return consequence, error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class Judged(Struct, frozen=True, kw_only=True, gc=False):
     """A manifest that is taken in.
 
     Args:

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct
 
 from uptane.encryption.keys import EncryptionKey
@@ -14,8 +15,7 @@ from uptane.metadata.keys import PublicKey
 from uptane.metadata.targets import Image, ImageFile
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VehicleRecord:
+class VehicleRecord(Struct, frozen=True, kw_only=True, gc=False):
     """A vehicle in the inventory (STD-5.3.2.2-3).
 
     Args:
@@ -225,8 +225,7 @@ class InventoryDatabase(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VehicleState:
+class VehicleState(Struct, frozen=True, kw_only=True, gc=False):
     """All that is on record of a vehicle at one moment.
 
     Args:
@@ -241,11 +240,10 @@ class VehicleState:
     ecus: Sequence[EcuRecord]
     assignments: Sequence[Assignment]
     directed: Sequence[Directed]
-    files: Mapping[str, bytes] = field(default_factory=dict)
+    files: Mapping[str, bytes] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Publication:
+class Publication(Struct, frozen=True, kw_only=True, gc=False):
     """Files to be published, as `MetadataStore.publish` takes them.
 
     Args:
@@ -256,11 +254,10 @@ class Publication:
 
     files: Sequence[tuple[str, bytes]]
     mutable: Mapping[str, bytes]
-    replaced: Mapping[str, bytes] = field(default_factory=dict)
+    replaced: Mapping[str, bytes] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class Changes(Struct, frozen=True, kw_only=True, gc=False):
     """What happens to the records of a vehicle, all of it or nothing.
 
     Args:
@@ -272,7 +269,7 @@ class Changes:
 
     record: VehicleRecord | None = None
     reports: Sequence[tuple[EcuRecord, StoredReport]] = ()
-    directed: Mapping[EcuIdentifier, Sequence[Directed]] = field(default_factory=dict)
+    directed: Mapping[EcuIdentifier, Sequence[Directed]] = msgspec.field(default_factory=dict)
     publication: Publication | None = None
 
 

@@ -7,8 +7,9 @@ long way, which asks the database for everything and tells what is wrong.
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct, structs
 
 from uptane.director.alerts import tell
 from uptane.director.deciding import VehicleView
@@ -42,8 +43,7 @@ Planner = Callable[[OwnMetadata | None, VehicleView, Publisher, datetime], Await
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Followed:
+class Followed(Struct, frozen=True, kw_only=True, gc=False):
     """What followed from a manifest, or from the time.
 
     Args:
@@ -183,7 +183,7 @@ class QuickAnswers:
                     own, held = await self._verified(vehicle, state), None
                     if (b"" if own is None else own.timestamp) != state.files.get(self._timestamp, b""):
                         continue  # somebody has published in between
-                known = self._known_of(replace(state, files={}), own, held)
+                known = self._known_of(structs.replace(state, files={}), own, held)
                 self.cache.keep(known)
                 return known
         raise StorageError(
@@ -194,7 +194,7 @@ class QuickAnswers:
         """A vehicle of which nothing but assignments has changed; None where more may have."""
         revision = self.cache.reassigned(last.vehicle)
         state = None if revision is None else await self._fleet.reassigned(last.state, revision)
-        return None if state is None else replace(last, state=state, settled=None)
+        return None if state is None else structs.replace(last, state=state, settled=None)
 
     def _next_names(self, own: OwnMetadata | None) -> tuple[str, ...]:
         """What is not there unless somebody else has published, or an older Timestamp was put back."""
@@ -280,17 +280,17 @@ class QuickAnswers:
                     own = written.own(published, self._profile)
                 if withheld is None:
                     directed = _with_new(changes.directed, state, plan)
-                    changes = replace(changes, directed=directed)
+                    changes = structs.replace(changes, directed=directed)
                     state = _applied(state, Changes(directed=directed))
                     until = (lasts_until(own, publisher) if own is not None else None) or until
-                changes = replace(changes, publication=written.publication(known.files))
+                changes = structs.replace(changes, publication=written.publication(known.files))
             except UptaneError as error:
                 failure, own, published = error, known.own, None
             if changes != Changes():
                 if not await self._fleet.commit(vehicle, known.state.revision, changes):
                     self.cache.changed(vehicle)
                     return None
-                state = replace(state, revision=known.state.revision + 1)
+                state = structs.replace(state, revision=known.state.revision + 1)
             self.cache.keep(self._known_of(state, own, settled=(now, until)))
         await self._tell(vehicle, taken, withheld, now)
         if failure is not None:
@@ -361,7 +361,7 @@ def _applied(state: VehicleState, changes: Changes) -> VehicleState:
         return state
     latest = {ecu.ecu: ecu for ecu, _ in changes.reports}
     kept = [each for each in state.directed if each.ecu not in changes.directed]
-    return replace(
+    return structs.replace(
         state,
         record=changes.record or state.record,
         ecus=[latest.get(ecu.ecu, ecu) for ecu in state.ecus],

@@ -1,6 +1,5 @@
 """Vehicles and ECUs enter the inventory: each identity and each key once."""
 
-from dataclasses import replace
 from datetime import datetime
 
 from msgspec import structs
@@ -171,7 +170,9 @@ async def replace_ecu(
         if not await _add(transaction, asked):
             raise SpoofingError(f"ECU {ecu} is part of vehicle {vehicle} already", ecu=ecu, vehicle=vehicle)
         if known.is_primary:
-            await transaction.update_vehicle(replace(record, manifest_counter=0, manifest=None, manifest_received=None))
+            await transaction.update_vehicle(
+                structs.replace(record, manifest_counter=0, manifest=None, manifest_received=None)
+            )
         for each in assigned:
             try:
                 check_fits(image_of(each.path, each.image), [asked])

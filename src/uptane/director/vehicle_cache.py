@@ -3,9 +3,11 @@
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+
+import msgspec
+from msgspec import Struct
 
 from uptane.director.ports import VehicleState
 from uptane.formats.profile import Profile
@@ -31,8 +33,7 @@ class AtHand(Enum):
     UNKNOWN = "it has to be looked up"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class Known(Struct, frozen=True, kw_only=True, gc=False):
     """A vehicle as it was read, or as this process has left it.
 
     Args:
@@ -46,7 +47,7 @@ class Known:
 
     state: VehicleState
     own: OwnMetadata | None
-    files: Mapping[str, bytes] = field(default_factory=dict)
+    files: Mapping[str, bytes] = msgspec.field(default_factory=dict)
     missing: str = ""
     settled: tuple[datetime, datetime] | None = None
 

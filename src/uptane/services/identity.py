@@ -10,10 +10,11 @@ import binascii
 import ipaddress
 import ssl
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from urllib.parse import unquote_to_bytes
+
+from msgspec import Struct
 
 from uptane.metadata.errors import FormatError, IdentityError, NoIdentityError
 from uptane.metadata.identifiers import VehicleIdentifier
@@ -35,8 +36,7 @@ _CHECK_FRONT = "Check what the front sets in Client-Cert; deploy/ has templates.
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class Identity(Struct, frozen=True, kw_only=True, gc=False):
     """Who sends a request.
 
     Args:

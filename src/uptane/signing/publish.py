@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from msgspec import structs
+import msgspec
+from msgspec import Struct, structs
 
 from uptane.formats.profile import PayloadT, Profile
 from uptane.metadata.delegations import TARGETS_ROLE
@@ -130,8 +131,7 @@ class Published:
         return _keys_for(name, self.root.payload, (envelope.payload for envelope in self.targets.values()))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(Struct, frozen=True, kw_only=True, gc=False):
     """What shall change. Versions and expiry times in the payloads are set when they are published.
 
     Args:
@@ -143,8 +143,8 @@ class Draft:
     """
 
     root: Root | None = None
-    targets: Mapping[RoleName, Targets] = field(default_factory=dict)
-    signed: Mapping[RoleName, bytes] = field(default_factory=dict)
+    targets: Mapping[RoleName, Targets] = msgspec.field(default_factory=dict)
+    signed: Mapping[RoleName, bytes] = msgspec.field(default_factory=dict)
     skipped: int = 0
 
 

@@ -15,7 +15,7 @@ from uptane.metadata.version_report import MAX_COUNTER
 def storable_vehicle(record: VehicleRecord) -> VehicleRecord:
     """The record with its time in UTC; raises StorageError for what no database can keep."""
     _check_counter("manifest counter", record.manifest_counter)
-    return replace(record, manifest_received=_utc(record.manifest_received))
+    return structs.replace(record, manifest_received=_utc(record.manifest_received))
 
 
 def storable_ecu(record: EcuRecord) -> EcuRecord:

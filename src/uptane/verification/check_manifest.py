@@ -1,7 +1,6 @@
 """Whether a Director may believe a vehicle version manifest and the reports in it (5.3.2.1)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from msgspec import Struct, structs
 
@@ -53,8 +52,7 @@ class FreshReport(Struct, frozen=True, kw_only=True, gc=False):
     counter: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedManifest:
+class CheckedManifest(Struct, frozen=True, kw_only=True, gc=False):
     """A manifest that passed.
 
     Args:

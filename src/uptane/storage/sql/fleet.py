@@ -1,7 +1,6 @@
 """Inventory and published metadata in one database: one statement reads a vehicle, one transaction changes it."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
@@ -118,7 +117,7 @@ class SqlFleet(FleetStore):
                 _assignment(last.record.vehicle, row, before.get(row[0])) for row in found if row[0] is not None
             ]
         assigned.sort(key=attrgetter("ecu"))
-        return replace(last, revision=revision, assignments=assigned)
+        return structs.replace(last, revision=revision, assignments=assigned)
 
     def _state(
         self, vehicle: VehicleIdentifier, found: Iterable[Sequence[Any]], last: VehicleState | None
