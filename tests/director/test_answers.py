@@ -1,6 +1,8 @@
 """A vehicle hands in its manifest, and the Director answers with new metadata where there is need for it."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 from catalogs import catalog_of
@@ -12,6 +14,8 @@ from world import DIRECTOR, TCU, VIN, image
 from uptane.director.check_images import UNSAFE_NO_CATALOG
 from uptane.director.dependencies import read_dependencies
 from uptane.director.director import Answer, Director
+from uptane.director.issuing import Plan
+from uptane.director.quick_answers import Followed
 from uptane.formats.call_values import to_call
 from uptane.formats.profile import KINDS, Profile
 from uptane.metadata.errors import (
@@ -261,6 +265,26 @@ def test_an_impossible_plan_is_withheld_and_the_operator_is_told_why(car: Vehicl
     car.cycle()
     assert last(car).withheld is None
     assert [each.device.running() for each in car.secondaries] == [b"a", b"b"]
+
+
+@pytest.mark.parametrize("kind", [Plan, Followed])
+def test_why_something_is_withheld_is_forgotten_with_the_answer(kind: type[Plan] | type[Followed]) -> None:
+    """An error leads by its traceback to those who called, and one of them has what holds the error."""
+
+    def withheld() -> Plan | Followed:
+        try:
+            raise UnsatisfiableError("x")
+        except UnsatisfiableError as error:
+            why = error
+        return kind(**{**dict.fromkeys(kind.__struct_fields__), "withheld": why})  # type: ignore[arg-type]
+
+    def answered() -> weakref.ref[object]:
+        held = withheld()
+        return weakref.ref(held.withheld)
+
+    why = answered()
+    gc.collect()
+    assert why() is None
 
 
 def test_what_is_withheld_does_not_let_metadata_expire(car: Vehicle) -> None:

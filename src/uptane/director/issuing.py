@@ -103,7 +103,7 @@ async def issue(
     return Issued(published=await publisher.publish(plan.before, plan.draft, now), withheld=plan.withheld)
 
 
-class Plan(Struct, frozen=True, kw_only=True, gc=False):
+class Plan(Struct, frozen=True, kw_only=True):  # an error leads to those who hold it
     """What is to be issued.
 
     Args:

@@ -43,7 +43,7 @@ Planner = Callable[[OwnMetadata | None, VehicleView, Publisher, datetime], Await
 log = logging.getLogger(__name__)
 
 
-class Followed(Struct, frozen=True, kw_only=True, gc=False):
+class Followed(Struct, frozen=True, kw_only=True):  # an error leads to those who hold it
     """What followed from a manifest, or from the time.
 
     Args:
