@@ -12,17 +12,14 @@ from typing import ClassVar
 from faults.ledger import Ledger
 from uptane.assembly import device
 from uptane.assembly.device_package import DIRECTOR, IMAGE_REPOSITORY, load_device
+from uptane.formats.profile import KINDS
 from uptane.metadata.errors import SecurityError, SlowRetrievalError, UnreachableError, UptaneError
 from uptane.metadata.identifiers import EcuIdentifier, VehicleIdentifier
-from uptane.metadata.root import Role, Root
-from uptane.metadata.snapshot import Snapshot
-from uptane.metadata.targets import Targets
-from uptane.metadata.timestamp import Timestamp
+from uptane.metadata.root import Role
 from uptane.transport.device_api import DirectorOfDeviceApi
 from uptane.vehicle.primary import Primary
 from uptane.verification.full_verification import AskImageRepositories
 
-KINDS = {Role.ROOT: Root, Role.TIMESTAMP: Timestamp, Role.SNAPSHOT: Snapshot, Role.TARGETS: Targets}
 IMAGE_BYTES = 200_000
 
 
@@ -63,9 +60,8 @@ def judge(error: UptaneError, vehicle: str, allowed: Allowed, ledger: Ledger) ->
     ledger.count(f"cycles that ended with {error.code}")
     if isinstance(error, SecurityError) and not allowed.covers(error):
         ledger.violated(f"vehicle {vehicle} saw {error.code}: {error}")
-    if (
-        isinstance(error, UnreachableError) and "role" in error.facts
-    ):  # the servers answered that they have no such file
+    if isinstance(error, UnreachableError) and "role" in error.facts:
+        # The servers answered that they have no such file.
         ledger.violated(f"vehicle {vehicle} was offered metadata that is not whole: {error}")
 
 
@@ -120,7 +116,7 @@ class Car(threading.Thread):
         for repository, owner in ((DIRECTOR, self.name), (IMAGE_REPOSITORY, "everybody")):
             held = primary.memory.held(repository)
             for role, raw in {Role.ROOT: held.root, **held.files}.items():
-                version = decode(KINDS[Role(role)], raw).payload.version  # type: ignore[arg-type]
+                version = decode(KINDS[Role(role)], raw).payload.version  # type: ignore[type-var]
                 self._ledger.saw(owner, f"{repository}/{role}", version, raw)
 
 

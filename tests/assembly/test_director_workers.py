@@ -59,6 +59,13 @@ def run(scenario: Scenario, folder: Path, database: str, count: int, vehicles: i
     asyncio.run(with_workers())
 
 
+async def assigned(fleet: Workers, release: int, worker: int = 0) -> None:
+    """Assigns a release, and waits until a worker has been told."""
+    waiting = asyncio.create_task(told(fleet.systems[worker].cache, "changed"))
+    await fleet.assign(release)
+    await waiting
+
+
 @pytest.mark.standard("STD-5.3.2.1-16")
 def test_two_workers_that_publish_for_one_vehicle_at_the_same_time_never_use_a_version_twice(
     on_postgresql: Callable[..., None],
@@ -90,9 +97,7 @@ def test_two_workers_that_publish_for_one_vehicle_at_the_same_time_never_use_a_v
 def test_what_one_worker_publishes_another_does_not_serve_an_older_one_of(on_postgresql: Callable[..., None]) -> None:
     async def scenario(fleet: Workers) -> None:
         assert [await fleet.version(Role.TIMESTAMP, worker) for worker in (0, 1)] == [1, 1]
-        waiting = asyncio.create_task(told(fleet.systems[1].cache, "changed"))
-        await fleet.assign(1)
-        await waiting
+        await assigned(fleet, 1, worker=1)
         waiting = asyncio.create_task(told(fleet.systems[1].cache, "changed"))
         await fleet.systems[0].director.answer_manifest(CAR, None, fleet.cars[0].manifests[0], utc_now())
         await waiting
@@ -130,13 +135,6 @@ def test_what_another_worker_took_in_is_no_news_to_one_that_has_not_heard_of_it(
         assert [each.code for each in await one.alerts(CAR)] == ["E-REPLAY"]
 
     on_postgresql(scenario)
-
-
-async def assigned(fleet: Workers, release: int) -> None:
-    """Assigns a release, and waits until the first worker has been told."""
-    waiting = asyncio.create_task(told(fleet.systems[0].cache, "changed"))
-    await fleet.assign(release)
-    await waiting
 
 
 async def is_as_on_record(fleet: Workers) -> bool:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
 from msgspec import Struct
 
 from uptane.director.check_images import UnsafeNoCatalog
@@ -61,7 +60,7 @@ class Decision(Struct, frozen=True, kw_only=True, gc=False):
     """
 
     targets: Targets
-    directed: Sequence[Directed] = msgspec.field(default=())
+    directed: Sequence[Directed] = ()
 
     async def record(self, transaction: InventoryTransaction, vehicle: VehicleIdentifier) -> None:
         """Puts on record what ECUs may get, which is done before it is signed for."""
