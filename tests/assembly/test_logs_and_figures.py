@@ -44,7 +44,7 @@ def log() -> Iterator[io.StringIO]:
     root = logging.getLogger()
     before, level, ours = root.handlers[:], root.level, logging.getLogger("uptane").level
     stream = io.StringIO()
-    start_logging("json", "debug", stream)
+    start_logging("json", "debug", stream, waiting_seconds=0)
     yield stream
     root.handlers[:] = before
     root.setLevel(level)
@@ -174,7 +174,7 @@ HOSTILE = ["/%0auptane:%20forged", "/%1b[2J", "/x%0d%0a{}", "/" + "a" * 5000, "/
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_no_path_and_no_error_begins_a_line_of_its_own(form: Any, log: io.StringIO) -> None:
     stream = io.StringIO()
-    start_logging(form, "debug", stream)
+    start_logging(form, "debug", stream, waiting_seconds=0)
 
     async def scenario() -> None:
         for path in HOSTILE:

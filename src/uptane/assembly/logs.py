@@ -5,12 +5,15 @@ import os
 import sys
 import unicodedata
 from collections.abc import MutableMapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, Literal, TextIO, TypeAlias
 
 import msgspec
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
+from uptane.assembly.log_lines import WAITING_SECONDS, LogLines
 from uptane.services.request_context import CURRENT
 
 LogFormat: TypeAlias = Literal["auto", "json", "text"]
@@ -19,41 +22,46 @@ LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 _Event: TypeAlias = MutableMapping[str, Any]
 
 
-def start_logging(form: LogFormat = "auto", level: LogLevel = "info", stream: TextIO | None = None) -> None:
+def start_logging(
+    form: LogFormat = "auto",
+    level: LogLevel = "info",
+    stream: TextIO | None = None,
+    waiting_seconds: float = WAITING_SECONDS,
+) -> None:
     """Everything that this process logs goes to one stream from now on, what libraries log from `warning` on.
 
     Args:
         form: `auto` is text at a terminal, else JSON.
         level: what is below it is left out.
         stream: standard error unless given.
+        waiting_seconds: how long what is no warning may wait, to be written with others.
     """
     target = sys.stderr if stream is None else stream
+    lines = LogLines(target, waiting_seconds)
     readable = form == "text" or (form == "auto" and target.isatty())
     first: list[Processor] = [
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        _add_process_and_request,
+        _facts(os.getpid()),
         structlog.processors.format_exc_info,  # without local variables, which may hold secrets
-        _on_one_line,
     ]
-    last: Processor = (
-        structlog.dev.ConsoleRenderer(
+    if readable:
+        console = structlog.dev.ConsoleRenderer(
             colors=target.isatty(), timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
         )
-        if readable
-        else structlog.processors.JSONRenderer(serializer=lambda event, **_: msgspec.json.encode(event).decode())
-    )
+        last: list[Processor] = [_on_one_line, console]
+    else:
+        last = [_json]
     number = getattr(logging, level.upper())
     structlog.configure(
-        processors=[*first, last],
+        processors=[*first, *last],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=target),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(target)
+    handler = logging.StreamHandler(lines)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=first, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last]
+            foreign_pre_chain=first, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
         )
     )
     root = logging.getLogger()
@@ -74,12 +82,27 @@ def server_log() -> FilteringBoundLogger:
     return log
 
 
-def _add_process_and_request(logger: Any, method: str, event: _Event) -> _Event:
-    event["pid"] = os.getpid()
-    record = CURRENT.get()
-    if record is not None:
-        event.setdefault("request", record.id)
-    return event
+def _facts(pid: int) -> Processor:
+    """What is said of every event: when it was, in which process and with which request."""
+
+    def add(logger: Any, method: str, event: _Event) -> _Event:
+        event["time"] = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        event["pid"] = pid
+        record = CURRENT.get()
+        if record is not None:
+            event.setdefault("request", record.id)
+        return event
+
+    return add
+
+
+def _json(logger: Any, method: str, event: _Event) -> str:
+    """The event as JSON, which escapes what begins a line, but not all that steers a terminal."""
+    with suppress(UnicodeEncodeError):
+        line = msgspec.json.encode(event).decode()
+        if line.isascii() and line.isprintable():
+            return line
+    return msgspec.json.encode(_on_one_line(logger, method, event)).decode()
 
 
 def _on_one_line(logger: Any, method: str, event: _Event) -> _Event:
