@@ -1,7 +1,7 @@
 """Several workers answer one fleet: nobody is served what is out of date, and no version is used twice."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import make_url
 from bench.load.fleet import ecu_name, vehicle_name
 from uptane.assembly.production import utc_now
 from uptane.director.planning import assignment_of
+from uptane.director.ports import VehicleState
 from uptane.director.vehicle_cache import AtHand
 from uptane.encryption.keys import EncryptionKey
 from uptane.metadata.delegations import TARGETS_ROLE
@@ -164,6 +165,41 @@ def test_where_nothing_but_assignments_has_changed_nothing_else_is_read(
         ].payload.images == {}
 
     on_postgresql(scenario)
+
+
+def test_what_is_assigned_to_many_vehicles_is_read_at_once(
+    on_postgresql: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(fleet: Workers) -> None:
+        director, cache = fleet.systems[0].director, fleet.systems[0].cache
+        vehicles = [vehicle_name(number) for number in range(4)]
+        for vehicle, car in zip(vehicles, fleet.cars, strict=True):
+            await director.answer_manifest(vehicle, None, car.manifests[0], utc_now())
+        asked: list[int] = []
+        real = PostgresqlFleet.reassigned
+
+        async def counted(self: PostgresqlFleet, of: Sequence[tuple[VehicleState, int]]) -> Sequence[VehicleState]:
+            asked.append(len(of))
+            return await real(self, of)
+
+        monkeypatch.setattr(PostgresqlFleet, "reassigned", counted)
+        for release in (2, 3):
+            await fleet.assign(release)
+            async with asyncio.timeout(30):
+                while any(cache.current(vehicle) is not None for vehicle in vehicles):
+                    await asyncio.sleep(0.01)
+            for vehicle, car in zip(vehicles, fleet.cars, strict=True):
+                answer = await director.answer_manifest(vehicle, None, car.manifests[release - 1], utc_now())
+                assert answer.published is not None
+                images = answer.published.targets[TARGETS_ROLE].payload.images
+                assert set(images) == {image.file.path for (_, of), image in fleet.images.items() if of == release}
+            for vehicle in vehicles:
+                known = cache.current(vehicle)
+                assert known is not None
+                assert known.state == await SqlFleet(fleet.systems[0].engine).read(vehicle, ())
+        assert asked == [4, 4]
+
+    on_postgresql(scenario, 1, vehicles=4)
 
 
 async def _sets_a_key(fleet: Workers) -> None:

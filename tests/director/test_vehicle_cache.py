@@ -1,12 +1,13 @@
 """What is remembered of vehicles is used only while it is certain that nobody has changed it."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from msgspec import structs
 
 from uptane.director.ports import VehicleRecord, VehicleState
-from uptane.director.vehicle_cache import AtHand, Known, VehicleCache
+from uptane.director.vehicle_cache import READ_TOGETHER, AtHand, Known, VehicleCache
 from uptane.metadata.identifiers import VehicleIdentifier
 
 CAR, TRUCK, BUS = map(VehicleIdentifier, ("car", "truck", "bus"))
@@ -28,6 +29,20 @@ def cache() -> VehicleCache:
     with cache.reading(CAR):
         cache.keep(known())
     return cache
+
+
+def reassigned(cache: VehicleCache, vehicle: VehicleIdentifier = CAR) -> dict[VehicleIdentifier, int]:
+    """What may be read together with a vehicle, and the revision of each."""
+    with cache.reassigned(vehicle) as asked:
+        return {last.vehicle: revision for last, revision in asked}
+
+
+def told_that_assigned(cache: VehicleCache, *vehicles: VehicleIdentifier) -> None:
+    """It knows these vehicles, and is told that each was assigned something."""
+    for vehicle in vehicles:
+        with cache.reading(vehicle):
+            cache.keep(known(vehicle=vehicle))
+        cache.changed(vehicle, 2, only_assignments=True)
 
 
 def file(cache: VehicleCache, name: str, vehicle: VehicleIdentifier = CAR, now: datetime = NOW) -> object:
@@ -74,30 +89,75 @@ def test_it_knows_whether_nothing_but_assignments_has_changed(
     cache: VehicleCache, told: list[tuple[int, bool]], only_assignments_up_to: int | None
 ) -> None:
     """Revision by revision: of one that it was not told, it does not know."""
-    assert cache.reassigned(CAR) is None
+    assert reassigned(cache) == {}
     for revision, only_assignments in told:
         cache.changed(CAR, revision, only_assignments=only_assignments)
-    assert cache.reassigned(CAR) == only_assignments_up_to and cache.current(CAR) is None
+    assert reassigned(cache).get(CAR) == only_assignments_up_to and cache.current(CAR) is None
     with cache.reading(CAR):
         cache.keep(known(told[-1][0]))
-    assert cache.current(CAR) is not None and cache.reassigned(CAR) is None
+    assert cache.current(CAR) is not None and reassigned(cache) == {}
 
 
 def test_after_anything_else_it_does_not_know_that_only_assignments_have_changed(cache: VehicleCache) -> None:
     cache.changed(CAR, 2, only_assignments=True)
     cache.changed(CAR)
-    assert cache.reassigned(CAR) is None
+    assert reassigned(cache) == {}
     with cache.reading(CAR):
         cache.changed(CAR, 4, only_assignments=True)
         cache.keep(known(3))
-    assert cache.current(CAR) is None and cache.reassigned(CAR) is None, "told before it was known what of"
+    assert cache.current(CAR) is None and reassigned(cache) == {}, "told before it was known what of"
     for loss in (cache.close, cache.all_changed):
         cache.open()
         with cache.reading(CAR):
             cache.keep(known(4))
         cache.changed(CAR, 5, only_assignments=True)
         loss()
-        assert cache.reassigned(CAR) is None
+        assert reassigned(cache) == {}
+
+
+def test_vehicles_that_were_assigned_something_are_read_together_and_each_once() -> None:
+    cache = VehicleCache()
+    cache.open()
+    told_that_assigned(cache, TRUCK, BUS, CAR)
+    with cache.reading(CAR), cache.reassigned(CAR) as asked:
+        assert [last.vehicle for last, _ in asked] == [CAR, TRUCK, BUS]
+        assert reassigned(cache, BUS) == {BUS: 2}, "its own request does not wait for that of another"
+        with cache.reading(BUS), cache.reassigned(BUS) as of_the_bus:
+            assert [last.vehicle for last, _ in of_the_bus] == [BUS]
+    with cache.changing(TRUCK):
+        assert reassigned(cache) == {CAR: 2, BUS: 2}, "what somebody builds on is his"
+        cache.keep(known(vehicle=TRUCK))
+    assert reassigned(cache) == {CAR: 2, BUS: 2}, "and it does not know what has changed beside his"
+    many = [VehicleIdentifier(f"car {number}") for number in range(3 * READ_TOGETHER)]
+    told_that_assigned(cache, *many)
+    assert list(reassigned(cache, many[-1])) == [many[-1], BUS, CAR, *many[: READ_TOGETHER - 2]]
+
+
+NOTHING: dict[str, Callable[[VehicleCache], object]] = {
+    "told of more assignments": lambda cache: cache.changed(TRUCK, 3, only_assignments=True),
+    "told of another change": lambda cache: cache.changed(TRUCK, 3),
+    "changed by this process": lambda cache: cache.changed(TRUCK),
+    "nobody tells any more": VehicleCache.close,
+    "told of nothing for a while": lambda cache: (cache.close(), cache.open()),
+    "forgotten": lambda cache: told_that_assigned(cache, BUS, VehicleIdentifier("van")),
+    "read by itself": lambda cache: told_that_assigned(cache, TRUCK),
+}
+
+
+@pytest.mark.parametrize("meanwhile", NOTHING)
+def test_what_was_read_with_another_vehicle_is_kept_where_nothing_was_heard_of_it_meanwhile(
+    cache: VehicleCache, meanwhile: str
+) -> None:
+    told_that_assigned(cache, TRUCK, CAR)
+    for happens, is_kept in ((lambda cache: None, True), (NOTHING[meanwhile], False)):
+        with cache.reading(CAR), cache.reassigned(CAR) as asked:
+            last, revision = asked[1]
+            happens(cache)
+            cache.keep_reassigned(last, known(revision, vehicle=TRUCK))
+        assert (cache.current(TRUCK) is not None) == is_kept
+        if is_kept:
+            assert reassigned(cache) == {CAR: 2}
+            told_that_assigned(cache, TRUCK)
 
 
 @pytest.mark.parametrize("read", [1, 2, 3])

@@ -8,10 +8,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from inventory_records import CAR, NOW, TRUCK, assignment_of, directed_of, ecu_of, register, report_of
+from inventory_records import CAR, HOSTILE, NOW, TRUCK, assignment_of, directed_of, ecu_of, register, report_of
 from msgspec import structs
 from postgresql import running_postgresql
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 
 from uptane.director.ports import Changes, Publication, VehicleRecord
 from uptane.encryption.keys import EncryptionKey
@@ -256,11 +256,43 @@ def test_assignments_are_read_alone_at_the_revision_that_was_told_and_at_no_othe
                     await changes.assign(assignment_of(ecu, path))
             state = await fleet.read(CAR, ())
             if isinstance(fleet, PostgresqlFleet):
-                assert await fleet.reassigned(last, revision) == state
+                assert await fleet.reassigned([(last, revision)]) == [state]
                 for other in (revision - 1, revision + 1):
-                    assert await fleet.reassigned(last, other) is None
+                    assert await fleet.reassigned([(last, other)]) == []
             else:
-                assert await fleet.reassigned(last, revision) is None, "nobody is told of revisions"
+                assert not await fleet.reassigned([(last, revision)]), "nobody is told of revisions"
+
+    tell(story)
+
+
+def test_the_assignments_of_many_vehicles_are_read_at_once_but_for_those_that_are_damaged(
+    tell: Callable[..., None],
+) -> None:
+    async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
+        if not isinstance(fleet, PostgresqlFleet):
+            return
+        vehicles = [CAR, TRUCK, VehicleIdentifier(HOSTILE[0]), VehicleIdentifier("van"), VehicleIdentifier("bus")]
+        async with inventory.transaction() as changes:
+            for vehicle in vehicles[2:]:
+                await changes.add_vehicle(VehicleRecord(vehicle=vehicle))
+                await changes.add_ecu(ecu_of(f"door of {vehicle}", vehicle))
+        asked = []
+        for vehicle in vehicles:
+            last = await fleet.read(vehicle, ())
+            assert last is not None
+            asked.append((last, last.revision + (vehicle != TRUCK)))
+        async with inventory.transaction() as changes:
+            for vehicle in vehicles[2:]:
+                await changes.assign(assignment_of(f"door of {vehicle}", "a.img", vehicle))
+            await changes.assign(assignment_of("door", "a.img"))
+            await changes.assign(assignment_of("brake", "b.img"))
+        async with inventory.engine.begin() as connection:
+            await connection.execute(text("UPDATE assignments SET path = '../up' WHERE vehicle = 'van'"))
+        found = {state.record.vehicle: state for state in await fleet.reassigned(asked)}
+        assert found.keys() == {*vehicles} - {VehicleIdentifier("van")}
+        for vehicle, state in found.items():
+            assert state == await fleet.read(vehicle, ())
+        assert len(found[CAR].assignments) == 2 and not found[TRUCK].assignments
 
     tell(story)
 

@@ -287,14 +287,15 @@ class FleetStore(Protocol):
         """
         ...
 
-    async def reassigned(self, last: VehicleState, revision: int) -> VehicleState | None:
-        """A vehicle with the assignments that it has at a revision, without files; None where it has another one.
+    async def reassigned(self, asked: Sequence[tuple[VehicleState, int]]) -> Sequence[VehicleState]:
+        """Vehicles with the assignments that they have at a revision, without files, in any order.
 
-        None as well where this store leaves it at `read`.
+        One that has another revision is left out, and one whose rows are damaged, and where this store leaves it at
+        `read` all are.
 
         Args:
-            last: what was known of the vehicle before.
-            revision: for which, from that of `last` on, nothing was changed but assignments.
+            asked: what was known of each vehicle before, and the revision for which, from that on, nothing was changed
+                but assignments.
         """
         ...
 

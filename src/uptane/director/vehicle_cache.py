@@ -1,10 +1,11 @@
 """What a process remembers of vehicles between their requests, as long as nobody has changed it."""
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import Enum
+from itertools import islice
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +23,9 @@ REMEMBERED = 4_096
 REMEMBERED_BYTES = 2**26
 """Bytes of manifests, reports and metadata that it remembers; in memory they become up to five times as much. A vehicle
 with 150 ECUs takes 600 KB there, so of such vehicles it remembers fewer."""
+
+READ_TOGETHER = 16
+"""Vehicles whose new assignments are read with one statement."""
 
 _EVERYTHING = 2**63
 """A revision above all: whatever was read before is not known to be current."""
@@ -93,8 +97,10 @@ class VehicleCache:
         self._bytes = 0
         self._known: OrderedDict[VehicleIdentifier, Known] = OrderedDict()
         self._sizes: dict[VehicleIdentifier, int] = {}
-        # Of a vehicle that is out of date: up to which revision only assignments have changed, None for anything.
-        self._stale: dict[VehicleIdentifier, int | None] = {}
+        self._stale: set[VehicleIdentifier] = set()
+        # Of vehicles that are out of date: up to which revision nothing but assignments has changed.
+        self._reassigned: dict[VehicleIdentifier, int] = {}
+        self._read_with_others: set[VehicleIdentifier] = set()
         self._changed: dict[VehicleIdentifier, int] = {}
         self._open = False
 
@@ -123,9 +129,33 @@ class VehicleCache:
         """What was known last of a vehicle: current, or to be compared with what is read."""
         return self._known.get(vehicle)
 
-    def reassigned(self, vehicle: VehicleIdentifier) -> int | None:
-        """The revision up to which nothing but assignments has changed of what was known last; None where more may."""
-        return self._stale.get(vehicle)
+    @contextmanager
+    def reassigned(self, vehicle: VehicleIdentifier) -> Iterator[Sequence[tuple[Known, int]]]:
+        """What may be read together within the context, of which nothing but assignments has changed.
+
+        Returns:
+            What was known last of this vehicle and of others that nobody reads or changes at present, those first that
+            were told of first, each with the revision up to which that is so; nothing where it is not so of this one.
+        """
+        if vehicle not in self._reassigned:
+            yield ()
+            return
+        free = (
+            other for other in self._reassigned if other not in self._changed and other not in self._read_with_others
+        )
+        others = [other for other in islice(free, READ_TOGETHER) if other != vehicle]
+        self._read_with_others.update(others)
+        try:
+            yield [(self._known[each], self._reassigned[each]) for each in (vehicle, *others)]
+        finally:
+            self._read_with_others.difference_update(others)
+
+    def keep_reassigned(self, last: Known, known: Known) -> None:
+        """Keeps what was read of another vehicle, which is current unless anything was told or kept of it meanwhile."""
+        vehicle = known.vehicle
+        if self._known.get(vehicle) is last and self._reassigned.get(vehicle) == known.state.revision:
+            self._known[vehicle] = known
+            self._no_more_stale(vehicle)
 
     def first_root_expiry(self) -> datetime | None:
         """When the first Root of the vehicles that are known expires; None where there are none."""
@@ -160,14 +190,17 @@ class VehicleCache:
         self._bytes += size - self._sizes.get(vehicle, 0)
         self._known[vehicle], self._sizes[vehicle] = known, size
         self._known.move_to_end(vehicle)
-        if self._open and newest <= known.state.revision:
-            self._stale.pop(vehicle, None)
-        else:
-            self._stale[vehicle] = None
+        self._no_more_stale(vehicle)
+        if not self._open or newest > known.state.revision:
+            self._stale.add(vehicle)
         while len(self._known) > self._limit or (self._bytes > self._limit_bytes and len(self._known) > 1):
             oldest, _ = self._known.popitem(last=False)
             self._bytes -= self._sizes.pop(oldest)
-            self._stale.pop(oldest, None)
+            self._no_more_stale(oldest)
+
+    def _no_more_stale(self, vehicle: VehicleIdentifier) -> None:
+        self._stale.discard(vehicle)
+        self._reassigned.pop(vehicle, None)
 
     def changed(
         self, vehicle: VehicleIdentifier, revision: int = _EVERYTHING, *, only_assignments: bool = False
@@ -183,12 +216,16 @@ class VehicleCache:
             self._changed[vehicle] = max(self._changed[vehicle], revision)
         known = self._known.get(vehicle)
         if known is not None and known.state.revision < revision:
-            so_far = self._stale.get(vehicle, known.state.revision)
-            self._stale[vehicle] = revision if only_assignments and so_far == revision - 1 else None
+            before = known.state.revision if vehicle not in self._stale else self._reassigned.get(vehicle)
+            self._no_more_stale(vehicle)
+            self._stale.add(vehicle)
+            if only_assignments and before == revision - 1:
+                self._reassigned[vehicle] = revision
 
     def all_changed(self) -> None:
         """Any vehicle may have been changed."""
-        self._stale = dict.fromkeys(self._known)
+        self._stale = set(self._known)
+        self._reassigned = {}
         self._changed = dict.fromkeys(self._changed, _EVERYTHING)
 
     def file(self, vehicle: VehicleIdentifier, name: str, timestamp: str, now: datetime) -> bytes | AtHand | None:

@@ -81,9 +81,9 @@ class SqlFleet(FleetStore):
                 found = (await connection.execute(self._reading, asked)).all()
         return self._state(vehicle, found, last)
 
-    async def reassigned(self, last: VehicleState, revision: int) -> VehicleState | None:
+    async def reassigned(self, asked: Sequence[tuple[VehicleState, int]]) -> Sequence[VehicleState]:
         """See `FleetStore.reassigned`: nobody is told of revisions where this class is used alone."""
-        return None
+        return ()
 
     async def commit(self, vehicle: VehicleIdentifier, revision: int, changes: Changes) -> bool:
         """See `FleetStore.commit`."""

@@ -4,8 +4,9 @@ The driver is used by itself here, as what SQLAlchemy does around each statement
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from uptane.storage import inventory_rules as rules
 from uptane.storage.sql.engine import VANISHED, WAIT_SECONDS
 from uptane.storage.sql.fleet import SqlFleet, reading
 from uptane.storage.sql.postgresql_connections import ConnectionsAtHand
-from uptane.storage.sql.postgresql_statements import Statement, text_array
+from uptane.storage.sql.postgresql_statements import Statement, number_array, text_array
 from uptane.storage.sql.vehicle_revisions import CHANNEL
 
 _COMMIT = Statement.of(
@@ -81,11 +82,12 @@ SELECT CASE WHEN %(tell)s::boolean THEN pg_notify('{CHANNEL}', revision || ' ' |
 _REASSIGNED = Statement.of(
     "read_assignments",
     """
-SELECT ecu, path, image, install_order, encrypted FROM vehicles LEFT JOIN assignments USING (vehicle)
-WHERE vehicle = %(vehicle)s::text AND revision = %(revision)s::bigint
+SELECT number, ecu, path, image, install_order, encrypted
+FROM unnest(%(vehicles)s::text[], %(revisions)s::bigint[]) WITH ORDINALITY AS asked (vehicle, revision, number)
+JOIN vehicles USING (vehicle, revision) LEFT JOIN assignments USING (vehicle)
 """,
-    vehicle=Format.BINARY,
-    revision=Format.TEXT,
+    vehicles=Format.BINARY,
+    revisions=Format.BINARY,
 )
 
 
@@ -120,10 +122,17 @@ class PostgresqlFleet(SqlFleet):
         found = await self._rows(self._read, (vehicle.encode(), text_array(names)))
         return self._state(vehicle, found, last)
 
-    async def reassigned(self, last: VehicleState, revision: int) -> VehicleState | None:
+    async def reassigned(self, asked: Sequence[tuple[VehicleState, int]]) -> Sequence[VehicleState]:
         """See `FleetStore.reassigned`."""
-        found = await self._rows(_REASSIGNED, (last.record.vehicle.encode(), b"%d" % revision))
-        return self._reassigned(last, revision, found) if found else None
+        vehicles = text_array([last.record.vehicle for last, _ in asked])
+        found: defaultdict[int, list[Sequence[Any]]] = defaultdict(list)
+        for number, *row in await self._rows(_REASSIGNED, (vehicles, number_array([each for _, each in asked]))):
+            found[number].append(row)
+        states = []
+        for number, rows in found.items():
+            with suppress(StorageError):
+                states.append(self._reassigned(*asked[number - 1], rows))
+        return states
 
     async def commit(self, vehicle: VehicleIdentifier, revision: int, changes: Changes) -> bool:
         """See `FleetStore.commit`."""

@@ -16,6 +16,7 @@ from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
 _TEXT_OID = 25
+_BIGINT_OID = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,16 @@ class Statement:
 def text_array(values: Collection[str]) -> bytes:
     """The binary form of an array of texts."""
     encoded = [value.encode() for value in values]
-    head = struct.pack(">iiiii", 1, 0, _TEXT_OID, len(encoded), 1)
-    return head + b"".join([struct.pack(">i", len(each)) + each for each in encoded])
+    return _array(_TEXT_OID, len(encoded)) + b"".join([struct.pack(">i", len(each)) + each for each in encoded])
+
+
+def number_array(values: Collection[int]) -> bytes:
+    """The binary form of an array of bigint."""
+    return _array(_BIGINT_OID, len(values)) + b"".join([struct.pack(">iq", 8, value) for value in values])
+
+
+def _array(element: int, count: int) -> bytes:
+    return struct.pack(">iiiii", 1, 0, element, count, 1)
 
 
 class StatementConnection(AsyncConnection[tuple[Any, ...]]):
