@@ -30,7 +30,7 @@ _COMMIT = Statement.of(
     f"""
 WITH said AS (
   SELECT name, decode(data, 'base64') AS data, decode(old, 'base64') AS old
-  FROM json_to_recordset(%(said)s::json -> 'mutable') AS m(name text, data text, old text)
+  FROM json_to_recordset(%(mutable)s::json) AS m(name text, data text, old text)
 ), held AS (
   UPDATE vehicles SET revision = revision + 1,
     manifest_counter = coalesce(%(counter)s::bigint, manifest_counter),
@@ -42,19 +42,19 @@ WITH said AS (
   RETURNING vehicle, revision
 ), reported AS (
   SELECT held.vehicle, ecu, counter, decode(report, 'base64') AS report, received, attacks
-  FROM held, json_to_recordset(%(said)s::json -> 'reports')
+  FROM held, json_to_recordset(%(reports)s::json)
     AS r(ecu text, counter bigint, report text, received timestamptz, attacks text)
 ), latest AS (
   UPDATE ecus SET report_counter = r.counter, report = r.report, report_received = r.received FROM reported r
-  WHERE ecus.vehicle = r.vehicle AND ecus.ecu = r.ecu
+  WHERE ecus.vehicle = %(vehicle)s::text AND ecus.ecu = r.ecu
 ), history AS (
   INSERT INTO reports (vehicle, ecu, counter, report, received, attacks_detected) SELECT * FROM reported
 ), may AS (
   SELECT held.vehicle, ecu, number, path, decode(image, 'base64') AS image
-  FROM held, json_to_recordset(%(said)s::json -> 'may') AS d(ecu text, number bigint, path text, image text)
+  FROM held, json_to_recordset(%(may)s::json) AS d(ecu text, number bigint, path text, image text)
 ), ruled_out AS (
-  DELETE FROM directed USING held WHERE directed.vehicle = held.vehicle AND directed.ecu IN (
-      SELECT json_array_elements_text(%(said)s::json -> 'changed'))
+  DELETE FROM directed USING held WHERE directed.vehicle = %(vehicle)s::text AND directed.ecu IN (
+      SELECT json_array_elements_text(%(changed)s::json))
     AND NOT EXISTS (SELECT FROM may WHERE may.ecu = directed.ecu AND may.number = directed.number)
 ), may_have AS (
   INSERT INTO directed (vehicle, ecu, number, path, image) SELECT * FROM may
@@ -62,7 +62,7 @@ WITH said AS (
 ), added AS (
   INSERT INTO metadata_files (vehicle, name, data)
   SELECT held.vehicle, n.name, coalesce(said.data, decode(n.data, 'base64'))
-  FROM held, json_to_recordset(%(said)s::json -> 'files') AS n(name text, data text, like_ text)
+  FROM held, json_to_recordset(%(files)s::json) AS n(name text, data text, like_ text)
     LEFT JOIN said ON said.name = n.like_
 ), replaced AS (
   INSERT INTO metadata_files (vehicle, name, data) SELECT held.vehicle, said.name, said.data FROM held, said
@@ -75,7 +75,11 @@ SELECT CASE WHEN %(tell)s::boolean THEN pg_notify('{CHANNEL}', revision || ' ' |
     counter=Format.TEXT,
     manifest=Format.BINARY,
     received=Format.TEXT,
-    said=Format.BINARY,
+    reports=Format.BINARY,
+    changed=Format.BINARY,
+    may=Format.BINARY,
+    mutable=Format.BINARY,
+    files=Format.BINARY,
     tell=Format.TEXT,
 )
 
@@ -162,38 +166,36 @@ def connection_url(engine: AsyncEngine) -> str:
 
 
 def _values(changes: Changes) -> tuple[bytes | None, ...]:
-    """The parameters from the counter on: rows as one JSON text, as arrays take longer. Bytes are base64 in it.
+    """The parameters from the counter on: rows of each kind as one JSON text, as arrays take longer. Bytes are base64.
 
     What is published under two names stands in it once, and what it replaces as its SHA-256.
     """
     record, publication = changes.record, changes.publication
     for _, stored in changes.reports:
         rules.check_report(stored)
-    rows: dict[str, list[Any]] = {
-        "reports": [
-            {
-                "ecu": str(ecu.ecu),
-                "counter": stored.counter,
-                "report": stored.report,
-                "received": stored.received,
-                "attacks": stored.attacks_detected,
-            }
-            for ecu, stored in changes.reports
-        ],
-        "changed": [str(ecu) for ecu in changes.directed],
-        "may": [
-            {"ecu": str(each.ecu), "number": each.number, "path": str(each.path), "image": each.image}
-            for images in changes.directed.values()
-            for each in images
-        ],
-    }
+    reports = [
+        {
+            "ecu": str(ecu.ecu),
+            "counter": stored.counter,
+            "report": stored.report,
+            "received": stored.received,
+            "attacks": stored.attacks_detected,
+        }
+        for ecu, stored in changes.reports
+    ]
+    may = [
+        {"ecu": str(each.ecu), "number": each.number, "path": str(each.path), "image": each.image}
+        for images in changes.directed.values()
+        for each in images
+    ]
+    mutable, files = list[dict[str, Any]](), list[dict[str, Any]]()
     if publication is not None:
         replaced = {name: hashlib.sha256(data).digest() for name, data in publication.replaced.items()}
         names = {data: name for name, data in publication.mutable.items()}
-        rows["mutable"] = [
+        mutable = [
             {"name": name, "data": data, "old": replaced.get(name)} for name, data in publication.mutable.items()
         ]
-        rows["files"] = [
+        files = [
             {"name": name, "like_": names[data]} if data in names else {"name": name, "data": data}
             for name, data in publication.files
         ]
@@ -201,6 +203,9 @@ def _values(changes: Changes) -> tuple[bytes | None, ...]:
         None if record is None else b"%d" % record.manifest_counter,
         None if record is None else record.manifest,
         None if record is None or record.manifest_received is None else record.manifest_received.isoformat().encode(),
-        msgspec.json.encode(rows, enc_hook=str),
+        *map(_json, (reports, [str(ecu) for ecu in changes.directed], may, mutable, files)),
         b"f" if publication is None else b"t",
     )
+
+
+_json = msgspec.json.Encoder(enc_hook=str).encode
