@@ -81,7 +81,7 @@ bench-check: $(INSTALLED)  ## fails when a ratio of the benchmarks got worse by 
 	$(BIN)/python -m bench --check
 
 audit: $(INSTALLED)  ## known vulnerabilities of every pinned dependency; needs the network, and what is skipped has failed
-	@$(BIN)/python tests/house/audit.py --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt $(AUDIT) || { \
+	@$(BIN)/python tests/house/audit.py --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt -r dev-overrides.txt $(AUDIT) || { \
 	  echo "The audit has FAILED: a vulnerability is known, or a dependency could not be looked up." >&2; exit 1; }
 
 fuzz: $(INSTALLED)  ## 100,000 hostile inputs for all decoders (EXAMPLES=...)
@@ -105,8 +105,9 @@ bench-start: $(INSTALLED)  ## what `uptane --help` costs above an empty command 
 	echo "uptane needs Python 3.11 or newer, and $(PYTHON) is older or missing. Name one: make PYTHON=/path/to/python3.11" >&2; \
 	exit 1
 
-$(INSTALLED): pyproject.toml constraints.txt dev-requirements.txt | .venv/bin/python
+$(INSTALLED): pyproject.toml constraints.txt dev-requirements.txt dev-overrides.txt | .venv/bin/python
 	@echo "Installing the pinned dependencies into .venv"
 	@$(BIN)/python -m pip install -qq -c constraints.txt hatchling
 	@$(BIN)/python -m pip install -qq --no-build-isolation -r dev-requirements.txt
+	@$(BIN)/python -m pip install -qq --no-deps -r dev-overrides.txt
 	@touch $@

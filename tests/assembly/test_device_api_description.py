@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from certificates import House, der_of
 from hypothesis import HealthCheck, settings
 from production import MINE, made, routes_of, whole_api
+from schemathesis.core.failures import FailureGroup
 from schemathesis.python.asgi import shutdown_lifespans
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
@@ -63,6 +65,51 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @settings(max_examples=EXAMPLES, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 def test_whatever_comes_the_answer_is_the_described_one_and_no_500(case: Any) -> None:
     case.call_and_validate(base_url="http://localhost", excluded_checks=[positive_data_acceptance])
+
+
+def answering(status: int, kind: str, body: bytes) -> Application:
+    """An application that answers everything alike."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        headers = [(b"content-type", kind.encode()), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
+
+
+PROBLEM = "application/problem+json"
+REFUSED = b'{"type": "about:blank", "title": "T", "status": 403, "detail": "D.", "code": "E-SPOOF"}'
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body", "fault"),
+    [
+        (201, "application/json", b'{"certificate": "PEM"}', None),
+        (201, "application/json", b'{"certificate": 7}', "7 is not of type"),
+        (201, "application/json", b"{}", "is a required property"),
+        (201, "application/json", b'{"certificate"', "JSON"),
+        (201, "text/html", b"<p>", "Undocumented Content-Type"),
+        (403, PROBLEM, REFUSED, None),
+        (403, PROBLEM, REFUSED.replace(b"403", b'"403"'), "is not of type"),
+        (403, PROBLEM, REFUSED.replace(b'"code"', b'"kode"'), "is a required property"),
+        (500, PROBLEM, REFUSED, "Server error"),
+    ],
+)
+def test_an_answer_that_is_not_the_described_one_is_found(
+    status: int, kind: str, body: bytes, fault: str | None
+) -> None:
+    """What finds it belongs to others, and may change."""
+    first_contact = schemathesis.openapi.from_path(DESCRIPTION)
+    first_contact.app = answering(status, kind, body)
+    case = first_contact["/devices"]["POST"].Case(
+        body={"deviceId": MINE, "token": "t", "csr": "c"}, media_type="application/json"
+    )
+    with nullcontext() if fault is None else pytest.raises(FailureGroup) as found:
+        case.call_and_validate(base_url="http://localhost", excluded_checks=[positive_data_acceptance])
+    if fault is not None:
+        assert fault in str(found.value.exceptions)
 
 
 def test_the_description_has_every_route_and_no_other(tmp_path: Path) -> None:

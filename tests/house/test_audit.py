@@ -5,17 +5,26 @@ import runpy
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import PackageNotFoundError, distributions, requires
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from raw_sockets import closed_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PINS = [line for line in (REPOSITORY / "constraints.txt").read_text().splitlines() if "==" in line]
+
+
+def pins(name: str) -> list[str]:
+    return [line for line in (REPOSITORY / name).read_text(encoding="utf-8").splitlines() if "==" in line]
+
+
+PINS, OVERRIDES = pins("constraints.txt"), pins("dev-overrides.txt")
 
 
 @contextmanager
@@ -69,7 +78,36 @@ def test_every_pin_is_looked_up_and_none_is_vulnerable_here() -> None:
     with advisories() as (service, asked):
         code, said = audit(service)
     assert code == 0, said
-    assert {plain(each) for each in asked} == {plain(pin) for pin in PINS}
+    assert {plain(each) for each in asked} == {plain(pin) for pin in PINS + OVERRIDES}
+
+
+@pytest.mark.parametrize("pin", OVERRIDES)
+def test_a_pin_against_the_range_of_a_package_is_one_that_the_tests_need_and_that_range_forbids(pin: str) -> None:
+    name, _, version = pin.partition("==")
+    asked = [
+        (owner.name, Requirement(line)) for owner in distributions() for line in owner.requires or () if owner.name
+    ]
+    needed = {owner: each for owner, each in asked if canonicalize_name(each.name) == canonicalize_name(name)}
+    forbidding = [owner for owner, each in needed.items() if not each.specifier.contains(version)]
+    assert forbidding, f"nobody forbids {pin} any more: it belongs into constraints.txt, or nowhere"
+    assert not {plain(owner) for owner in needed} & {plain(each) for each in runtime()}, "users would not have it"
+    assert not any(plain(each.partition("==")[0]) == plain(name) for each in PINS)
+
+
+def runtime() -> set[str]:
+    """What `pip install uptane` brings, with any of its extras, and all that this needs."""
+    found, left = set[str](), ["uptane"]
+    while left:
+        each = left.pop()
+        if each not in found:
+            found.add(each)
+            with suppress(PackageNotFoundError):
+                left += [
+                    Requirement(line).name
+                    for line in requires(each) or ()
+                    if each == "uptane" or "extra ==" not in line
+                ]
+    return found
 
 
 def test_a_known_vulnerability_fails_the_audit() -> None:
@@ -86,7 +124,7 @@ def test_a_service_that_cannot_be_asked_fails_the_audit() -> None:
 @pytest.mark.parametrize("flag", ["--ignore-vuln", "--skip-editable", "--dry-run", "|| true"])
 def test_the_audit_leaves_nothing_out(flag: str) -> None:
     recipe = (REPOSITORY / "Makefile").read_text().partition("\naudit:")[2].partition("\n\n")[0]
-    assert "--strict" in recipe and "-r constraints.txt" in recipe and flag not in recipe
+    assert "--strict" in recipe and "-r constraints.txt -r dev-overrides.txt" in recipe and flag not in recipe
 
 
 @dataclass

@@ -45,8 +45,9 @@ def test_no_file_names_a_registry_or_a_folder_of_somebodys_machine() -> None:
     assert found == []
 
 
-def test_pins_are_names_and_versions_only() -> None:
-    lines = (REPOSITORY / "constraints.txt").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("name", ["constraints.txt", "dev-overrides.txt"])
+def test_pins_are_names_and_versions_only(name: str) -> None:
+    lines = (REPOSITORY / name).read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if not line.startswith("#")]
     assert [line for line in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+]+", line)] == []
 
