@@ -188,7 +188,10 @@ def test_no_path_and_no_error_begins_a_line_of_its_own(form: Any, log: io.String
     assert not [c for c in text if not (c.isprintable() or c == "\n")]
     begun = [line for line in text.split("\n") if line and not line.startswith(" ")]
     if form == "json":
-        assert len([json.loads(line) for line in begun]) == len(HOSTILE) + 4
+        decoded = [json.loads(line) for line in begun]
+        assert len(decoded) == len(HOSTILE) + 4
+        shown = "".join(str(value).replace("\n    ", "") for event in decoded for value in event.values())
+        assert shown.isprintable(), "nor does it where somebody shows what he has decoded"
     else:
         assert not [line for line in begun if line.startswith(("uptane:", "forged", "{"))]
     assert max(map(len, begun)) < 4000, "lines of several processes are written whole"

@@ -130,7 +130,7 @@ def test_vehicles_that_were_assigned_something_are_read_together_and_each_once()
     assert reassigned(cache) == {CAR: 2, BUS: 2}, "and it does not know what has changed beside his"
     many = [VehicleIdentifier(f"car {number}") for number in range(3 * READ_TOGETHER)]
     told_that_assigned(cache, *many)
-    assert list(reassigned(cache, many[-1])) == [many[-1], BUS, CAR, *many[: READ_TOGETHER - 2]]
+    assert list(reassigned(cache, many[-1])) == [many[-1], BUS, CAR, *many[: READ_TOGETHER - 3]]
 
 
 NOTHING: dict[str, Callable[[VehicleCache], object]] = {
@@ -153,11 +153,20 @@ def test_what_was_read_with_another_vehicle_is_kept_where_nothing_was_heard_of_i
         with cache.reading(CAR), cache.reassigned(CAR) as asked:
             last, revision = asked[1]
             happens(cache)
-            cache.keep_reassigned(last, known(revision, vehicle=TRUCK))
+            cache.keep_reassigned(last, revision, known(revision, vehicle=TRUCK))
         assert (cache.current(TRUCK) is not None) == is_kept
         if is_kept:
             assert reassigned(cache) == {CAR: 2}
             told_that_assigned(cache, TRUCK)
+
+
+def test_what_cannot_be_read_with_others_is_not_tried_again_and_takes_no_place_of_theirs(cache: VehicleCache) -> None:
+    told_that_assigned(cache, TRUCK, CAR)
+    with cache.reassigned(CAR) as asked:
+        cache.keep_reassigned(*asked[1], None)
+    assert reassigned(cache) == {CAR: 2} and cache.current(TRUCK) is None and reassigned(cache, TRUCK) == {}
+    cache.changed(TRUCK, 3, only_assignments=True)
+    assert reassigned(cache) == {CAR: 2}, "more than assignments may have changed before"
 
 
 @pytest.mark.parametrize("read", [1, 2, 3])

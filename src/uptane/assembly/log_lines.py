@@ -4,7 +4,6 @@ Each write wakes whoever reads the log, which for a line of 250 bytes costs seve
 """
 
 import asyncio
-import atexit
 import threading
 from contextlib import suppress
 from typing import TextIO
@@ -31,11 +30,11 @@ class LogLines:
     def __init__(self, stream: TextIO, seconds: float = WAITING_SECONDS) -> None:
         self._stream = stream
         self._seconds = seconds
-        self._lock = threading.Lock()
+        # Whoever holds it may be interrupted by the garbage collector, or by a signal, and log again.
+        self._lock = threading.RLock()
         self._waiting: list[str] = []
         self._bytes = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        atexit.register(self.flush)
 
     def info(self, line: str) -> None:
         """Takes one line, without its end."""
@@ -79,15 +78,22 @@ class LogLines:
             return False
         if loop is not self._loop:
             self._loop = loop
-            loop.call_later(self._seconds, self.flush)
+            loop.call_later(self._seconds, self._due)
         return True
 
+    def _due(self) -> None:
+        with self._lock:
+            self._loop = None
+            self._write()
+
     def _write(self) -> None:
-        if not self._waiting:
-            return
-        text = "\n".join([*self._waiting, ""])
-        self._waiting.clear()
-        self._bytes, self._loop = 0, None
-        with suppress(OSError, ValueError):  # full, or closed
-            self._stream.write(text)
-            self._stream.flush()
+        none: list[str] = []
+        lines, self._waiting = (
+            self._waiting,
+            none,
+        )  # nothing is made in between, so nobody interrupts and writes them too
+        self._bytes = 0
+        if lines:
+            with suppress(OSError, ValueError, RuntimeError):  # full, closed, or interrupted while it wrote
+                self._stream.write("\n".join([*lines, ""]))
+                self._stream.flush()

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import MutableMapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
 
 import msgspec
@@ -36,7 +37,7 @@ def start_logging(
         stream: standard error unless given.
         waiting_seconds: how long what is no warning may wait, to be written with others.
     """
-    target = sys.stderr if stream is None else stream
+    target = stream or sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
     lines = LogLines(target, waiting_seconds)
     readable = form == "text" or (form == "auto" and target.isatty())
     first: list[Processor] = [
@@ -97,10 +98,10 @@ def _facts(pid: int) -> Processor:
 
 
 def _json(logger: Any, method: str, event: _Event) -> str:
-    """The event as JSON, which escapes what begins a line, but not all that steers a terminal."""
+    """The event as JSON. What it would escape is escaped before, for those who show what they have decoded."""
     with suppress(UnicodeEncodeError):
         line = msgspec.json.encode(event).decode()
-        if line.isascii() and line.isprintable():
+        if line.isascii() and line.isprintable() and "\\" not in line:
             return line
     return msgspec.json.encode(_on_one_line(logger, method, event)).decode()
 

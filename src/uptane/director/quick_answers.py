@@ -200,10 +200,9 @@ class QuickAnswers:
                 return None
             states = await self._fleet.reassigned([(known.state, revision) for known, revision in asked])
             read = {state.record.vehicle: state for state in states}
-            for known, _ in asked[1:]:
-                if known.vehicle in read:
-                    self.cache.keep_reassigned(known, _with_state(known, read[known.vehicle]))
-            return _with_state(last, read[last.vehicle]) if last.vehicle in read else None
+            for known, revision in asked[1:]:
+                self.cache.keep_reassigned(known, revision, _with_state(known, read.get(known.vehicle)))
+            return _with_state(last, read.get(last.vehicle))
 
     def _next_names(self, own: OwnMetadata | None) -> tuple[str, ...]:
         """What is not there unless somebody else has published, or an older Timestamp was put back."""
@@ -317,8 +316,8 @@ class QuickAnswers:
                 await tell(transaction, vehicle, alerts)
 
 
-def _with_state(known: Known, state: VehicleState) -> Known:
-    return structs.replace(known, state=state, settled=None)
+def _with_state(known: Known, state: VehicleState | None) -> Known | None:
+    return None if state is None else structs.replace(known, state=state, settled=None)
 
 
 class _Written(MetadataStore):

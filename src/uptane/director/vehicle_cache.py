@@ -141,19 +141,30 @@ class VehicleCache:
             yield ()
             return
         free = (
-            other for other in self._reassigned if other not in self._changed and other not in self._read_with_others
+            other
+            for other in self._reassigned
+            if other != vehicle and other not in self._changed and other not in self._read_with_others
         )
-        others = [other for other in islice(free, READ_TOGETHER) if other != vehicle]
+        others = list(islice(free, READ_TOGETHER - 1))
         self._read_with_others.update(others)
         try:
             yield [(self._known[each], self._reassigned[each]) for each in (vehicle, *others)]
         finally:
             self._read_with_others.difference_update(others)
 
-    def keep_reassigned(self, last: Known, known: Known) -> None:
-        """Keeps what was read of another vehicle, which is current unless anything was told or kept of it meanwhile."""
-        vehicle = known.vehicle
-        if self._known.get(vehicle) is last and self._reassigned.get(vehicle) == known.state.revision:
+    def keep_reassigned(self, last: Known, revision: int, known: Known | None) -> None:
+        """Keeps what was read of another vehicle, which is current unless anything was told or kept of it meanwhile.
+
+        Args:
+            last, revision: what `reassigned` gave of it.
+            known: the vehicle at that revision; None where it has another one, or cannot be read with others.
+        """
+        vehicle = last.vehicle
+        if self._known.get(vehicle) is not last or self._reassigned.get(vehicle) != revision:
+            return
+        if known is None:
+            del self._reassigned[vehicle]
+        else:
             self._known[vehicle] = known
             self._no_more_stale(vehicle)
 

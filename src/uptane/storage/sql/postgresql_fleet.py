@@ -53,7 +53,7 @@ WITH said AS (
   SELECT held.vehicle, ecu, number, path, decode(image, 'base64') AS image
   FROM held, json_to_recordset(%(may)s::json) AS d(ecu text, number bigint, path text, image text)
 ), ruled_out AS (
-  DELETE FROM directed USING held WHERE directed.vehicle = %(vehicle)s::text AND directed.ecu IN (
+  DELETE FROM directed USING held WHERE directed.vehicle = held.vehicle AND directed.ecu IN (
       SELECT json_array_elements_text(%(changed)s::json))
     AND NOT EXISTS (SELECT FROM may WHERE may.ecu = directed.ecu AND may.number = directed.number)
 ), may_have AS (
@@ -89,6 +89,7 @@ _REASSIGNED = Statement.of(
 SELECT number, ecu, path, image, install_order, encrypted
 FROM unnest(%(vehicles)s::text[], %(revisions)s::bigint[]) WITH ORDINALITY AS asked (vehicle, revision, number)
 JOIN vehicles USING (vehicle, revision) LEFT JOIN assignments USING (vehicle)
+WHERE vehicles.vehicle = ANY (%(vehicles)s::text[])
 """,
     vehicles=Format.BINARY,
     revisions=Format.BINARY,
