@@ -88,10 +88,8 @@ class LogLines:
 
     def _write(self) -> None:
         none: list[str] = []
-        lines, self._waiting = (
-            self._waiting,
-            none,
-        )  # nothing is made in between, so nobody interrupts and writes them too
+        # Nothing is made in between, so that nobody interrupts it and writes the same lines.
+        lines, self._waiting = self._waiting, none
         self._bytes = 0
         if lines:
             with suppress(OSError, ValueError, RuntimeError):  # full, closed, or interrupted while it wrote

@@ -25,6 +25,8 @@ from uptane.storage.sql.postgresql_connections import ConnectionsAtHand
 from uptane.storage.sql.postgresql_statements import Statement, number_array, text_array
 from uptane.storage.sql.vehicle_revisions import CHANNEL
 
+# A plan stays with its connection, also one that was made for few vehicles and looks through all of them. It cannot
+# where a statement says by a parameter which vehicles it is about, though a join says so already.
 _COMMIT = Statement.of(
     "commit_vehicle",
     f"""
@@ -166,6 +168,9 @@ def connection_url(engine: AsyncEngine) -> str:
     return engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
+_json = msgspec.json.Encoder(enc_hook=str).encode
+
+
 def _values(changes: Changes) -> tuple[bytes | None, ...]:
     """The parameters from the counter on: rows of each kind as one JSON text, as arrays take longer. Bytes are base64.
 
@@ -207,6 +212,3 @@ def _values(changes: Changes) -> tuple[bytes | None, ...]:
         *map(_json, (reports, [str(ecu) for ecu in changes.directed], may, mutable, files)),
         b"f" if publication is None else b"t",
     )
-
-
-_json = msgspec.json.Encoder(enc_hook=str).encode
