@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 from raw_sockets import closed_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -84,10 +83,8 @@ def test_every_pin_is_looked_up_and_none_is_vulnerable_here() -> None:
 @pytest.mark.parametrize("pin", OVERRIDES)
 def test_a_pin_against_the_range_of_a_package_is_one_that_the_tests_need_and_that_range_forbids(pin: str) -> None:
     name, _, version = pin.partition("==")
-    asked = [
-        (owner.name, Requirement(line)) for owner in distributions() for line in owner.requires or () if owner.name
-    ]
-    needed = {owner: each for owner, each in asked if canonicalize_name(each.name) == canonicalize_name(name)}
+    asked = [(owner.name, Requirement(line)) for owner in distributions() for line in owner.requires or ()]
+    needed = {owner: each for owner, each in asked if plain(each.name) == plain(name)}
     forbidding = [owner for owner, each in needed.items() if not each.specifier.contains(version)]
     assert forbidding, f"nobody forbids {pin} any more: it belongs into constraints.txt, or nowhere"
     assert not {plain(owner) for owner in needed} & {plain(each) for each in runtime()}, "users would not have it"

@@ -67,6 +67,9 @@ def tell(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Story], No
     return lambda story: asyncio.run(told(story))
 
 
+in_one_statement = pytest.mark.parametrize("tell", ["postgresql in one statement"], indirect=True)
+
+
 def everything() -> Changes:
     """Changes of all kinds."""
     latest = structs.replace(ecu_of("brake", primary=True), report_counter=7, report=b"report 7", report_received=NOW)
@@ -103,6 +106,7 @@ def test_all_changes_are_there_afterwards_and_nothing_of_another_vehicle_has_cha
     tell(story)
 
 
+@in_one_statement
 def test_no_statement_looks_at_other_vehicles_also_where_nobody_has_counted_rows(tell: Callable[..., None]) -> None:
     """A plan that was made for an empty table stays with its connection, and would look through all of a fleet."""
     many = """
@@ -117,8 +121,6 @@ def test_no_statement_looks_at_other_vehicles_also_where_nobody_has_counted_rows
     counted = "SELECT relname, seq_tup_read FROM pg_stat_user_tables"
 
     async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
-        if not isinstance(fleet, PostgresqlFleet):
-            return
         async with await psycopg.AsyncConnection.connect(connection_url(inventory.engine), autocommit=True) as other:
 
             async def counts() -> dict[str, int]:
@@ -308,12 +310,11 @@ def test_assignments_are_read_alone_at_the_revision_that_was_told_and_at_no_othe
     tell(story)
 
 
+@in_one_statement
 def test_the_assignments_of_many_vehicles_are_read_at_once_but_for_those_that_are_damaged(
     tell: Callable[..., None],
 ) -> None:
     async def story(fleet: SqlFleet, inventory: SqlInventory) -> None:
-        if not isinstance(fleet, PostgresqlFleet):
-            return
         vehicles = [CAR, TRUCK, VehicleIdentifier(HOSTILE[0]), VehicleIdentifier("van"), VehicleIdentifier("bus")]
         async with inventory.transaction() as changes:
             for vehicle in vehicles[2:]:
